@@ -1,0 +1,109 @@
+"""Programs that come from the distribution: which verb needs which, what is missing, and installing it as root.
+
+Without root nothing is installed: the command that would do it is printed, and the verb goes on without. On Debian and
+Ubuntu a freshly installed daemon (nginx) would be started and enabled; its unit is masked for the time of the
+installation and disabled after it. Set PRONGHORN_SYSTEM_PACKAGES=no to leave the system alone as root too.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from progress import note, warn
+
+PATHS = os.pathsep.join([os.environ.get("PATH", ""), "/usr/local/sbin", "/usr/sbin", "/sbin"])
+APT = ("apt-get", "-o", "Acquire::Retries=1", "-o", "Acquire::http::Timeout=20", "-o", "DPkg::Lock::Timeout=120")
+
+
+@dataclass(frozen=True)
+class Program:
+    """A program, what it is for, and the packages that bring it."""
+
+    name: str
+    purpose: str
+    apt: str
+    dnf: str
+    unit: str = ""  # the systemd unit that the package would start
+    file: str = ""  # a file that must exist too
+
+    def missing(self) -> bool:
+        return shutil.which(self.name, path=PATHS) is None or (self.file != "" and not Path(self.file).exists())
+
+
+PROGRAMS = {
+    program.name: program
+    for program in (
+        Program("gcc", "links the native library", "gcc libc6-dev", "gcc glibc-devel", file="/usr/include/stdio.h"),
+        Program("ip", "network namespaces", "iproute2", "iproute"),
+        Program("curl", "the client of the demo", "curl", "curl"),
+        Program("ping", "echo requests from outside", "iputils-ping", "iputils"),
+        Program("tshark", "an independent judge of packets", "tshark", "wireshark-cli"),
+        Program("nft", "the kernel's NAT, to compare with", "nftables", "nftables"),
+        Program("wrk", "HTTP load", "wrk", "wrk"),
+        Program("nginx", "HTTP servers", "nginx-light", "nginx-core", unit="nginx.service"),
+        Program("dpdk-testpmd", "DPDK's forwarder, to compare with", "dpdk", "dpdk"),
+        Program("ethtool", "offload settings of veth pairs", "ethtool", "ethtool"),
+    )
+}
+
+
+def ensure(names: Iterable[str]) -> None:
+    """Make the named programs available, or say exactly what is missing and how to install it."""
+    missing = [PROGRAMS[name] for name in names if PROGRAMS[name].missing()]
+    if not missing:
+        return
+    manager = next((name for name in ("apt-get", "dnf") if shutil.which(name)), None)
+    allowed = os.geteuid() == 0 and os.environ.get("PRONGHORN_SYSTEM_PACKAGES") != "no"
+    if manager and allowed:
+        note(f"installing system packages for {', '.join(program.name for program in missing)}")
+        install(manager, missing)
+        missing = [program for program in missing if program.missing()]
+    for program in missing:
+        warn(f"missing: {program.name} ({program.purpose})")
+    if missing and manager:
+        warn(f"install with: sudo {manager} install -y {' '.join(packages(manager, missing))}")
+        warn("going on without; what needs them is skipped and says so")
+
+
+def packages(manager: str, programs: Sequence[Program]) -> list[str]:
+    return [name for program in programs for name in (program.apt if manager == "apt-get" else program.dnf).split()]
+
+
+def install(manager: str, programs: Sequence[Program]) -> None:
+    """Install as root, asking nothing and starting no service. Failure is not fatal: the caller looks again."""
+    names = packages(manager, programs)
+    if manager == "dnf":  # starts no services by itself
+        run("dnf", "install", "-y", "-q", "--setopt=install_weak_deps=False", *names)
+        return
+    # Without systemd, Debian's invoke-rc.d would look at the run level: 1 starts nothing.
+    os.environ.update(DEBIAN_FRONTEND="noninteractive", RUNLEVEL="1")
+    units = [program.unit for program in programs if program.unit]
+    systemd = bool(units) and Path("/run/systemd/system").is_dir()
+    if systemd:
+        run("systemctl", "mask", "--runtime", "--quiet", *units)
+    try:
+        if not run(*APT, "install", "-y", "-qq", "--no-install-recommends", *names):
+            run(*APT, "update", "-qq")
+            if not run(*APT, "install", "-y", "-qq", "--no-install-recommends", *names):
+                for name in names:  # one that does not exist here must not keep the others away
+                    run(*APT, "install", "-y", "-qq", "--no-install-recommends", name)
+    finally:
+        if systemd:
+            run("systemctl", "unmask", "--runtime", "--quiet", *units)
+            run("systemctl", "disable", "--quiet", *units)
+
+
+def run(*command: str) -> bool:
+    """Run quietly; the last lines of a failure are shown."""
+    done = subprocess.run(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    if done.returncode:
+        print("\n".join(f"    {line}" for line in done.stdout.splitlines()[-5:]), file=sys.stderr)
+    return done.returncode == 0

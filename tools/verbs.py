@@ -1,0 +1,162 @@
+"""The verbs of ./do: what each needs, what it runs, and how it reports.
+
+Runs under any Python >= 3.11 with the standard library alone; everything else happens in .venv. A verb returns the
+exit status of ./do.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import environment
+import native
+import system
+from progress import fail, note, warn
+
+Arguments = Sequence[str]
+PYTHON = str(environment.PYTHON)
+
+
+@dataclass(frozen=True)
+class Verb:
+    """One word after ./do. Its docstring is its help."""
+
+    run: Callable[[Arguments], int]
+    usage: str
+    programs: tuple[str, ...] = ()  # from the distribution; see system.PROGRAMS
+    set_up: bool = True  # needs .venv and the native library
+
+
+def demo(arguments: Arguments) -> int:
+    """Balance real curl requests to real HTTP servers, in network namespaces, and watch. Ends by itself."""
+    return execute("-m", "pronghorn.cli.demo", *arguments)
+
+
+def test(arguments: Arguments) -> int:
+    """Run all tests, compiled and interpreted; with ARGS, only pytest with these ARGS in both modes."""
+    lint = [] if arguments else LINT
+    return report([*lint, *tests(arguments)])
+
+
+def check(arguments: Arguments) -> int:
+    """Everything that must hold before a change is handed in: format, lint, types, floors, tests."""
+    return report([*LINT, *CHECKS, *tests(arguments)])
+
+
+def bench(arguments: Arguments) -> int:
+    """Measure against peers in the same run; NAME selects, --json prints objects, --list the names."""
+    return execute("-m", "bench", *arguments)
+
+
+def build(arguments: Arguments) -> int:
+    """Compile libpronghorn.so and put it into a wheel in dist/."""
+    command = ["wheel", "--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", "dist", *arguments, "."]
+    environment.pip(environment.PYTHON, *command)
+    for path in [native.LIBRARY, *sorted((native.ROOT / "dist").glob("*.whl"))]:
+        print(f"{path.relative_to(native.ROOT)}  {path.stat().st_size // 1024} kB")
+    return 0
+
+
+def lock(arguments: Arguments) -> int:
+    """Resolve the dependencies of pyproject.toml anew and rewrite requirements.lock."""
+    environment.lock()
+    return 0
+
+
+def help_(arguments: Arguments) -> int:
+    """Print this."""
+    print("usage: ./do VERB [ARGS]\n")
+    for name, verb in VERBS.items():
+        print(f"  {f'{name} {verb.usage}'.strip()}\n      {verb.run.__doc__}")
+        if verb.programs:
+            print(f"      Needs {', '.join(verb.programs)}.")
+    print("\nEach verb sets up what it needs: a virtual environment in .venv with locked dependencies, the package in")
+    print("place, and - as root - system packages. Without root it says what is missing and goes on where it can.")
+    return 0
+
+
+Step = tuple[str, list[str], dict[str, str]]  # title, arguments of the environment's Python, extra environment
+
+LINT: list[Step] = [("ruff check", ["-m", "ruff", "check", "--quiet", "."], {})]
+CHECKS: list[Step] = [
+    ("ruff format", ["-m", "ruff", "format", "--check", "--quiet", "."], {}),
+    ("mypy --strict", ["-m", "mypy"], {}),
+]
+
+
+def tests(arguments: Arguments) -> list[Step]:
+    cores = str(len(os.sched_getaffinity(0)))
+    command = ["-m", "pytest", "-q", "-n", cores, "--dist", "worksteal", *arguments]
+    return [(f"pytest, {mode}", command, {"PRONGHORN_MODE": mode}) for mode in ("jit", "interpreted")]
+
+
+def report(steps: Sequence[Step]) -> int:
+    """Run every step, also after one failed; then one line each with its time."""
+    results = []
+    for number, (title, arguments, extra) in enumerate(steps, 1):
+        note(f"[{number}/{len(steps)}] {title}")
+        begin = time.monotonic()
+        status = subprocess.call([PYTHON, *arguments], cwd=native.ROOT, env={**os.environ, **extra})
+        results.append((title, status, time.monotonic() - begin))
+    for title, status, seconds in results:
+        (fail if status else note)(f"{'failed' if status else 'passed':<8}{seconds:7.1f} s  {title}")
+    return int(any(status for _, status, _ in results))
+
+
+def execute(*arguments: str) -> int:
+    return subprocess.call([PYTHON, *arguments], cwd=native.ROOT)
+
+
+def set_up() -> None:
+    """The environment, and the native library when its sources changed since it was built."""
+    environment.ensure()
+    with environment.alone():
+        if native.stale():
+            note("compiling the data plane")
+            begin = time.monotonic()
+            native.build(PYTHON)
+            note(f"compiled in {time.monotonic() - begin:.0f} s")
+
+
+COMMON = ("gcc", "ip", "curl")
+TEST = (*COMMON, "ping", "tshark", "ethtool")
+VERBS = {
+    "demo": Verb(demo, "[ARGS]", COMMON),
+    "test": Verb(test, "[ARGS]", TEST),
+    "check": Verb(check, "[ARGS]", TEST),
+    "bench": Verb(bench, "[NAME ...] [--json]", (*COMMON, "ethtool", "nft", "wrk", "nginx", "dpdk-testpmd")),
+    "build": Verb(build, "", ("gcc",)),
+    "lock": Verb(lock, "", set_up=False),
+    "help": Verb(help_, "", set_up=False),
+}
+
+
+def main(arguments: Arguments) -> int:
+    name, *rest = arguments or ["help"]
+    verb = VERBS.get("help" if name in ("-h", "--help") else name)
+    if verb is None:
+        fail(f"no verb {name!r}; there are {', '.join(VERBS)}")
+        return 2
+    os.chdir(native.ROOT)
+    try:
+        system.ensure(verb.programs)
+        if verb.set_up:
+            set_up()
+        return verb.run(rest)
+    except subprocess.CalledProcessError as error:
+        fail(f"failed with status {error.returncode}: {' '.join(map(str, error.cmd))}")
+    except (RuntimeError, OSError) as error:
+        fail(str(error))
+    except KeyboardInterrupt:
+        warn("interrupted")
+        return 130
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
