@@ -1,0 +1,48 @@
+"""What every test shares: the mode in the header, hypothesis' settings, and the `root` marker.
+
+The same tests run in the modes of pronghorn.compiled, chosen by PRONGHORN_MODE (jit or interpreted); `./do test` runs
+both. A test marked `root` gets a machine that grants network namespaces, or is skipped with the reason.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import shutil
+import subprocess
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+MODE = os.environ.get("PRONGHORN_MODE", "jit")
+
+settings.register_profile(
+    "pronghorn",
+    deadline=None,  # the first call of a compiled function compiles it
+    derandomize="CI" in os.environ,
+    max_examples=30 if MODE == "interpreted" else 100,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+settings.load_profile("pronghorn")
+
+
+@functools.cache
+def refusal() -> str:
+    """Why network namespaces cannot be made here; empty when they can."""
+    if os.geteuid() != 0:
+        return "needs root: run `sudo ./do test`, or `unshare --map-root-user --net --mount ./do test`"
+    if not shutil.which("ip"):
+        return "needs iproute2"
+    command = ["unshare", "--net", "ip", "link", "add", "probe0", "type", "veth", "peer", "name", "probe1"]
+    probe = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=20, check=False)
+    return f"network namespaces are refused: {probe.stderr.strip()}" if probe.returncode else ""
+
+
+def pytest_report_header() -> str:
+    return f"pronghorn: mode {MODE}, network namespaces: {refusal() or 'granted'}"
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("root") and refusal():
+        pytest.skip(refusal())
