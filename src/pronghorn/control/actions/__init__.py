@@ -1,0 +1,59 @@
+"""The steps from one configuration to another, one small value each."""
+
+from pronghorn.control.actions.balancing import (
+    AddLocalAddress,
+    ChangeLocalPorts,
+    ChangePolling,
+    ChangeTimeouts,
+    RemoveLocalAddress,
+)
+from pronghorn.control.actions.base import Action
+from pronghorn.control.actions.network import (
+    AddAddress,
+    AddPort,
+    AddRoute,
+    ChangeMtu,
+    ChangeRoute,
+    RemoveAddress,
+    RemovePort,
+    RemoveRoute,
+)
+from pronghorn.control.actions.services import (
+    AddServer,
+    AddService,
+    ChangeScheduler,
+    ChangeWeight,
+    DrainServer,
+    RemoveServer,
+    RemoveService,
+    RenameServer,
+    RenameService,
+    ResumeServer,
+)
+
+__all__ = [
+    "Action",
+    "AddAddress",
+    "AddLocalAddress",
+    "AddPort",
+    "AddRoute",
+    "AddServer",
+    "AddService",
+    "ChangeLocalPorts",
+    "ChangeMtu",
+    "ChangePolling",
+    "ChangeRoute",
+    "ChangeScheduler",
+    "ChangeTimeouts",
+    "ChangeWeight",
+    "DrainServer",
+    "RemoveAddress",
+    "RemoveLocalAddress",
+    "RemovePort",
+    "RemoveRoute",
+    "RemoveServer",
+    "RemoveService",
+    "RenameServer",
+    "RenameService",
+    "ResumeServer",
+]

@@ -1,0 +1,92 @@
+"""What the control plane asks of an engine. The engine room implements it; tests have a fake.
+
+Contract of every DataPlane method: it either does all of it or raises and has changed nothing; when it returns, workers
+see the change from their next turn on. A message in the exception is shown to the user. References are by name or key:
+a port by its name, a route by its prefix, a service by (protocol, address), a server by its address within the service.
+
+Between two actions of a plan a service's address may for a moment be owned by no port, and a route's next router may be
+in no network: that loses packets for that moment, connections stay.
+"""
+
+from typing import Protocol
+
+from pronghorn.control.endpoint import Address, Endpoint
+from pronghorn.control.fields import Interface
+from pronghorn.control.model import Config, Port, Route, Server, Service, ServiceKey, Timeouts
+from pronghorn.control.views import Snapshot
+
+
+class DataPlane(Protocol):
+    """One method per action."""
+
+    def add_port(self, port: Port) -> None:
+        """Open the device. `port.addresses` is empty: addresses follow one by one."""
+
+    def remove_port(self, port: Port) -> None:
+        """Close the device. It has no addresses and no routes any more."""
+
+    def change_mtu(self, port: str, mtu: int | None) -> None:
+        """None: the device's own."""
+
+    def add_address(self, port: str, interface: Interface) -> None:
+        """Answer for the address, and reach its network through the port."""
+
+    def remove_address(self, port: str, interface: Interface) -> None: ...
+
+    def add_route(self, route: Route) -> None:
+        """`route.port` is always set."""
+
+    def change_route(self, route: Route) -> None:
+        """The prefix has a route; from now on it is this one."""
+
+    def remove_route(self, route: Route) -> None: ...
+
+    def add_local_address(self, address: Address) -> None:
+        """Connections to servers may come from this address from now on."""
+
+    def remove_local_address(self, address: Address) -> None:
+        """No new connections from it; those that use it are closed."""
+
+    def change_local_ports(self, low: int, high: int) -> None: ...
+
+    def change_timeouts(self, timeouts: Timeouts) -> None: ...
+
+    def change_polling(self, busy_poll: bool) -> None: ...
+
+    def add_service(self, service: Service) -> None:
+        """`service.servers` is empty: servers follow one by one."""
+
+    def remove_service(self, service: Service) -> None:
+        """It has no servers any more."""
+
+    def rename_service(self, key: ServiceKey, name: str) -> None: ...
+
+    def change_scheduler(self, key: ServiceKey, scheduler: str) -> None: ...
+
+    def add_server(self, key: ServiceKey, server: Server) -> None: ...
+
+    def remove_server(self, key: ServiceKey, server: Server) -> None:
+        """Its connections are closed; drain it first to let them finish."""
+
+    def rename_server(self, key: ServiceKey, address: Endpoint, name: str | None) -> None: ...
+
+    def change_weight(self, key: ServiceKey, address: Endpoint, weight: int) -> None: ...
+
+    def drain_server(self, key: ServiceKey, address: Endpoint) -> None:
+        """Connections go on, new ones go elsewhere."""
+
+    def resume_server(self, key: ServiceKey, address: Endpoint) -> None:
+        """Undo drain_server."""
+
+
+class Engine(DataPlane, Snapshot, Protocol):
+    """A running data plane: takes actions, tells its state."""
+
+    def close(self) -> None:
+        """End the workers, close all ports, give everything back. Called once."""
+
+
+class EngineFactory(Protocol):
+    """Makes an engine from a configuration without ports, routes and services (Config.empty)."""
+
+    def __call__(self, starting: Config, /) -> Engine: ...

@@ -1,0 +1,173 @@
+"""What a running engine shows: plain values, filled in by the engine, printed by `pronghorn show` and sent as JSON.
+
+The engine gives counters, which only grow; fields marked `RateOf` are left at 0 and filled in by rates.py from two looks
+at the counters. Every field's meaning stands in its annotation, from which docs/reference/show.md is made.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, NamedTuple, Protocol
+
+
+class RateOf(NamedTuple):
+    """Marks a field as the change per second of another one."""
+
+    counter: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerView:
+    address: Annotated[str, "where it answers"]
+    name: Annotated[str | None, "its name, if it has one"] = None
+    weight: Annotated[int, "share of new connections"]
+    state: Annotated[str, "up or drain"]
+    active: Annotated[int, "connections that are established (UDP: in use)"]
+    inactive: Annotated[int, "connections that are opening or closing"]
+    connections: Annotated[int, "connections so far"]
+    packets_in: Annotated[int, "packets to the server"]
+    packets_out: Annotated[int, "packets from the server"]
+    octets_in: Annotated[int, "octets to the server"]
+    octets_out: Annotated[int, "octets from the server"]
+    connection_rate: Annotated[float, "new connections per second", RateOf("connections")] = 0.0
+    packet_rate_in: Annotated[float, "packets per second to the server", RateOf("packets_in")] = 0.0
+    packet_rate_out: Annotated[float, "packets per second from the server", RateOf("packets_out")] = 0.0
+    octet_rate_in: Annotated[float, "octets per second to the server", RateOf("octets_in")] = 0.0
+    octet_rate_out: Annotated[float, "octets per second from the server", RateOf("octets_out")] = 0.0
+
+    @property
+    def key(self) -> str:
+        return self.address
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServiceView:
+    name: Annotated[str, "the service's name"]
+    protocol: Annotated[str, "tcp or udp"]
+    address: Annotated[str, "where clients connect"]
+    scheduler: Annotated[str, "how servers are chosen"]
+    forwarding: Annotated[str, "how packets reach the servers"]
+    servers: Annotated[tuple[ServerView, ...], "its servers"]
+
+    @property
+    def key(self) -> str:
+        return f"{self.protocol} {self.address}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConnView:
+    family: Annotated[int, "4 or 6"]
+    protocol: Annotated[str, "tcp or udp"]
+    client: Annotated[str, "the client's endpoint"]
+    virtual: Annotated[str, "the service's endpoint"]
+    local: Annotated[str, "the gateway's endpoint towards the server"]
+    server: Annotated[str, "the server's endpoint"]
+    state: Annotated[str, "TCP state, or udp"]
+    worker: Annotated[int, "the worker that owns it"]
+    age: Annotated[float, "seconds since its first packet"]
+    expires: Annotated[float, "seconds until it is forgotten if nothing comes"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PortView:
+    name: Annotated[str, "the port's name"]
+    device: Annotated[str, "driver and device"]
+    link: Annotated[str, "up or down"]
+    mac: Annotated[str, "hardware address"]
+    mtu: Annotated[int, "octets in a layer-3 packet"]
+    queues: Annotated[int, "receive queues"]
+    addresses: Annotated[tuple[str, ...], "addresses with their prefix lengths"]
+    rx_packets: Annotated[int, "packets received"]
+    rx_octets: Annotated[int, "octets received"]
+    rx_drops: Annotated[int, "packets the device dropped before the gateway saw them"]
+    tx_packets: Annotated[int, "packets sent"]
+    tx_octets: Annotated[int, "octets sent"]
+    tx_drops: Annotated[int, "packets the device did not take"]
+    rx_packet_rate: Annotated[float, "packets received per second", RateOf("rx_packets")] = 0.0
+    rx_octet_rate: Annotated[float, "octets received per second", RateOf("rx_octets")] = 0.0
+    tx_packet_rate: Annotated[float, "packets sent per second", RateOf("tx_packets")] = 0.0
+    tx_octet_rate: Annotated[float, "octets sent per second", RateOf("tx_octets")] = 0.0
+
+    @property
+    def key(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkerView:
+    index: Annotated[int, "the worker's number"]
+    core: Annotated[int | None, "the core it is pinned to"]
+    busy: Annotated[float, "seconds spent on turns that found work"]
+    turns: Annotated[int, "turns of its loop"]
+    packets: Annotated[int, "packets handled"]
+    conns: Annotated[int, "balanced connections it owns"]
+    pool_size: Annotated[int, "packet buffers"]
+    pool_free: Annotated[int, "packet buffers free now"]
+    pool_low: Annotated[int, "fewest packet buffers that were ever free"]
+    load: Annotated[float, "share of the time that was busy, 0..1", RateOf("busy")] = 0.0
+    turn_rate: Annotated[float, "turns per second", RateOf("turns")] = 0.0
+    packet_rate: Annotated[float, "packets per second", RateOf("packets")] = 0.0
+
+    @property
+    def key(self) -> str:
+        return str(self.index)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NeighbourView:
+    address: Annotated[str, "the neighbour's address"]
+    mac: Annotated[str | None, "its hardware address, if known"]
+    state: Annotated[str, "incomplete, reachable, stale, delay, probe or failed (RFC 4861 section 7.3.2)"]
+    port: Annotated[str, "where it is"]
+    age: Annotated[float, "seconds since it was last confirmed"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RouteView:
+    prefix: Annotated[str, "the destinations"]
+    via: Annotated[str | None, "the next router; none for a port's own network"]
+    port: Annotated[str, "the way out"]
+    origin: Annotated[str, "address (a port's own network) or route (configured)"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DropView:
+    verdict: Annotated[str, "the verdict's name"]
+    severity: Annotated[str, "how bad it is"]
+    sentence: Annotated[str, "what it means"]
+    count: Annotated[int, "packets that ended so"]
+    rate: Annotated[float, "packets per second", RateOf("count")] = 0.0
+
+    @property
+    def key(self) -> str:
+        return self.verdict
+
+
+class Snapshot(Protocol):
+    """What an engine tells about itself. Called from the control thread while workers run, without stopping them."""
+
+    def services(self) -> Sequence[ServiceView]: ...
+
+    def conns(self, limit: int) -> Sequence[ConnView]:
+        """At most `limit` connections, of all workers."""
+
+    def ports(self) -> Sequence[PortView]: ...
+
+    def workers(self) -> Sequence[WorkerView]: ...
+
+    def neighbours(self) -> Sequence[NeighbourView]: ...
+
+    def routes(self) -> Sequence[RouteView]: ...
+
+    def drops(self) -> Sequence[DropView]:
+        """All verdicts that mean a packet was dropped and that were counted at least once."""
+
+
+KINDS: dict[str, type] = {
+    "services": ServiceView,
+    "conns": ConnView,
+    "ports": PortView,
+    "workers": WorkerView,
+    "neighbours": NeighbourView,
+    "routes": RouteView,
+    "drops": DropView,
+}
