@@ -1,8 +1,8 @@
 """Programs that come from the distribution: which verb needs which, what is missing, and installing it as root.
 
 Without root nothing is installed: the command that would do it is printed, and the verb goes on without. On Debian and
-Ubuntu a freshly installed daemon (nginx) would be started and enabled; its unit is masked for the time of the
-installation and disabled after it. Set PRONGHORN_SYSTEM_PACKAGES=no to leave the system alone as root too.
+Ubuntu a freshly installed daemon (nginx) would be started and enabled; its unit is masked while it is installed, and
+disabled afterwards. Set PRONGHORN_SYSTEM_PACKAGES=no to leave the system alone as root too.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ PROGRAMS = {
         Program("nft", "the kernel's NAT, to compare with", "nftables", "nftables"),
         Program("wrk", "HTTP load", "wrk", "wrk"),
         Program("nginx", "HTTP servers", "nginx-light", "nginx-core", unit="nginx.service"),
-        Program("dpdk-testpmd", "DPDK's forwarder, to compare with", "dpdk", "dpdk"),
+        Program("dpdk-testpmd", "DPDK's forwarder, to compare with", "dpdk dpdk-dev", "dpdk"),
         Program("ethtool", "offload settings of veth pairs", "ethtool", "ethtool"),
     )
 }

@@ -1,0 +1,1 @@
+"""Benchmarks: one file, one number, with its spread, next to a peer's number from the same run."""

@@ -1,0 +1,2 @@
+class Unavailable(Exception):
+    pass
