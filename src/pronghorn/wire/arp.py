@@ -5,7 +5,7 @@ A sender must be a single station: its hardware address is neither group nor zer
 can send, or 0.0.0.0 in a request (a probe). Whether the sender may speak for the address is the neighbour table's.
 """
 
-from pronghorn.compiled import View, be16, be32, be64, hot, leaf, u8
+from pronghorn.compiled import View, be16, be32, hot, leaf, load_be64, store_be64, u8
 from pronghorn.wire.ipv4 import is_sender
 from pronghorn.wire.numbers import ETHERTYPE_IPV4
 from pronghorn.wire.reasons import (
@@ -41,12 +41,6 @@ class ARP(View, size=28):
     target_ip: be32
 
 
-class Start(View, size=8):
-    """The constant part and the operation in one load."""
-
-    word: be64
-
-
 @leaf
 def sender(arp: ARP) -> int:
     """Hardware address of the sender, 48 bits."""
@@ -65,7 +59,7 @@ def check(address: int, octets: int) -> int:
     if octets < OCTETS:
         return ARP_TRUNCATED
     arp = ARP(address)
-    if Start(address).word >> 16 != ETHERNET_IPV4:
+    if load_be64(address) >> 16 != ETHERNET_IPV4:
         if arp.hardware != HARDWARE_ETHERNET:
             return ARP_BAD_HARDWARE
         return ARP_BAD_PROTOCOL if arp.protocol != ETHERTYPE_IPV4 else ARP_BAD_LENGTHS
@@ -83,7 +77,7 @@ def check(address: int, octets: int) -> int:
 def emit(address: int, operation: int, sender_mac: int, sender_ip: int, target_mac: int, target_ip: int) -> None:
     """Write an ARP packet."""
     arp = ARP(address)
-    Start(address).word = ETHERNET_IPV4 << 16 | operation
+    store_be64(address, ETHERNET_IPV4 << 16 | operation)
     arp.sender_hi = sender_mac >> 16
     arp.sender_lo = sender_mac
     arp.sender_ip = sender_ip

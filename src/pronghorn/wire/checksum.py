@@ -12,7 +12,7 @@ Equation 3 has no corner cases: a correct checksum stays the one that a full com
 Left out: nothing is loaded or stored in place here; the views do that.
 """
 
-from pronghorn.compiled import array_at, hot, leaf, u8, u16, u32
+from pronghorn.compiled import array_at, hot, leaf, load8, load16, load32, u32
 
 ONES = 0xFFFF
 
@@ -56,9 +56,9 @@ def add(address: int, octets: int) -> int:
         total += words[i]
     end = address + octets
     if octets & 2 != 0:
-        total += array_at(u16, end - (octets & 3))[0]
+        total += load16(end - (octets & 3))
     if octets & 1 != 0:
-        total += array_at(u8, end - 1)[0]
+        total += load8(end - 1)
     total = fold(total)
     return (total & 0xFF) << 8 | total >> 8
 
@@ -66,8 +66,7 @@ def add(address: int, octets: int) -> int:
 @leaf
 def add20(address: int) -> int:
     """Sum in the machine's byte order of the 20 octets at address, as a total; 0xffff when folded is a good header."""
-    words = array_at(u32, address)
-    return words[0] + words[1] + words[2] + words[3] + words[4]
+    return load32(address) + load32(address + 4) + load32(address + 8) + load32(address + 12) + load32(address + 16)
 
 
 @leaf

@@ -8,7 +8,7 @@ fragment is walked on, for RFC 7112 wants all headers in it; what follows a late
 fragment is refused, and so is one around a whole packet, which nobody should send since RFC 8021.
 """
 
-from pronghorn.compiled import View, array_at, be16, be32, hot, leaf, u8
+from pronghorn.compiled import View, be16, be32, hot, leaf, load8, u8
 from pronghorn.wire.ipv6 import HEADER, IPv6
 from pronghorn.wire.numbers import (
     PROTOCOL_AUTHENTICATION,
@@ -154,24 +154,23 @@ def check_fragment_header(header: Fragment, fragment: int) -> int:
 @hot
 def check_options(address: int, octets: int) -> tuple[int, int]:
     """The options of the hop-by-hop or destination options header at address: a reason and the offset it is about."""
-    option = array_at(u8, address)
     i = 2
     count = 0
     while i < octets:
         if count == OPTIONS:
             return EXTENSION_TOO_MANY_OPTIONS, i
         count += 1
-        kind = option[i]
+        kind = load8(address + i)
         if kind == OPTION_PAD1:
             i += 1
             continue
-        if i + 2 > octets or i + 2 + option[i + 1] > octets:
+        if i + 2 > octets or i + 2 + load8(address + i + 1) > octets:
             return EXTENSION_BAD_OPTION, i
         if kind == OPTION_JUMBO:
             return EXTENSION_JUMBO, i
         if kind >> 6 != 0:  # RFC 8200 4.2: what to do with an option that is not known; 0 is to pass over it
             return refuse_option(kind >> 6), i
-        i += 2 + option[i + 1]
+        i += 2 + load8(address + i + 1)
     return GOOD, 0
 
 

@@ -5,7 +5,7 @@ next-hop MTU of 'fragmentation needed', the pointer of a parameter problem. An e
 `quote` finds the quoted layer-4 header, of which eight octets (the ports) are certain and no more.
 """
 
-from pronghorn.compiled import View, be16, be32, hot, leaf, u8
+from pronghorn.compiled import View, be16, hot, leaf, store_be32, u8
 from pronghorn.wire.checksum import add, apply, change16
 from pronghorn.wire.ipv4 import IPv4, header_octets, is_later_fragment
 from pronghorn.wire.reasons import (
@@ -48,13 +48,6 @@ class ICMP(View, size=8):
     checksum: be16  # of the whole message
     identifier: be16
     sequence: be16  # in 'fragmentation needed': the next-hop MTU
-
-
-class Rest(View, size=8):
-    """The same header with the last four octets as one number."""
-
-    start: be32
-    rest: be32
 
 
 @leaf
@@ -111,9 +104,8 @@ def quote(address: int, octets: int) -> tuple[int, int, int]:
 @hot
 def emit(address: int, kind: int, code: int, rest: int, octets: int) -> None:
     """Write a header before a payload that is already there; octets is the whole message. Checksum included."""
-    message = Rest(address)
-    message.start = kind << 24 | code << 16
-    message.rest = rest
+    store_be32(address, kind << 24 | code << 16)
+    store_be32(address + 4, rest)
     ICMP(address).checksum = add(address, octets) ^ 0xFFFF
 
 

@@ -3,7 +3,7 @@
 As ICMP for IPv4, with other numbers, and with IPv6's pseudo header in the checksum. Types below 128 are errors.
 """
 
-from pronghorn.compiled import View, be16, be32, hot, leaf, u8
+from pronghorn.compiled import View, be16, hot, leaf, load_be32, store_be32, u8
 from pronghorn.wire.checksum import agrees, apply, change16, compute, pseudo6
 from pronghorn.wire.extension import FRAGMENT_OFFSET, Fragment, walk
 from pronghorn.wire.ipv6 import IPv6
@@ -55,13 +55,6 @@ class ICMPv6(View, size=8):
     sequence: be16
 
 
-class Rest(View, size=8):
-    """The same header with the last four octets as one number: MTU of TOO_BIG, pointer of PARAMETER_PROBLEM."""
-
-    start: be32
-    rest: be32
-
-
 @leaf
 def is_error(kind: int) -> bool:
     """Whether a message of this type is an error and quotes a packet."""
@@ -77,13 +70,13 @@ def is_discovery(kind: int) -> bool:
 @leaf
 def next_hop_mtu(message: ICMPv6) -> int:
     """MTU that a TOO_BIG reports."""
-    return Rest(message.address).rest
+    return load_be32(message.address + 4)
 
 
 @leaf
 def pointer(message: ICMPv6) -> int:
     """Offset that a parameter problem points at."""
-    return Rest(message.address).rest
+    return load_be32(message.address + 4)
 
 
 @leaf
@@ -126,9 +119,8 @@ def quote(address: int, octets: int) -> tuple[int, int, int]:
 @hot
 def emit(ip: IPv6, address: int, kind: int, code: int, rest: int, octets: int) -> None:
     """Write a header before a payload that is already there; octets is the whole message. Checksum included."""
-    message = Rest(address)
-    message.start = kind << 24 | code << 16
-    message.rest = rest
+    store_be32(address, kind << 24 | code << 16)
+    store_be32(address + 4, rest)
     fill_checksum(ip, address, octets)
 
 

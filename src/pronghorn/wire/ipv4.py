@@ -7,7 +7,7 @@ each must fit its header, source routes are refused, and nothing else in them is
 Fragments and addresses are judged apart (`check_fragment`, `check_addresses`): a bridge or a translator does not ask.
 """
 
-from pronghorn.compiled import Array, View, array_at, be16, be32, hot, leaf, u8
+from pronghorn.compiled import View, be16, be32, hot, leaf, load8, u8
 from pronghorn.wire.checksum import add, add20, apply, change32, finish, fold
 from pronghorn.wire.numbers import PROTOCOL_TCP
 from pronghorn.wire.reasons import (
@@ -111,10 +111,9 @@ def check_unusual(address: int, octets: int) -> int:
 @hot
 def check_options(address: int, octets: int) -> int:
     """The options at address: GOOD, a source route, or one that does not fit."""
-    option = array_at(u8, address)
     i = 0
     while i < octets:
-        kind = option[i]
+        kind = load8(address + i)
         if kind == OPTION_END:
             return GOOD
         if kind == OPTION_NOTHING:
@@ -122,32 +121,30 @@ def check_options(address: int, octets: int) -> int:
             continue
         if i + 2 > octets:
             return IPV4_BAD_OPTION
-        size = option[i + 1]
+        size = load8(address + i + 1)
         if size < 2 or i + size > octets:
             return IPV4_BAD_OPTION
         if kind == OPTION_LOOSE_ROUTE or kind == OPTION_STRICT_ROUTE:
             return IPV4_SOURCE_ROUTE
-        if is_bad_record(option, i, kind, size):
+        if is_bad_record(address + i, kind, size):
             return IPV4_BAD_OPTION
         i += size
     return GOOD
 
 
 @leaf
-def is_bad_record(option: Array[u8], i: int, kind: int, size: int) -> bool:
-    """Whether the option of this kind and size at i records into places that it does not have.
+def is_bad_record(address: int, kind: int, size: int) -> bool:
+    """Whether the option of this kind and size at address records into places that it does not have.
 
     A pointer beyond the option says that it is full (RFC 791 3.1); one that leaves less than an entry is an error.
     """
-    if kind == OPTION_RECORD_ROUTE:
-        if size < 3:
-            return True
-        return option[i + 2] < 4 or (option[i + 2] <= size and option[i + 2] + 3 > size)
-    if kind == OPTION_TIMESTAMP:
-        if size < 4:
-            return True
-        return option[i + 2] < 5 or (option[i + 2] <= size and option[i + 2] + 3 > size)
-    return False
+    if kind != OPTION_RECORD_ROUTE and kind != OPTION_TIMESTAMP:
+        return False
+    first = 4 if kind == OPTION_RECORD_ROUTE else 5  # where the first entry is, counted from 1
+    if size < first - 1:
+        return True
+    pointer = load8(address + 2)
+    return pointer < first or (pointer <= size and pointer + 3 > size)
 
 
 @hot

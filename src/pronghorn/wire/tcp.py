@@ -7,7 +7,22 @@ A window scale above 14 counts as 14 (RFC 7323 2.3); an MSS below MSS_FLOOR coun
 MSS, window scale and SACK-permitted count in a SYN only. Whether SACK blocks make sense is the connection's to know.
 """
 
-from pronghorn.compiled import Array, View, array_at, be16, be32, fixed, hot, leaf, u8, u16, u32
+from pronghorn.compiled import (
+    Array,
+    View,
+    array_at,
+    be16,
+    be32,
+    fixed,
+    hot,
+    leaf,
+    load8,
+    load_be16,
+    load_be32,
+    u8,
+    u16,
+    u32,
+)
 from pronghorn.wire.checksum import agrees, apply, change16, compute, fold, pseudo4, pseudo6
 from pronghorn.wire.ipv4 import IPv4
 from pronghorn.wire.ipv6 import IPv6
@@ -70,15 +85,6 @@ class TCPOptions(View, size=48):
     sack: Array[u32] = fixed(8)  # left and right edge of each block
 
 
-class TimestampsOption(View, size=10):
-    """The timestamps option."""
-
-    kind: u8
-    octets: u8
-    timestamp: be32
-    echo: be32
-
-
 @leaf
 def header_octets(tcp: TCP) -> int:
     """Octets of the header, options included."""
@@ -128,13 +134,12 @@ def parse_options(tcp: TCP, options: TCPOptions) -> int:
     options.sack_blocks = 0
     octets = header_octets(tcp) - HEADER
     address = tcp.address + HEADER
-    if octets == 12 and array_at(be32, address)[0] == ALIGNED_TIMESTAMPS:
+    if octets == 12 and load_be32(address) == ALIGNED_TIMESTAMPS:
         read_timestamps(address + 2, options)
         return GOOD
-    kinds = array_at(u8, address)
     i = 0
     while i < octets:
-        kind = kinds[i]
+        kind = load8(address + i)
         if kind == OPTION_END:
             return GOOD
         if kind == OPTION_NOTHING:
@@ -142,7 +147,7 @@ def parse_options(tcp: TCP, options: TCPOptions) -> int:
             continue
         if i + 2 > octets:
             return TCP_BAD_OPTION
-        size = kinds[i + 1]
+        size = load8(address + i + 1)
         if size < 2 or i + size > octets:
             return TCP_BAD_OPTION
         if tcp.flags & SYN != 0:
@@ -158,9 +163,8 @@ def parse_options(tcp: TCP, options: TCPOptions) -> int:
 @leaf
 def read_timestamps(address: int, options: TCPOptions) -> None:
     """Take over the timestamps option at address."""
-    option = TimestampsOption(address)
-    options.timestamp = option.timestamp
-    options.echo = option.echo
+    options.timestamp = load_be32(address + 2)
+    options.echo = load_be32(address + 6)
     options.present |= HAS_TIMESTAMPS
 
 
@@ -168,16 +172,16 @@ def read_timestamps(address: int, options: TCPOptions) -> None:
 def read_syn_option(address: int, kind: int, size: int, options: TCPOptions) -> None:
     """Take over the option of this kind and size at address, if it is one that counts in a SYN only."""
     if kind == OPTION_MSS and size == 4:
-        options.mss = max(array_at(be16, address + 2)[0], MSS_FLOOR)
+        options.mss = max(load_be16(address + 2), MSS_FLOOR)
         options.present |= HAS_MSS
     elif kind == OPTION_WINDOW_SCALE and size == 3:
-        options.window_scale = min(array_at(u8, address + 2)[0], SCALE_LIMIT)
+        options.window_scale = min(load8(address + 2), SCALE_LIMIT)
         options.present |= HAS_WINDOW_SCALE
     elif kind == OPTION_SACK_PERMITTED and size == 2:
         options.present |= HAS_SACK_PERMITTED
 
 
-@leaf
+@hot
 def read_sack(address: int, size: int, options: TCPOptions) -> None:
     """Take over the SACK option of this size at address: one to four blocks."""
     blocks = (size - 2) >> 3
@@ -224,9 +228,7 @@ def emit_options(address: int, options: TCPOptions) -> int:
 
 
 @leaf
-def emit(
-    address: int, sport: int, dport: int, seq: int, ack: int, flags: int, window: int, header: int
-) -> None:  # fmt: skip
+def emit(address: int, sport: int, dport: int, seq: int, ack: int, flags: int, window: int, header: int) -> None:
     """Write a header without checksum and urgent pointer; header is its size in octets, options included."""
     tcp = TCP(address)
     tcp.sport = sport
