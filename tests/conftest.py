@@ -1,7 +1,7 @@
 """What every test shares: the mode in the header, hypothesis' settings, and the `root` marker.
 
-The same tests run in the modes of pronghorn.compiled, chosen by PRONGHORN_MODE (jit or interpreted); `./do test` runs
-both. A test marked `root` gets a machine that grants network namespaces, or is skipped with the reason.
+The same tests run in every mode of pronghorn.compiled, chosen by PRONGHORN_MODE; `./do test` runs them compiled (jit)
+and interpreted. A test marked `root` gets a machine that grants network namespaces, or is skipped with the reason.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ import subprocess
 import pytest
 from hypothesis import HealthCheck, settings
 
-MODE = os.environ.get("PRONGHORN_MODE", "jit")
+from pronghorn.compiled import mode
+
+MODE = mode()
 
 settings.register_profile(
     "pronghorn",

@@ -116,7 +116,7 @@ def set_up() -> None:
     """The environment, and the native library when its sources changed since it was built."""
     environment.ensure()
     with environment.alone():
-        if native.stale():
+        if native.stale(PYTHON):
             note("compiling the data plane")
             begin = time.monotonic()
             native.build(PYTHON)
