@@ -1,7 +1,7 @@
 """What a running engine shows: plain values, filled in by the engine, printed by `pronghorn show` and sent as JSON.
 
-The engine gives counters, which only grow; fields marked `RateOf` are left at 0 and filled in by rates.py from two looks
-at the counters. Every field's meaning stands in its annotation, from which docs/reference/show.md is made.
+The engine gives counters, which only grow; fields marked `RateOf` are left at 0 and filled in by rates.py from two
+looks at the counters. Every field's meaning stands in its annotation, from which docs/reference/show.md is made.
 """
 
 from collections.abc import Sequence
