@@ -35,7 +35,7 @@ def counted(
 ) -> Callable[Concatenate[FakeEngine, Arguments], None]:
     """A call of the data plane: remembered, looked at, and failing when the test asked for that."""
 
-    def call(self: FakeEngine, *arguments: Arguments.args, **named: Arguments.kwargs) -> None:
+    def call(self: FakeEngine, /, *arguments: Arguments.args, **named: Arguments.kwargs) -> None:
         if self.fail_at is not None and len(self.calls) == self.fail_at:
             self.fail_at = None
             raise Broken(f"{method.__name__} was told to fail")

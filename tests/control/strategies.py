@@ -45,7 +45,7 @@ def servers(draw: st.DrawFn, family: int) -> list[dict[str, Any]]:
             "state": draw(st.sampled_from(["up", "up", "drain"])),
             **({"name": draw(st.sampled_from("xyz")) + str(n)} if draw(st.booleans()) else {}),
         }
-        for n in draw(st.lists(st.integers(1, 4), unique=True, max_size=4))
+        for n in draw(st.lists(st.integers(1, 3), unique=True, max_size=3))
     ]
 
 
@@ -75,6 +75,29 @@ def configs(draw: st.DrawFn) -> Config:
     return config
 
 
+@st.composite
+def service_configs(draw: st.DrawFn) -> Config:
+    """The network stays as it is; services and servers change in every way."""
+    owned = ["10.0.1.1", "fd00:1::1"]
+    port = {"name": "a", "device": "xdp:eth0", "addresses": ["10.0.1.1/24", "fd00:1::1/64"]}
+    fixed = [("tcp", "10.0.1.1:80", 4), ("tcp", "[fd00:1::1]:80", 6), ("udp", "10.0.1.1:53", 4)]
+    services = [
+        {
+            "name": name,
+            "protocol": protocol,
+            "address": address,
+            "scheduler": draw(st.sampled_from(["rr", "maglev"])),
+            "servers": draw(servers(family)),
+        }
+        for name, (protocol, address, family) in zip(draw(st.permutations(["web", "dns", "db"])), fixed, strict=True)
+        if draw(st.integers(0, 5))
+    ]
+    return Config.model_validate({"ports": [port], "balancer": {"local_addresses": owned}, "services": services})
+
+
+pairs = st.one_of(st.tuples(configs(), configs()), st.tuples(service_configs(), service_configs()))
+
+
 def _routes(draw: st.DrawFn, chosen: list[dict[str, Any]]) -> list[dict[str, Any]]:
     result = []
     for prefix in draw(st.lists(st.sampled_from(["0.0.0.0/0", "10.8.0.0/16", "::/0"]), unique=True)):
@@ -90,7 +113,7 @@ def _routes(draw: st.DrawFn, chosen: list[dict[str, Any]]) -> list[dict[str, Any
 
 def _services(draw: st.DrawFn, owned: list[str], local: list[str]) -> list[dict[str, Any]]:
     result = []
-    addresses = draw(st.lists(st.sampled_from(owned), unique=True, max_size=3)) if owned else []
+    addresses = draw(st.lists(st.sampled_from(owned), unique=True, min_size=1, max_size=3)) if owned else []
     names = draw(st.permutations(["web", "dns", "db"]))
     for name, address in zip(names, addresses, strict=False):
         family = 6 if ":" in address else 4
@@ -98,7 +121,7 @@ def _services(draw: st.DrawFn, owned: list[str], local: list[str]) -> list[dict[
         result.append(
             {
                 "name": name,
-                "protocol": draw(st.sampled_from(["tcp", "udp"])),
+                "protocol": draw(st.sampled_from(["tcp", "tcp", "udp"])),
                 "address": f"[{address}]:80" if family == 6 else f"{address}:80",
                 "scheduler": draw(st.sampled_from(["rr", "wrr", "maglev"])),
                 "servers": draw(servers(family)) if has_local else [],

@@ -11,7 +11,7 @@ from pronghorn.control.load import parse
 from pronghorn.control.model import Config
 from pronghorn.control.plan import RestartNeeded, plan
 from tests.control.fake import FakeEngine, state_of
-from tests.control.strategies import configs
+from tests.control.strategies import configs, pairs
 
 
 def started(config: Config) -> FakeEngine:
@@ -27,21 +27,24 @@ def test_a_start_leads_to_the_configuration(config: Config) -> None:
     assert started(config).state() == state_of(config)
 
 
-@given(configs(), configs())
-def test_a_plan_leads_to_what_was_wanted(running: Config, wanted: Config) -> None:
+@given(pairs)
+def test_a_plan_leads_to_what_was_wanted(pair: tuple[Config, Config]) -> None:
+    running, wanted = pair
     engine = started(running)
     apply(plan(running, wanted), engine)
     assert engine.state() == state_of(wanted)
 
 
-@given(configs(), configs())
-def test_nothing_to_do_means_nothing_differs(running: Config, wanted: Config) -> None:
+@given(pairs)
+def test_nothing_to_do_means_nothing_differs(pair: tuple[Config, Config]) -> None:
+    running, wanted = pair
     assert plan(running, running) == []
     assert bool(plan(running, wanted)) == (state_of(running) != state_of(wanted))
 
 
-@given(configs(), configs(), st.data())
-def test_a_failure_at_any_step_leaves_what_was_there(running: Config, wanted: Config, data: st.DataObject) -> None:
+@given(pairs, st.data())
+def test_a_failure_at_any_step_leaves_what_was_there(pair: tuple[Config, Config], data: st.DataObject) -> None:
+    running, wanted = pair
     engine, actions = started(running), plan(running, wanted)
     if not actions:
         return
@@ -52,8 +55,9 @@ def test_a_failure_at_any_step_leaves_what_was_there(running: Config, wanted: Co
     assert engine.state() == state_of(running)
 
 
-@given(configs(), configs())
-def test_a_service_with_usable_servers_has_some_at_every_step(running: Config, wanted: Config) -> None:
+@given(pairs)
+def test_a_service_with_usable_servers_has_some_at_every_step(pair: tuple[Config, Config]) -> None:
+    running, wanted = pair
     engine = started(running)
 
     def usable() -> set[object]:
@@ -69,8 +73,9 @@ def test_a_service_with_usable_servers_has_some_at_every_step(running: Config, w
     apply(plan(running, wanted), engine)
 
 
-@given(configs(), configs())
-def test_services_and_servers_that_stay_are_never_taken_away(running: Config, wanted: Config) -> None:
+@given(pairs)
+def test_services_and_servers_that_stay_are_never_taken_away(pair: tuple[Config, Config]) -> None:
+    running, wanted = pair
     engine = started(running)
     final = state_of(wanted)
     services = engine.table.keys() & final[-2].keys()
