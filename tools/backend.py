@@ -29,8 +29,8 @@ class NativeWheel(bdist_wheel):  # type: ignore[misc]  # setuptools has no types
     """A wheel for one platform and for every Python 3: the library knows nothing of Python's ABI."""
 
     def finalize_options(self) -> None:
+        self.distribution.has_ext_modules = lambda: True  # platlib, not purelib
         super().finalize_options()
-        self.root_is_pure = False
 
     def get_tag(self) -> tuple[str, str, str]:
         return "py3", "none", super().get_tag()[2]

@@ -23,13 +23,10 @@ MATCHES = "import sys; from pronghorn.compiled import native; sys.exit(not nativ
 
 
 def stale(python: str = sys.executable) -> bool:
-    """True when the library is missing or was built from other sources than those beside it."""
+    """True when the library is missing, damaged, or built from other sources than those beside it."""
     if not LIBRARY.exists():
         return True
-    asked = subprocess.run([python, "-c", MATCHES], env=path_to_source(), capture_output=True, text=True, check=False)
-    if asked.stderr:
-        raise RuntimeError(f"the data plane cannot be imported:\n{asked.stderr}")
-    return asked.returncode != 0
+    return subprocess.run([python, "-c", MATCHES], env=source(), capture_output=True, check=False).returncode != 0
 
 
 def build(python: str = sys.executable) -> None:
@@ -40,10 +37,10 @@ def build(python: str = sys.executable) -> None:
     if not any(shutil.which(name) for name in (os.environ.get("CC", "cc"), "gcc", "cc", "clang")):
         raise RuntimeError("linking libpronghorn.so needs a C compiler: install gcc")
     command = [python, "-m", "pronghorn.compiled.build", "--output", str(LIBRARY)]
-    subprocess.run(command, cwd=ROOT, env=path_to_source(), check=True, stdout=sys.stderr)
+    subprocess.run(command, cwd=ROOT, env=source(), check=True, stdout=sys.stderr)
 
 
-def path_to_source() -> dict[str, str]:
-    """The environment in which `import pronghorn` finds the working tree, installed or not."""
+def source() -> dict[str, str]:
+    """The environment in which `import pronghorn` finds the working tree, installed or not, and no old library."""
     path = os.pathsep.join([str(ROOT / "src"), *filter(None, [os.environ.get("PYTHONPATH")])])
-    return {**os.environ, "PYTHONPATH": path}
+    return {**os.environ, "PYTHONPATH": path, "PRONGHORN_MODE": "jit"}
