@@ -2,6 +2,7 @@
 
 `pip install .` therefore gives a platform wheel that holds libpronghorn.so and its C header; the installed package
 needs neither Numba nor a compiler. A source distribution holds no native code. `build-backend` in pyproject.toml.
+`--config-settings processor=native` compiles for the machine at hand alone, `native=no` not at all.
 """
 
 from __future__ import annotations
@@ -38,17 +39,19 @@ class NativeWheel(bdist_wheel):  # type: ignore[misc]  # setuptools has no types
 
 def build_wheel(directory: str, settings: Settings = None, metadata: str | None = None) -> str:
     """Compile the data plane when its sources changed, then let setuptools build the wheel."""
-    compile_data_plane()
+    compile_data_plane(settings)
     shutil.rmtree(native.ROOT / "build", ignore_errors=True)  # setuptools would pack files that no longer exist
     return str(build_meta.build_wheel(directory, settings, metadata))
 
 
 def build_editable(directory: str, settings: Settings = None, metadata: str | None = None) -> str:
     """The same for `pip install -e .`: the library is built in the source tree."""
-    compile_data_plane()
+    compile_data_plane(settings)
     return str(build_meta.build_editable(directory, settings, metadata))
 
 
-def compile_data_plane() -> None:
-    if native.stale():
-        native.build()
+def compile_data_plane(settings: Settings) -> None:
+    """Compile when the sources changed, and always when a processor was asked for."""
+    processor, wanted = (str((settings or {}).get(key, "")) for key in ("processor", "native"))
+    if wanted != "no" and (processor or native.stale()):
+        native.build(processor=processor)

@@ -38,8 +38,9 @@ def ensure() -> None:
             venv.create(VENV, with_pip=True, symlinks=True)
         note("installing the locked dependencies into .venv")
         pip(PYTHON, "install", "-qq", "-r", str(LOCK))
-        note("installing pronghorn into .venv (compiles the data plane when its sources changed)")
-        pip(PYTHON, "install", "-qq", "--no-deps", "--no-build-isolation", "--editable", str(ROOT))
+        note("installing pronghorn into .venv, in place")
+        editable = ["--no-deps", "--no-build-isolation", "--config-settings", "native=no", "--editable", str(ROOT)]
+        pip(PYTHON, "install", "-qq", *editable)
         STAMP.write_text(wanted)
 
 

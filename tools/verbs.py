@@ -29,18 +29,17 @@ class Verb:
     run: Callable[[Arguments], int]
     usage: str
     programs: tuple[str, ...] = ()  # from the distribution; see system.PROGRAMS
-    set_up: bool = True  # needs .venv and the native library
+    environment: bool = True  # needs .venv
 
 
 def demo(arguments: Arguments) -> int:
     """Balance real curl requests to real HTTP servers, in network namespaces, and watch. Ends by itself."""
-    return execute("-m", "pronghorn.cli.demo", *arguments)
+    return execute(*NATIVE) or execute("-m", "pronghorn.cli.demo", *arguments)
 
 
 def test(arguments: Arguments) -> int:
     """Run all tests, compiled and interpreted; with ARGS, only pytest with these ARGS in both modes."""
-    lint = [] if arguments else LINT
-    return report([*lint, *tests(arguments)])
+    return report(tests(arguments) if arguments else [*LINT, *tests(arguments)])
 
 
 def check(arguments: Arguments) -> int:
@@ -50,7 +49,7 @@ def check(arguments: Arguments) -> int:
 
 def bench(arguments: Arguments) -> int:
     """Measure against peers in the same run; NAME selects, --json prints objects, --list the names."""
-    return execute("-m", "bench", *arguments)
+    return execute(*NATIVE) or execute("-m", "bench", *arguments)
 
 
 def build(arguments: Arguments) -> int:
@@ -82,6 +81,7 @@ def help_(arguments: Arguments) -> int:
 
 Step = tuple[str, list[str], dict[str, str]]  # title, arguments of the environment's Python, extra environment
 
+NATIVE = ["tools/native.py"]  # compiles libpronghorn.so when it is stale
 LINT: list[Step] = [("ruff check", ["-m", "ruff", "check", "--quiet", "."], {})]
 CHECKS: list[Step] = [
     ("ruff format", ["-m", "ruff", "format", "--check", "--quiet", "."], {}),
@@ -92,7 +92,8 @@ CHECKS: list[Step] = [
 def tests(arguments: Arguments) -> list[Step]:
     cores = str(len(os.sched_getaffinity(0)))
     command = ["-m", "pytest", "-q", "-n", cores, "--dist", "worksteal", *arguments]
-    return [(f"pytest, {mode}", command, {"PRONGHORN_MODE": mode}) for mode in ("jit", "interpreted")]
+    runs = [(f"pytest, {mode}", command, {"PRONGHORN_MODE": mode}) for mode in ("jit", "interpreted")]
+    return [("native library", NATIVE, {}), *runs]
 
 
 def report(steps: Sequence[Step]) -> int:
@@ -112,17 +113,6 @@ def execute(*arguments: str) -> int:
     return subprocess.call([PYTHON, *arguments], cwd=native.ROOT)
 
 
-def set_up() -> None:
-    """The environment, and the native library when its sources changed since it was built."""
-    environment.ensure()
-    with environment.alone():
-        if native.stale(PYTHON):
-            note("compiling the data plane")
-            begin = time.monotonic()
-            native.build(PYTHON)
-            note(f"compiled in {time.monotonic() - begin:.0f} s")
-
-
 COMMON = ("gcc", "ip", "curl")
 TEST = (*COMMON, "ping", "tshark", "ethtool")
 VERBS = {
@@ -131,8 +121,8 @@ VERBS = {
     "check": Verb(check, "[ARGS]", TEST),
     "bench": Verb(bench, "[NAME ...] [--json]", (*COMMON, "ethtool", "nft", "wrk", "nginx", "dpdk-testpmd")),
     "build": Verb(build, "", ("gcc",)),
-    "lock": Verb(lock, "", set_up=False),
-    "help": Verb(help_, "", set_up=False),
+    "lock": Verb(lock, "", environment=False),
+    "help": Verb(help_, "", environment=False),
 }
 
 
@@ -145,8 +135,8 @@ def main(arguments: Arguments) -> int:
     os.chdir(native.ROOT)
     try:
         system.ensure(verb.programs)
-        if verb.set_up:
-            set_up()
+        if verb.environment:
+            environment.ensure()
         return verb.run(rest)
     except subprocess.CalledProcessError as error:
         fail(f"failed with status {error.returncode}: {' '.join(map(str, error.cmd))}")

@@ -101,7 +101,7 @@ def test_documented_subcommands_explain_themselves() -> None:
     """Each `pronghorn COMMAND` that the pages name answers --help."""
     named = {words[1] for _, words in documented() if words[0] == "pronghorn" and words[1:2] and words[1][0] != "-"}
     for name in sorted(named):
-        command = [sys.executable, "-m", "pronghorn.cli", name, "--help"]
+        command = [sys.executable, "-c", "from pronghorn.cli import main; main()", name, "--help"]
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, cwd=ROOT)
         assert done.returncode == 0, done.stderr
 
