@@ -5,15 +5,79 @@ Index only: a structure stores numbers (indexes of records), and the records lie
 """
 
 from pronghorn.memory.arena import Arena
-from pronghorn.memory.directory import (ArenaError, Table,)
-from pronghorn.memory.hashtable import (HashIndex, create_hash_index, hash_add, hash_first, hash_next, hash_prefetch,
-hash_remove,) from pronghorn.memory.mpsc_ring import (MpscEnd, MpscRing, mpsc_doze, mpsc_must_wake, mpsc_octets,
-mpsc_open, mpsc_pop, mpsc_push, mpsc_reset, mpsc_waiting,) from pronghorn.memory.pool import (Chunk, LargeChunk, Pool,
-PoolCache, create_pool, pool_chunk, pool_free_count, pool_get, pool_get_many, pool_index, pool_put, pool_put_many,
-pool_reset,) from pronghorn.memory.prefix import (PrefixTable, create_prefix_table, prefix_add, prefix_exact,
-prefix_find, prefix_find4, prefix_remove,) from pronghorn.memory.ring import (Ring, RingEnd, ring_doze, ring_must_wake,
-ring_octets, ring_open, ring_pop, ring_push, ring_reset, ring_waiting,) from pronghorn.memory.wheel import (Timer,
-Wheel, create_wheel, timer_add, timer_at, timer_cancel, timer_move, timer_waits, wheel_advance, wheel_next,)
+from pronghorn.memory.directory import (
+    ArenaError,
+    Table,
+)
+from pronghorn.memory.hashtable import (
+    HashIndex,
+    create_hash_index,
+    hash_add,
+    hash_first,
+    hash_next,
+    hash_prefetch,
+    hash_remove,
+)
+from pronghorn.memory.mpsc_ring import (
+    MpscEnd,
+    MpscRing,
+    mpsc_doze,
+    mpsc_must_wake,
+    mpsc_octets,
+    mpsc_open,
+    mpsc_pop,
+    mpsc_push,
+    mpsc_reset,
+    mpsc_waiting,
+)
+from pronghorn.memory.pool import (
+    Chunk,
+    LargeChunk,
+    Pool,
+    PoolCache,
+    create_pool,
+    pool_chunk,
+    pool_free_count,
+    pool_get,
+    pool_get_many,
+    pool_index,
+    pool_put,
+    pool_put_many,
+    pool_reset,
+)
+from pronghorn.memory.prefix import (
+    PrefixTable,
+    create_prefix_table,
+    prefix_add,
+    prefix_exact,
+    prefix_find,
+    prefix_find4,
+    prefix_remove,
+)
+from pronghorn.memory.ring import (
+    Ring,
+    RingEnd,
+    ring_doze,
+    ring_must_wake,
+    ring_octets,
+    ring_open,
+    ring_pop,
+    ring_push,
+    ring_reset,
+    ring_waiting,
+)
+from pronghorn.memory.wheel import (
+    Timer,
+    Wheel,
+    create_wheel,
+    timer_add,
+    timer_at,
+    timer_cancel,
+    timer_move,
+    timer_waits,
+    wheel_advance,
+    wheel_next,
+)
 
 __all__ = [
     "Arena",
