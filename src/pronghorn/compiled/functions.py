@@ -96,7 +96,7 @@ class Function:
     def signature(self) -> Signature:
         """From the annotations; read late, so that views may be declared after the function."""
         place = f"{self.module}.{self.name}"
-        hints = get_type_hints(self.body)
+        hints = get_type_hints(self.body, include_extras=True)
         names = list(inspect.signature(self.body).parameters)
         missing = [name for name in [*names, "return"] if name not in hints]
         if missing:

@@ -32,6 +32,7 @@ class Worker(View, align=64):
     balancer: u64
     transports: u64  # TCP and UDP endpoints
     steering: u64
+    loop: u64  # engine/loop.py
     # counts, one writer
     received: u64 = field(align=64)  # packets that came from a port or from another worker
     originated: u64  # packets made here

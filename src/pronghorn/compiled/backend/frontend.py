@@ -38,6 +38,10 @@ CACHE = Path(os.environ.get("PRONGHORN_CACHE") or Path.home() / ".cache" / "pron
 class _Lower(lowering.Lower):  # type: ignore[misc]
     """Remembers the source line for the bounds-check mode."""
 
+    def _compute_def_location(self) -> Any:
+        """The decorator's line; Numba would parse the source again to find the first line of the body."""
+        return self.func_ir.loc
+
     def lower_inst(self, inst: Any) -> None:
         Place.text = f"{self.func_ir.loc.filename}:{inst.loc.line} {self.func_ir.func_id.func_name}"
         super().lower_inst(inst)

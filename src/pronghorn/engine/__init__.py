@@ -1,0 +1,1 @@
+"""The worker loop and what drives it. Start with turn.py."""

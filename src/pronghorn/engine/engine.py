@@ -1,0 +1,224 @@
+"""An engine: one data plane with its workers, ports and tables, in one arena. The control plane's handle on it.
+
+    with Engine(workers=2, packets=16384) as engine:
+        engine.add_port(driver)
+        engine.start()                     # a pinned thread per worker
+        engine.call(0, function)           # function(worker) on worker 0's thread, between two turns
+        engine.stop()
+
+Without `start` nothing runs by itself: `engine.turn(now)` makes one turn of every worker at a time of the caller's choosing.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any, TypeVar
+
+from pronghorn.compiled import array_at, u64
+from pronghorn.engine.loop import COMMAND_ENTRY, DESCRIPTORS, POLLIN, Loop
+from pronghorn.engine.run import run, run_turns, turn_at, worker_start
+from pronghorn.memory.arena import Arena
+from pronghorn.memory.mpsc_ring import MpscEnd, MpscRing, mpsc_must_wake, mpsc_octets, mpsc_open, mpsc_push, mpsc_reset
+from pronghorn.memory.pool import Chunk, LargeChunk, Pool, create_pool, pool_free_count
+from pronghorn.ports.driver import PortDriver
+from pronghorn.state.packet import NO_PACKET, Packet
+from pronghorn.state.port import INPUT, Port, Queue
+from pronghorn.state.worker import Worker
+
+R = TypeVar("R")
+
+PORTS = 64
+"""Ports that an engine can have."""
+
+INBOX = 4096
+"""Entries that a worker's inbox can hold."""
+
+PATIENCE = 50_000_000
+"""ns after which a worker gives up on a stalled producer of its inbox."""
+
+MILLISECOND = 1_000_000
+
+
+class Engine:
+    """See the module. Methods are for the control plane's thread; workers' tables are touched through `call` alone."""
+
+    def __init__(
+        self, workers: int = 1, packets: int = 8192, large_packets: int = 0, arena: Arena | None = None
+    ) -> None:
+        self.arena = arena or Arena.create("engine")
+        self.packet_count = packets
+        self.large_count = large_packets
+        self.pool = create_pool(self.arena, "small", Chunk, packets, workers)
+        self.large_pool: Pool | None = None
+        if large_packets:
+            self.large_pool = create_pool(self.arena, "large", LargeChunk, large_packets, workers)
+        self.packets = self.arena.table("packets", Packet, packets + large_packets)
+        self.ports = self.arena.table("ports", Port, PORTS)
+        self.port_count = 0
+        self.drivers: list[PortDriver] = []
+        self.workers = self.arena.table("workers", Worker, workers)
+        self.worker_count = workers
+        self._loops = self.arena.table("loops", Loop, workers)
+        self._wake_fds = [os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC) for _ in range(workers)]
+        self._threads: list[threading.Thread] = []
+        self._commands: dict[int, tuple[Callable[[Worker], Any], Future[Any]]] = {}
+        self._next_command = 1
+        self._lock = threading.Lock()
+        self._lay_out_packets()
+        self._lay_out_workers()
+
+    def _lay_out_packets(self) -> None:
+        for index in range(self.packet_count + self.large_count):
+            packet = self.packets[index]
+            small = index < self.packet_count
+            pool, place = (self.pool, index) if small else (self.large_pool, index - self.packet_count)
+            assert pool is not None
+            packet.chunk = pool.base + place * pool.octets
+            packet.room, packet.index, packet.next = pool.octets, index, NO_PACKET
+
+    def _lay_out_workers(self) -> None:
+        count = self.worker_count
+        rings = [self.arena.table(f"inbox.{index}", u64, mpsc_octets(INBOX) // 8) for index in range(count)]
+        for ring in rings:
+            mpsc_reset(MpscRing(ring.address), INBOX)
+        secret = secrets.randbits(63)
+        for index in range(count):
+            worker, loop = self.workers[index], self._loops[index]
+            worker.index, worker.workers = index, count
+            worker.ports, worker.packets = self.ports, self.packets
+            worker.queues = self.arena.table(f"queues.{index}", Queue, PORTS)
+            worker.pool = self.pool.caches[index].address
+            worker.small_packets = self.packet_count
+            worker.large_pool = self.large_pool.caches[index].address if self.large_pool else 0
+            worker.random, worker.secret, worker.loop = secrets.randbits(62) | 1, secret, loop.address
+            loop.outboxes = self.arena.table(f"outboxes.{index}", MpscEnd, count + 1)
+            for other in range(count):
+                mpsc_open(loop.outboxes[other], MpscRing(rings[other].address), INBOX, PATIENCE)
+            mpsc_open(loop.inbox, MpscRing(rings[index].address), INBOX, PATIENCE)
+            mpsc_open(loop.outboxes[count], MpscRing(rings[index].address), INBOX, PATIENCE)  # the control plane's
+            loop.wake_fd, loop.wake_fds = self._wake_fds[index], self._wake_fd_table()
+            loop.polls[0].fd, loop.polls[0].events, loop.poll_count = loop.wake_fd, POLLIN, 1
+            loop.spin, loop.nap = 20_000, 50 * MILLISECOND
+
+    def _wake_fd_table(self) -> Any:
+        from pronghorn.compiled import i32
+
+        table = self.arena.find("wake_fds", i32) or self.arena.table("wake_fds", i32, self.worker_count)
+        for index, descriptor in enumerate(self._wake_fds):
+            table[index] = descriptor
+        return table
+
+    # --- ports --------------------------------------------------------------------------------------------------------
+
+    def add_port(self, driver: PortDriver, role: int = INPUT, peer: int = 0) -> int:
+        """Open the device and give every worker its queue; returns the port's index. Workers must not run yet, or be paused."""
+        index = self.port_count
+        if index >= PORTS:
+            raise ValueError(f"an engine has at most {PORTS} ports")
+        port = self.ports[index]
+        port.kind, port.role, port.index, port.peer, port.up = driver.kind, role, index, peer, 1
+        queues = [self.workers[number].queues[index] for number in range(self.worker_count)]
+        for number, queue in enumerate(queues):
+            queue.port, queue.queue, queue.fd, queue.waiting = index, number, -1, 0
+        driver.open(self, port, queues)
+        self.drivers.append(driver)
+        self.port_count = index + 1
+        for number in range(self.worker_count):
+            self.workers[number].port_count = self.port_count
+            self._watch(self._loops[number], queues[number].fd)
+        return index
+
+    def _watch(self, loop: Loop, descriptor: int) -> None:
+        if descriptor < 0:
+            return
+        if loop.poll_count >= DESCRIPTORS:
+            raise ValueError(f"a worker waits for at most {DESCRIPTORS} descriptors")
+        poll = loop.polls[loop.poll_count]
+        poll.fd, poll.events = descriptor, POLLIN
+        loop.poll_count += 1
+
+    # --- running ------------------------------------------------------------------------------------------------------
+
+    def start(self, cores: list[int] | None = None) -> None:
+        """A thread per worker, pinned to `cores[index]` (default: the process's cores in turn)."""
+        available = cores or sorted(os.sched_getaffinity(0))
+        for index in range(self.worker_count):
+            core = available[index % len(available)]
+            thread = threading.Thread(target=self._run_worker, args=(index, core), name=f"worker {index}", daemon=True)
+            self._threads.append(thread)
+            thread.start()
+
+    def _run_worker(self, index: int, core: int) -> None:
+        os.sched_setaffinity(threading.get_native_id(), {core})
+        worker = self.workers[index]
+        worker_start(worker)
+        while (number := run(worker)) != 0:
+            function, future = self._commands.pop(number)
+            try:
+                future.set_result(function(worker))
+            except BaseException as error:  # the caller of `call` gets it
+                future.set_exception(error)
+
+    def call(self, index: int, function: Callable[[Worker], R], timeout: float = 5.0) -> R:
+        """Run `function(worker)` on that worker between two turns (at once when no thread runs) and return its result."""
+        if not self._threads:
+            return function(self.workers[index])
+        future: Future[R] = Future()
+        with self._lock:
+            number = self._next_command
+            self._next_command = number % 0x7FFFFFFF + 1
+            self._commands[number] = (function, future)
+            self._send(index, COMMAND_ENTRY | number)
+        return future.result(timeout)
+
+    def _send(self, index: int, entry: int) -> None:
+        end = self._loops[index].outboxes[self.worker_count]
+        entries = self.arena.find("command_entry", u64) or self.arena.table("command_entry", u64, 1)
+        entries[0] = entry
+        while mpsc_push(end, array_at(u64, entries.address), 1) == 0:
+            os.sched_yield()
+        if mpsc_must_wake(end):
+            os.eventfd_write(self._wake_fds[index], 1)
+
+    def stop(self) -> None:
+        """End the workers' threads after their current turn."""
+        for index, thread in enumerate(self._threads):
+            self._loops[index].stop = 1
+            os.eventfd_write(self._wake_fds[index], 1)
+            thread.join()
+        self._threads.clear()
+
+    def turn(self, now: int) -> int:
+        """One turn of every worker at `now` ns; returns the work done. Only without threads."""
+        return sum(turn_at(self.workers[index], now) for index in range(self.worker_count))
+
+    def run_turns(self, turns: int, index: int = 0) -> int:
+        """`turns` turns of one worker on this thread, by the real clock; returns the work done."""
+        if self.workers[index].turns == 0:
+            worker_start(self.workers[index])
+        return run_turns(self.workers[index], turns)
+
+    # --- accounts -----------------------------------------------------------------------------------------------------
+
+    def free_packets(self) -> int:
+        """Packets that nobody holds; exact while no worker runs."""
+        return pool_free_count(self.pool) + (pool_free_count(self.large_pool) if self.large_pool else 0)
+
+    def close(self) -> None:
+        """Stop, close the ports and give the memory back."""
+        self.stop()
+        for driver in self.drivers:
+            driver.close()
+        for descriptor in self._wake_fds:
+            os.close(descriptor)
+        self.arena.close()
+
+    def __enter__(self) -> Engine:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

@@ -1,0 +1,44 @@
+"""What the loop itself keeps for a worker: its clock, its inbox, when to sleep. Packets and tables are in state/worker.py."""
+
+from __future__ import annotations
+
+from pronghorn.compiled import Array, View, au32, field, fixed, i32, u32, u64
+from pronghorn.memory.mpsc_ring import MpscEnd
+
+DESCRIPTORS = 64
+"""Descriptors that a sleeping worker can wait for."""
+
+# tags of inbox entries: the top 8 of their 48 bits
+PACKET_ENTRY = 0  # a packet's index: dispatched by another worker
+COMMAND_ENTRY = 1 << 40  # a command's number: from the control plane
+ENTRY_TAG = 0xFF << 40
+
+
+POLLIN = 1  # of poll(2)
+
+
+class Poll(View, align=4, size=8):
+    """struct pollfd of poll(2)."""
+
+    fd: i32
+    events: u32  # two 16-bit halves: events, revents
+
+
+class Loop(View, align=64):
+    """The loop's own state; written by its worker, `stop` excepted."""
+
+    cycles_then: u64  # time-stamp counter at the last calibration
+    now_then: u64  # worker.now at that moment, ns
+    scale: u64  # ns per cycle, times 2**32
+    last_work: u64  # worker.now of the last turn that found something
+    spin: u64  # ns without work before the worker sleeps
+    nap: u64  # ns it sleeps at most; timers are looked at at least so often
+    poll_count: u32
+    wake_fd: i32  # eventfd that wakes this worker
+    command: u32  # number of the command that ended `run`
+    stop: au32 = field(align=64)  # 1: end `run` after this turn; any thread may write it
+    inbox: MpscEnd = field(align=64)  # consumer's end of this worker's inbox
+    outboxes: Array[MpscEnd]  # producer's end of every worker's inbox, by worker index
+    wake_fds: Array[i32]  # eventfd of every worker
+    entries: Array[u64] = fixed(64, align=64)  # room to pop into
+    polls: Array[Poll] = fixed(DESCRIPTORS, align=64)

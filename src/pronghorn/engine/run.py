@@ -1,0 +1,89 @@
+"""The loop: turns while there is work, sleep when there is none.
+
+`run` returns to its caller (the worker's Python thread, or a C program) when a command has come or when it is told to stop, so
+signals, configuration and debuggers are served between two turns. Adaptive sleep: after `loop.spin` ns without work the worker
+waits in poll(2) on its ports' descriptors and its own eventfd, at most `loop.nap` ns because timers need looking at. An infinite
+`spin` is busy polling.
+"""
+
+from __future__ import annotations
+
+from pronghorn.compiled import cycles, entry, external, hot, i32, i64, u64
+from pronghorn.engine.clock import clock_adjust, clock_now, clock_start
+from pronghorn.engine.loop import POLLIN, Loop, Poll
+from pronghorn.engine.turn import turn
+from pronghorn.memory.mpsc_ring import MpscRing, mpsc_doze
+from pronghorn.state.worker import Worker
+
+MILLISECOND = 1_000_000
+_ADJUST_TURNS = 0xFFFF  # a busy worker calibrates its clock each so many turns
+
+poll = external("poll", (u64, u64, i32), i32)
+read = external("read", (i32, u64, u64), i64)
+
+
+@entry
+def worker_start(worker: Worker) -> None:
+    """Calibrate the worker's clock: once, on its own thread, before `run`."""
+    clock_start(worker, Loop(worker.loop))
+
+
+@entry
+def run(worker: Worker) -> int:
+    """Turns until a command has come (its number is returned) or `loop.stop` is set (0)."""
+    loop = Loop(worker.loop)
+    while loop.stop == 0:
+        before = cycles()
+        worker.now = clock_now(loop)
+        worker.turns += 1
+        if turn(worker) != 0:
+            loop.last_work = worker.now
+            worker.busy_cycles += cycles() - before
+            if worker.turns & _ADJUST_TURNS == 0:
+                clock_adjust(worker, loop)
+        else:
+            worker.idle_turns += 1
+            if worker.now - loop.last_work >= loop.spin:
+                _sleep(worker, loop)
+        if loop.command != 0:
+            command = loop.command
+            loop.command = 0
+            return command
+    loop.stop = 0
+    return 0
+
+
+@entry
+def run_turns(worker: Worker, turns: int) -> int:
+    """Exactly `turns` turns without sleeping; returns the work done. For benchmarks and tests."""
+    loop = Loop(worker.loop)
+    work = 0
+    for _ in range(turns):
+        worker.now = clock_now(loop)
+        worker.turns += 1
+        work += turn(worker)
+    return work
+
+
+@entry
+def turn_at(worker: Worker, now: int) -> int:
+    """One turn at a time of the caller's choosing, ns: virtual time for tests and simulators."""
+    worker.now = now
+    worker.turns += 1
+    return turn(worker)
+
+
+@hot
+def _sleep(worker: Worker, loop: Loop) -> None:
+    """Wait for a descriptor, for the inbox, or for loop.nap to pass."""
+    if not mpsc_doze(loop.inbox):
+        return
+    worker.sleeps += 1
+    ready = poll(loop.polls.address, loop.poll_count, loop.nap // MILLISECOND)
+    MpscRing(loop.inbox.ring).dozing = 0
+    if ready > 0:
+        first = Poll(loop.polls.address)
+        if first.events >> 16 != 0:
+            read(loop.wake_fd, loop.entries.address, 8)
+            first.events = POLLIN
+    clock_adjust(worker, loop)

@@ -1,0 +1,50 @@
+"""One turn of a worker's loop: the table of contents of the data plane.
+
+    receive    a burst from each port's queue, and what other workers sent over
+    handle     look ahead over the burst (parse, hash, prefetch), then each packet to its verdict
+    timers     neighbours, fragments, connections
+    transmit   what was queued, port by port
+"""
+
+from __future__ import annotations
+
+from pronghorn.compiled import hot
+from pronghorn.engine.cross import cross, reflect
+from pronghorn.engine.flush import flush
+from pronghorn.engine.handle import handle
+from pronghorn.engine.inbox import take_inbox
+from pronghorn.engine.timers import timers
+from pronghorn.ports.drivers import receive
+from pronghorn.state.port import BURST, INPUT, REFLECT, Port, Queue
+from pronghorn.state.worker import Worker
+
+
+@hot
+def turn(worker: Worker) -> int:
+    """Everything that waits, once. worker.now is set. Returns how much work there was, 0 when none."""
+    work = 0
+    for index in range(worker.port_count):
+        queue = worker.queues[index]
+        if queue.driver != 0:
+            work += serve(worker, worker.ports[index], queue)
+    work += take_inbox(worker)
+    timers(worker)
+    flush(worker)
+    return work
+
+
+@hot
+def serve(worker: Worker, port: Port, queue: Queue) -> int:
+    """One burst of one port; returns how many packets it was."""
+    count = receive(worker, port, queue, BURST)
+    if count == 0:
+        return 0
+    worker.received += count
+    worker.burst_count = count
+    if port.role == INPUT:
+        handle(worker, port, count)
+    elif port.role == REFLECT:
+        reflect(worker, port, count)
+    else:
+        cross(worker, port, count)
+    return count

@@ -1,0 +1,26 @@
+"""The table of drivers: `receive` and `transmit` by the port's kind. Adding a driver adds a line to each."""
+
+from __future__ import annotations
+
+from pronghorn.compiled import Array, hot, u64
+from pronghorn.ports.null import null_receive, null_transmit
+from pronghorn.state.port import NULL, Port, Queue
+from pronghorn.state.worker import Worker
+
+
+@hot
+def receive(worker: Worker, port: Port, queue: Queue, room: int) -> int:
+    """Frames from a queue into worker.burst, as packets this worker now holds; returns how many, at most `room`."""
+    kind = port.kind
+    if kind == NULL:
+        return null_receive(worker, port, queue, room)
+    return 0
+
+
+@hot
+def transmit_burst(worker: Worker, port: Port, queue: Queue, packets: Array[u64], count: int) -> int:
+    """Frames out of a queue; returns how many the driver took, from the front. The caller keeps the rest."""
+    kind = port.kind
+    if kind == NULL:
+        return null_transmit(worker, port, queue, packets, count)
+    return 0
