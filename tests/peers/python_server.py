@@ -3,6 +3,7 @@
 import http.server
 import socket
 import sys
+import time
 
 
 class Answer(http.server.BaseHTTPRequestHandler):
@@ -11,7 +12,10 @@ class Answer(http.server.BaseHTTPRequestHandler):
     name = b""
 
     def do_GET(self) -> None:
+        if self.path.startswith("/slow"):
+            time.sleep(0.5)
         self.send_response(200)
+        self.send_header("Content-Type", f"text/plain;server={self.name.decode().strip()}")
         self.send_header("Content-Length", str(len(self.name)))
         self.end_headers()
         self.wfile.write(self.name)

@@ -1,0 +1,52 @@
+"""The bars: what each benchmark must reach. One table; the harness, the report and the tests read it.
+
+A bar is set on the ratio to the peer or, where there is no peer, on the value itself. A figure that misses its bar is
+reported as missed; the bar is not adjusted.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from bench.figures import short
+
+_SIGNS = {"at least": "≥", "at most": "≤", "below": "<"}
+
+
+@dataclass(frozen=True)
+class Bar:
+    """`ratio at least 0.2`, `value below 1`, and so on."""
+
+    of: Literal["ratio", "value"]
+    relation: Literal["at least", "at most", "below"]
+    limit: float
+    unit: str = ""
+
+    def met(self, value: float | None, ratio: float | None) -> bool | None:
+        """Whether a result reaches the bar; None where the number is missing."""
+        number = ratio if self.of == "ratio" else value
+        if number is None:
+            return None
+        if self.relation == "at least":
+            return number >= self.limit
+        return number <= self.limit if self.relation == "at most" else number < self.limit
+
+    def __str__(self) -> str:
+        return (
+            f"{'ratio ' if self.of == 'ratio' else ''}{_SIGNS[self.relation]} {short(self.limit)} {self.unit}".rstrip()
+        )
+
+
+# In the order in which they run: what needs quiet cores first.
+BARS = {
+    "mac_swap": Bar("ratio", "at least", 1.0),
+    "full_nat_100k": Bar("ratio", "at least", 0.20),
+    "full_nat_1m": Bar("ratio", "at least", 0.10),
+    "bridge": Bar("value", "at least", 20e6, "packets/s"),
+    "http_xdp": Bar("ratio", "at least", 1.0),
+    "drain": Bar("value", "at most", 0, "failures"),
+    "idle_cpu": Bar("value", "below", 1.0, "% of a core"),
+    "start": Bar("value", "below", 1.0, "s"),
+    "build": Bar("value", "below", 180.0, "s"),
+}

@@ -1,0 +1,93 @@
+"""`pronghorn up` in the gateway namespace of a topology, and its other commands.
+
+The configuration balances both service addresses over all servers by full NAT, round robin, over one port per link.
+AF_XDP is asked for; a benchmark of AF_XDP does not fall back to another driver.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.harness import Unavailable
+from tests.peers.topology import SERVICE4, SERVICE6, Node, Topology, await_port
+
+_serial = itertools.count()
+
+
+@dataclass(frozen=True)
+class Gateway:
+    """A running gateway."""
+
+    process: subprocess.Popen[bytes]
+    top: Topology
+    name: str
+
+    def command(self, *words: str) -> str:
+        """Run `pronghorn WORDS` against this gateway."""
+        return self.top.gateway.run(program(), *words, environment=self.environment()).stdout
+
+    def environment(self) -> dict[str, str]:
+        return {**os.environ, "PRONGHORN_GATEWAY": self.name}
+
+
+def program() -> Path:
+    """The installed command."""
+    path = Path(sys.executable).with_name("pronghorn")
+    if not path.exists():
+        raise Unavailable(f"engine not available: {path} is not installed")
+    return path
+
+
+def configuration(top: Topology, name: str, driver: str = "xdp", port: int = 80) -> str:
+    """The TOML of a gateway that balances the topology's service addresses."""
+    lines = ["[gateway]", f'name = "{name}"', ""]
+    for node in top.nodes:
+        owned = [f"{node.gateway4}/24", f"{node.gateway6}/64"]
+        if node is top.client:
+            owned += [f"{SERVICE4}/32", f"{SERVICE6}/128"]
+        lines += ["[[ports]]", f'name = "{node.port}"', f'device = "{driver}:{node.port}"', f"addresses = {owned}", ""]
+    local = [address for node in top.servers for address in (node.gateway4, node.gateway6)]
+    lines += ["[balancer]", f"local_addresses = {local}", ""]
+    lines += _service("web4", f"{SERVICE4}:{port}", [(node, f"{node.address4}:{port}") for node in top.servers])
+    lines += _service("web6", f"[{SERVICE6}]:{port}", [(node, f"[{node.address6}]:{port}") for node in top.servers])
+    return "\n".join(lines).replace("'", '"') + "\n"
+
+
+def _service(name: str, address: str, servers: list[tuple[Node, str]]) -> list[str]:
+    lines = ["[[services]]", f'name = "{name}"', f'address = "{address}"', 'scheduler = "rr"', ""]
+    for node, server in servers:
+        lines += ["[[services.servers]]", f'name = "{node.name}"', f'address = "{server}"', ""]
+    return lines
+
+
+def start(top: Topology) -> Gateway:
+    """Execute `pronghorn up` and return at once."""
+    name = f"bench-{os.getpid()}-{next(_serial)}"
+    path = top.stage.scratch / f"{name}.toml"
+    path.write_text(configuration(top, name))
+    process = top.gateway.start(program(), "up", path, log=f"{name}.log")
+    return Gateway(process, top, name)
+
+
+@contextlib.contextmanager
+def up(top: Topology) -> Iterator[Gateway]:
+    """A gateway that balances; stopped at the end. One that does not get there is reported with what it printed."""
+    gateway = start(top)
+    try:
+        for address in (SERVICE4, SERVICE6):
+            await_port(top.client.namespace, address, 80)
+    except RuntimeError as error:
+        status = gateway.process.poll()
+        said = (top.stage.scratch / f"{gateway.name}.log").read_text(errors="replace")[-2000:]
+        raise RuntimeError(f"the gateway does not balance (exit status {status}): {said or error}") from error
+    try:
+        yield gateway
+    finally:
+        top.stage.stop(gateway.process)

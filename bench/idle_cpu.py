@@ -1,0 +1,47 @@
+"""CPU time of a gateway that has nothing to do, in percent of one core, over ten seconds.
+
+The gateway has balanced a request first, so that everything is open and warm. The time of all its threads comes from
+the scheduler's own accounting in nanoseconds (/proc/PID/task/*/schedstat), which misses no short wake-up as the ticks
+of /proc/PID/stat may.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from bench import gateway
+from bench.harness import Benchmark, Measure
+from bench.http_xdp import served
+
+SECONDS = 10.0
+
+
+def cpu_seconds(pid: int) -> float:
+    """CPU time of a process so far, all threads that still live."""
+    return sum(int(path.read_text().split()[0]) for path in Path(f"/proc/{pid}/task").glob("*/schedstat")) / 1e9
+
+
+def percent(pid: int, seconds: float = SECONDS) -> float:
+    begin, spent = time.monotonic(), cpu_seconds(pid)
+    time.sleep(seconds)
+    return 100 * (cpu_seconds(pid) - spent) / (time.monotonic() - begin)
+
+
+@contextlib.contextmanager
+def ours() -> Iterator[Measure]:
+    gateway.program()
+    with served(forward=False, offload=False) as top, gateway.up(top) as balancer:
+        time.sleep(2)  # closed connections have been forgotten, the last timers have fired
+        yield lambda: percent(balancer.process.pid)
+
+
+BENCHMARK = Benchmark(
+    name="idle_cpu",
+    what="CPU of an idle gateway over 10 s: all ports open, services configured",
+    unit="% of a core",
+    ours=ours,
+    runs=3,
+)
