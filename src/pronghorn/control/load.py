@@ -10,12 +10,13 @@ from collections.abc import Mapping
 from pathlib import Path as FilePath
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from pronghorn.control import check, describe
 from pronghorn.control.fields import kind_of
 from pronghorn.control.model import Config
-from pronghorn.control.places import Path, line_of, places
+from pronghorn.control.places import line_of, places
 from pronghorn.control.problems import MISSING, ConfigError, Problem, key_text, meant, value_text
 
 
@@ -50,12 +51,16 @@ def parse(data: Mapping[str, Any], file: str = "configuration", text: str = "") 
     try:
         config = Config.model_validate(data)
     except ValidationError as error:
-        found = [_finding(detail["type"], detail["loc"], detail["input"], detail) for detail in error.errors()]
-        raise ConfigError(_Places(file, text).problems(found)) from None
+        raise mistakes(error, Config, file, text) from None
     found = list(check.check(config))
     if found:
         raise ConfigError(_Places(file, text).problems(found))
     return config
+
+
+def mistakes(error: ValidationError, model: type[BaseModel], file: str = "", text: str = "") -> ConfigError:
+    """What the model found, in our words and with lines."""
+    return ConfigError(_Places(file, text).problems([_finding(model, detail) for detail in error.errors()]))
 
 
 class _Places:
@@ -86,16 +91,17 @@ def _syntax(message: str, text: str, file: str) -> Problem:
     return Problem(file, line, "", None, f"not TOML: {wrong[:1].lower()}{wrong[1:]}", source=source)
 
 
-def _finding(kind: str, path: Path, value: Any, detail: Mapping[str, Any]) -> check.Finding:
+def _finding(model: type[BaseModel], detail: ErrorDetails) -> check.Finding:
     """One mistake as the model sees it, in our words."""
-    field = describe.field_at(Config, path)
+    kind, path, value = detail["type"], detail["loc"], detail["input"]
+    field = describe.field_at(model, path)
     if kind == "extra_forbidden":
-        section = describe.section_at(Config, path[:-1])
+        section = describe.section_at(model, path[:-1])
         keys = list(section.model_fields) if section else []
         return check.Finding(path, value, "unknown key", ", ".join(keys), meant(path[-1], keys))
     allowed = describe.allowed(field) if field else None
-    if field and isinstance(path[-1], int):
-        allowed = allowed.removeprefix("an array of ") if allowed else None
+    if allowed and isinstance(path[-1], int):
+        allowed = allowed.removeprefix("an array of ")
     if kind == "missing":
         return check.Finding(path, MISSING, "missing", allowed)
     if kind == "literal_error" and field:

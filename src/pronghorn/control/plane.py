@@ -86,7 +86,11 @@ class Engine(DataPlane, Snapshot, Protocol):
         """End the workers, close all ports, give everything back. Called once."""
 
 
+class EngineError(Exception):
+    """The engine cannot be started; the text says why and what to do."""
+
+
 class EngineFactory(Protocol):
-    """Makes an engine from a configuration without ports, routes and services (Config.empty)."""
+    """Makes an engine from a configuration without ports, routes and services (Config.empty). Raises EngineError."""
 
     def __call__(self, starting: Config, /) -> Engine: ...

@@ -1,0 +1,183 @@
+"""The control API: HTTP with JSON over the gateway's Unix socket (docs/adr/0002-control-api.md).
+
+GET /v1/KIND gives {KIND: [...]} with the fields of views.py. Whatever changes something answers {"plan": [...]}, the
+actions that were carried out. Errors are {"error": sentence}, for configurations also {"problems": [...]}: 400 for a
+value that is wrong, 404 for what is not there, 409 for what cannot be done now; nothing has changed then.
+"""
+
+import dataclasses
+import json
+import os
+import time
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from pronghorn.control import edit
+from pronghorn.control.actions import Action
+from pronghorn.control.apply import ApplyError
+from pronghorn.control.gateway import Gateway
+from pronghorn.control.load import loads, parse
+from pronghorn.control.model import Config
+from pronghorn.control.part import read_server, read_service
+from pronghorn.control.plan import RestartNeeded
+from pronghorn.control.problems import ConfigError
+from pronghorn.control.rates import Rates
+from pronghorn.control.views import KINDS
+
+CONNS_LIMIT = 1000  # connections in one answer, unless `limit` says otherwise
+BODY_LIMIT = 16 << 20  # octets in one request
+
+
+class Api:
+    """The handlers, by what they are about."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self.gateway = gateway
+        self.rates = Rates(time.monotonic)
+        self.started = time.time()
+
+    async def about(self, request: Request) -> Response:
+        name = self.gateway.running.gateway.name
+        return JSONResponse({"name": name, "version": _version(), "pid": os.getpid(), "started": self.started})
+
+    async def show(self, request: Request) -> Response:
+        """One kind of view, with rates."""
+        kind = request.path_params["kind"]
+        if kind not in KINDS:
+            raise HTTPException(404, f"there is nothing called {kind}; there are: {', '.join(KINDS)}")
+        if kind == "conns":
+            limit = _number(request, "limit", CONNS_LIMIT)
+            views: Any = self.gateway.engine.conns(limit)
+        else:
+            views = await self.rates.watch(kind, getattr(self.gateway.engine, kind))
+        return JSONResponse({kind: [dataclasses.asdict(view) for view in views]})
+
+    async def config(self, request: Request) -> Response:
+        return JSONResponse(self.gateway.running.model_dump(mode="json"))
+
+    async def configure(self, request: Request) -> Response:
+        """A whole configuration, as TOML or JSON; `file` names it in messages, `dry_run=1` only plans."""
+        file = request.query_params.get("file", "configuration")
+        if request.headers.get("content-type", "").startswith("application/json"):
+            wanted = parse(await _json(request), file)
+        else:
+            wanted = loads((await _body(request)).decode(errors="replace"), file)
+        dry = request.query_params.get("dry_run") == "1"
+        return _plan(self.gateway.plan(wanted) if dry else self.gateway.configure(wanted))
+
+    async def add_service(self, request: Request) -> Response:
+        service = read_service(await _json(request))
+        return self._edit(lambda config: edit.add_service(config, service), 201)
+
+    async def change_service(self, request: Request) -> Response:
+        name, change = request.path_params["service"], await _json(request)
+        return self._edit(lambda config: edit.change_service(config, name, change))
+
+    async def remove_service(self, request: Request) -> Response:
+        return self._edit(lambda config: edit.remove_service(config, request.path_params["service"]))
+
+    async def add_server(self, request: Request) -> Response:
+        name, server = request.path_params["service"], read_server(await _json(request))
+        return self._edit(lambda config: edit.add_server(config, name, server), 201)
+
+    async def change_server(self, request: Request) -> Response:
+        name, label = _server(request)
+        change = await _json(request)
+        return self._edit(lambda config: edit.change_server(config, name, label, change))
+
+    async def remove_server(self, request: Request) -> Response:
+        name, label = _server(request)
+        return self._edit(lambda config: edit.remove_server(config, name, label))
+
+    async def drain_server(self, request: Request) -> Response:
+        name, label = _server(request)
+        return self._edit(lambda config: edit.change_server(config, name, label, {"state": "drain"}))
+
+    async def resume_server(self, request: Request) -> Response:
+        name, label = _server(request)
+        return self._edit(lambda config: edit.change_server(config, name, label, {"state": "up"}))
+
+    def _edit(self, change: Callable[[Config], Config], status: int = 200) -> Response:
+        return _plan(self.gateway.edit(change), status)
+
+
+def application(gateway: Gateway) -> Starlette:
+    """The table of contents of the API."""
+    api = Api(gateway)
+    services, servers = "/v1/services", "/v1/services/{service}/servers"
+    routes = [
+        Route("/v1", api.about, methods=["GET"]),
+        Route("/v1/config", api.config, methods=["GET"]),
+        Route("/v1/config", api.configure, methods=["PUT"]),
+        Route(services, api.add_service, methods=["POST"]),
+        Route(services + "/{service}", api.change_service, methods=["PATCH"]),
+        Route(services + "/{service}", api.remove_service, methods=["DELETE"]),
+        Route(servers, api.add_server, methods=["POST"]),
+        Route(servers + "/{server}", api.change_server, methods=["PATCH"]),
+        Route(servers + "/{server}", api.remove_server, methods=["DELETE"]),
+        Route(servers + "/{server}/drain", api.drain_server, methods=["POST"]),
+        Route(servers + "/{server}/resume", api.resume_server, methods=["POST"]),
+        Route("/v1/{kind}", api.show, methods=["GET"]),
+    ]
+    return Starlette(routes=routes, exception_handlers=ERRORS)
+
+
+def _plan(actions: list[Action], status: int = 200) -> Response:
+    return JSONResponse({"plan": [action.as_json() for action in actions]}, status)
+
+
+def _server(request: Request) -> tuple[str, str]:
+    return request.path_params["service"], request.path_params["server"]
+
+
+async def _body(request: Request) -> bytes:
+    octets = b""
+    async for chunk in request.stream():
+        octets += chunk
+        if len(octets) > BODY_LIMIT:
+            raise HTTPException(413, f"the request is longer than {BODY_LIMIT} octets")
+    return octets
+
+
+async def _json(request: Request) -> dict[str, Any]:
+    try:
+        data = json.loads(await _body(request))
+    except (ValueError, RecursionError) as error:
+        raise HTTPException(400, f"the request is not JSON: {error}") from None
+    if not isinstance(data, dict):
+        raise HTTPException(400, "the request is JSON, but not an object")
+    return data
+
+
+def _number(request: Request, name: str, default: int) -> int:
+    text = request.query_params.get(name, str(default))
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
+        raise HTTPException(400, f"{name} = {text} is not a number 0..999999999")
+    return int(text)
+
+
+def _version() -> str:
+    try:
+        return version("pronghorn")
+    except PackageNotFoundError:
+        return "unknown"
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    if isinstance(error, HTTPException):
+        return JSONResponse({"error": error.detail}, error.status_code)
+    if isinstance(error, ConfigError):
+        return JSONResponse({"error": str(error), "problems": [problem.as_json() for problem in error.problems]}, 400)
+    status = {edit.NotThere: 404, edit.AlreadyThere: 409, RestartNeeded: 409, ApplyError: 500}
+    return JSONResponse({"error": str(error)}, status[type(error)])
+
+
+REFUSALS = (HTTPException, ConfigError, edit.NotThere, edit.AlreadyThere, RestartNeeded, ApplyError)
+ERRORS: Any = dict.fromkeys(REFUSALS, _refused)

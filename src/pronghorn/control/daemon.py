@@ -1,0 +1,77 @@
+"""The gateway daemon: starts the engine, carries out the configuration, then serves the control API until told to end.
+
+Traffic comes first: the engine forwards before the libraries of the API are even imported. SIGHUP reads the file again,
+SIGTERM and SIGINT end cleanly. A bad file, at start or later, changes nothing that runs.
+"""
+
+import asyncio
+import signal
+import socket
+import sys
+from pathlib import Path
+from types import FrameType
+
+from pronghorn.control import notify, runtime
+from pronghorn.control.apply import ApplyError
+from pronghorn.control.gateway import Gateway
+from pronghorn.control.load import load
+from pronghorn.control.plan import RestartNeeded
+from pronghorn.control.plane import EngineFactory
+from pronghorn.control.problems import ConfigError
+
+
+def run(path: Path, factory: EngineFactory) -> None:
+    """Run a gateway until a signal ends it. Raises ConfigError, ApplyError, RuntimeDirectoryError, EngineError."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is something to reload
+    config = load(path)
+    with runtime.listener(config.gateway.name) as control:
+        gateway = Gateway(factory, config)
+        try:
+            say(f'gateway "{config.gateway.name}" forwards, control socket {control.getsockname()}')
+            asyncio.run(_serve(gateway, path, control))
+        finally:
+            notify.stopping()
+            gateway.close()
+    say("ended")
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """SIGTERM while the engine starts: end as if by SIGINT, so that everything is closed."""
+    raise KeyboardInterrupt
+
+
+async def _serve(gateway: Gateway, path: Path, control: socket.socket) -> None:
+    """Answer the API and signals until SIGTERM or SIGINT."""
+    from pronghorn.control.server import server_of  # imports the API's libraries; traffic flows already
+
+    server = server_of(gateway)
+    loop = asyncio.get_running_loop()
+
+    def end() -> None:
+        server.should_exit = True
+
+    loop.add_signal_handler(signal.SIGTERM, end)
+    loop.add_signal_handler(signal.SIGINT, end)
+    loop.add_signal_handler(signal.SIGHUP, reload, gateway, path)
+    notify.ready("forwarding")
+    await server.serve(sockets=[control])
+
+
+def reload(gateway: Gateway, path: Path) -> None:
+    """Read the file again and become what it says; say what was done or why nothing was."""
+    notify.reloading()
+    try:
+        actions = gateway.configure(load(path))
+    except (ConfigError, RestartNeeded, ApplyError) as error:
+        say(f"{path} was not carried out, the gateway goes on as before:\n{error}")
+    else:
+        for action in actions:
+            say(str(action))
+        say(f"{path} was carried out, {len(actions)} changes")
+    notify.ready("forwarding")
+
+
+def say(text: str) -> None:
+    """One line for the log; the service manager adds the time."""
+    print(f"pronghorn: {text}", file=sys.stderr, flush=True)
