@@ -24,7 +24,7 @@ from pronghorn.engine.run import run, run_turns, turn_at, worker_start
 from pronghorn.memory.arena import Arena
 from pronghorn.memory.mpsc_ring import MpscEnd, MpscRing, mpsc_must_wake, mpsc_octets, mpsc_open, mpsc_push, mpsc_reset
 from pronghorn.memory.pool import Chunk, LargeChunk, Pool, create_pool, pool_free_count
-from pronghorn.ports.driver import PortDriver
+from pronghorn.ports.driver import Driver, EngineMemory
 from pronghorn.state.packet import NO_PACKET, Packet
 from pronghorn.state.port import INPUT, Port, Queue
 from pronghorn.state.worker import Worker
@@ -52,14 +52,14 @@ class Engine:
         self.arena = arena or Arena.create("engine")
         self.packet_count = packets
         self.large_count = large_packets
-        self.pool = create_pool(self.arena, "small", Chunk, packets, workers)
+        self.pool = create_pool(self.arena, "small", Chunk, packets, workers + 1)
         self.large_pool: Pool | None = None
         if large_packets:
-            self.large_pool = create_pool(self.arena, "large", LargeChunk, large_packets, workers)
+            self.large_pool = create_pool(self.arena, "large", LargeChunk, large_packets, workers + 1)
         self.packets = self.arena.table("packets", Packet, packets + large_packets)
         self.ports = self.arena.table("ports", Port, PORTS)
         self.port_count = 0
-        self.drivers: list[PortDriver] = []
+        self.drivers: list[Driver] = []
         self.workers = self.arena.table("workers", Worker, workers)
         self.worker_count = workers
         self._loops = self.arena.table("loops", Loop, workers)
@@ -114,7 +114,7 @@ class Engine:
 
     # --- ports --------------------------------------------------------------------------------------------------------
 
-    def add_port(self, driver: PortDriver, role: int = INPUT, peer: int = 0) -> int:
+    def add_port(self, driver: Driver, role: int = INPUT, peer: int = 0) -> int:
         """Open the device and give every worker its queue; returns the port's index. Workers must not run yet, or be paused."""
         index = self.port_count
         if index >= PORTS:
@@ -124,13 +124,26 @@ class Engine:
         queues = [self.workers[number].queues[index] for number in range(self.worker_count)]
         for number, queue in enumerate(queues):
             queue.port, queue.queue, queue.fd, queue.waiting = index, number, -1, 0
-        driver.open(self, port, queues)
+        driver.open(self._memory(), port, queues)
         self.drivers.append(driver)
         self.port_count = index + 1
         for number in range(self.worker_count):
             self.workers[number].port_count = self.port_count
             self._watch(self._loops[number], queues[number].fd)
         return index
+
+    def _memory(self) -> EngineMemory:
+        """What drivers see; the last cache of each pool belongs to the control plane."""
+        large = self.large_pool
+        return EngineMemory(
+            arena=self.arena,
+            packets=self.packets,
+            small=self.pool,
+            large=large,
+            control=self.pool.caches[self.worker_count],
+            control_large=large.caches[self.worker_count] if large else None,
+            workers=self.worker_count,
+        )
 
     def _watch(self, loop: Loop, descriptor: int) -> None:
         if descriptor < 0:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pronghorn.compiled import Array, View, copy, field, fixed, hot, leaf, u8, u32, u64
-from pronghorn.ports.driver import EngineMemory
+from pronghorn.ports.driver import EngineMemory, describe, fresh_table
 from pronghorn.state.packet import Packet
 from pronghorn.state.packets import allocate, release
 from pronghorn.state.port import NULL, Port, Queue
@@ -27,6 +27,9 @@ STRIDE = 7919
 
 PORTS_PER_ADDRESS = 1 << 15
 FIRST_PORT = 1024
+
+LOCAL_MAC = 0x020000000000
+"""A locally administered unicast address; null ports take it plus their index."""
 
 
 class NullQueue(View, align=64):
@@ -104,19 +107,24 @@ class NullPort:
     """A null port. Set what its queues make through `queue(worker)` after opening."""
 
     kind = NULL
+    mtu = 1500
+    offloads = 0
+    descriptors = 0
 
-    def __init__(self, device: str = "null:", octets: int = 0) -> None:
+    def __init__(self, device: str = "", octets: int = 0) -> None:
         self.device = device
+        self.mac = 0
         self._octets = octets
         self._queues: Array[NullQueue] | None = None
 
     def open(self, engine: EngineMemory, port: Port, queues: Sequence[Queue]) -> None:
         """Every worker gets a queue."""
-        table: Array[NullQueue] = engine.arena.table(f"null.{port.index}", NullQueue, len(queues))
+        table: Array[NullQueue] = fresh_table(engine.arena, f"null.{port.index}", NullQueue, len(queues))
         for number, queue in enumerate(queues):
             table[number].octets, table[number].remaining = self._octets, -1
             queue.driver = table[number].address
-        port.mac, port.mtu, port.queues = 0x020000000000 + port.index, 1500, len(queues)
+        self.mac = LOCAL_MAC | port.index
+        describe(port, self, len(queues))
         self._queues = table
 
     def queue(self, worker: int) -> NullQueue:

@@ -191,6 +191,7 @@ def _lower(function: Function) -> str:
 
 def _adapt(text: str, symbol: str) -> str:
     """Overflow wraps (Numba promises it does not happen), and debug information is a line table under our symbol."""
+    text = re.sub(r'^@"[^"]*NumbaEnv.*\n', "", text, flags=re.MULTILINE)
     text = re.sub(r"\b(add|sub|mul|shl) nsw ", r"\1 ", text)
     text = text.replace("DebugDirectivesOnly", "LineTablesOnly")
     return re.sub(r'linkageName: "[^"]*"', f'linkageName: "{symbol}"', text)

@@ -13,7 +13,7 @@ import threading
 import llvmlite.binding as llvm
 
 from pronghorn.compiled import bounds, keys
-from pronghorn.compiled.backend.units import host_machine, object_of
+from pronghorn.compiled.backend.units import host_machine, leaves_below, object_of
 from pronghorn.compiled.functions import FUNCTIONS, Function
 
 _lock = threading.RLock()
@@ -60,7 +60,8 @@ def _load(function: Function, engine: llvm.ExecutionEngine) -> None:
             _claim(member)
         _loaded.update(unit)
         engine.add_object_file(llvm.ObjectFileRef.from_data(object_of(unit)))
-        todo += [callee for member in unit for callee in keys.callees(member) if callee.role != "leaf"]
+        inlined = leaves_below(unit)
+        todo += [callee for member in (*unit, *inlined) for callee in keys.callees(member) if callee.role != "leaf"]
     engine.finalize_object()
 
 

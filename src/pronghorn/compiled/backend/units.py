@@ -73,10 +73,10 @@ def link(functions: list[Function]) -> tuple[llvm.ModuleRef, str]:
     module = llvm.parse_assembly("")
     for _, text in texts:
         module.link_in(llvm.parse_assembly(text))
-    for function, text in borrowed:
-        piece = llvm.parse_assembly(text)
-        piece.get_function(function.symbol).linkage = "available_externally"
-        module.link_in(piece)
+    for _, text in borrowed:
+        module.link_in(llvm.parse_assembly(text))
+    for function, _ in borrowed:
+        module.get_function(function.symbol).linkage = "available_externally"
     for function in functions:
         if function.signature.result.name == "tuple":
             module.link_in(llvm.parse_assembly(_tuple_wrapper(function)))
