@@ -76,7 +76,7 @@ def prefix_find4(table: PrefixTable, address: int) -> int:
 @hot
 def prefix_exact(table: PrefixTable, high: int, low: int, length: int) -> int:
     """The value of exactly this prefix of `length` bits, or -1."""
-    node = _descend(table, high, low, length, False)
+    node = _descend(table, high, low, length)
     number = _heap_number(table.bits[table.depth], length % STRIDE)
     if table.arrived == 0 or (node.prefixes >> number) & 1 == 0:
         return -1
@@ -86,7 +86,9 @@ def prefix_exact(table: PrefixTable, high: int, low: int, length: int) -> int:
 @hot
 def prefix_add(table: PrefixTable, high: int, low: int, length: int, value: int) -> bool:
     """Set the value of the prefix of `length` bits (0 to 128; 0 to 32 for IPv4). False, and counted: no place."""
-    node = _descend(table, high, low, length, True)
+    node = _descend(table, high, low, length)
+    while table.arrived == 0 and _add_child(table, node, table.bits[table.depth]):
+        node = _descend(table, high, low, length)
     number = _heap_number(table.bits[table.depth], length % STRIDE)
     place = _below(node.prefixes, number)
     if table.arrived == 0 or ((node.prefixes >> number) & 1 == 0 and not _add_value(table, node, number, place)):
@@ -100,7 +102,7 @@ def prefix_add(table: PrefixTable, high: int, low: int, length: int, value: int)
 @hot
 def prefix_remove(table: PrefixTable, high: int, low: int, length: int) -> bool:
     """Remove the prefix of `length` bits; False when it is not there."""
-    node = _descend(table, high, low, length, False)
+    node = _descend(table, high, low, length)
     number = _heap_number(table.bits[table.depth], length % STRIDE)
     if table.arrived == 0 or (node.prefixes >> number) & 1 == 0:
         return False
@@ -113,8 +115,8 @@ def prefix_remove(table: PrefixTable, high: int, low: int, length: int) -> bool:
 
 
 @hot
-def _descend(table: PrefixTable, high: int, low: int, length: int, create: bool) -> Node:
-    """The node that holds prefixes of this length; `path` and `bits` say the way, `arrived` whether it is there."""
+def _descend(table: PrefixTable, high: int, low: int, length: int) -> Node:
+    """Walk to the node for prefixes of this length: `path` and `bits` say the way, `arrived` whether it is there."""
     node = table.root
     depth = 0
     arrived = 1
@@ -124,7 +126,7 @@ def _descend(table: PrefixTable, high: int, low: int, length: int, create: bool)
         table.bits[depth] = bits
         if depth == length // STRIDE:
             break
-        if (node.children >> bits) & 1 == 0 and not (create and _add_child(table, node, bits)):
+        if (node.children >> bits) & 1 == 0:
             arrived = 0
             break
         node = _child(table, node, bits)
