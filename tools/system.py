@@ -18,6 +18,7 @@ from pathlib import Path
 from progress import note, warn
 
 PATHS = os.pathsep.join([os.environ.get("PATH", ""), "/usr/local/sbin", "/usr/sbin", "/sbin"])
+SYSTEMD = Path("/run/systemd/system")  # exists where systemd is running
 APT = ("apt-get", "-o", "Acquire::Retries=1", "-o", "Acquire::http::Timeout=20", "-o", "DPkg::Lock::Timeout=120")
 
 
@@ -84,7 +85,7 @@ def install(manager: str, programs: Sequence[Program]) -> None:
     # Without systemd, Debian's invoke-rc.d would look at the run level: 1 starts nothing.
     os.environ.update(DEBIAN_FRONTEND="noninteractive", RUNLEVEL="1")
     units = [program.unit for program in programs if program.unit]
-    systemd = bool(units) and Path("/run/systemd/system").is_dir()
+    systemd = bool(units) and SYSTEMD.is_dir()
     if systemd:
         run("systemctl", "mask", "--runtime", "--quiet", *units)
     try:
