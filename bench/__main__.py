@@ -13,6 +13,8 @@ from bench.bars import BARS
 from bench.harness import Benchmark, Result, measure
 from bench.report import as_json, show
 
+WIDTH = 120  # of the table; a narrower terminal wraps its lines
+
 
 def load(name: str) -> Benchmark:
     """The benchmark of that name: bench/NAME.py."""
@@ -44,7 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for name in names:
             print(f"{name:<14} {BARS[name]!s:<34} {load(name).what}")
         return 0
-    out, progress = Console(), Console(stderr=True, highlight=False)
+    out, progress = Console(), Console(stderr=True, highlight=False, soft_wrap=True)
+    out.width = max(out.width, WIDTH)
 
     def say(text: str) -> None:
         progress.print(text, markup=False)

@@ -92,8 +92,8 @@ class Result:
 
 
 def spread(readings: Sequence[float]) -> float | None:
-    """(largest - smallest) / median; None without readings, or when the median is 0 and they differ."""
-    if not readings:
+    """(largest - smallest) / median; None for fewer than two readings, or when the median is 0 and they differ."""
+    if len(readings) < 2:
         return None
     width, middle = max(readings) - min(readings), statistics.median(readings)
     return 0.0 if width == 0 else width / abs(middle) if middle else None

@@ -44,4 +44,4 @@ def last_line(text: str) -> str:
 
 
 def show(results: Sequence[Result], console: Console) -> None:
-    console.print(table(results), crop=False, no_wrap=True, overflow="ignore", width=max(console.width, 118))
+    console.print(table(results))
