@@ -5,6 +5,7 @@ SIGTERM and SIGINT end cleanly. A bad file, at start or later, changes nothing t
 """
 
 import asyncio
+import contextlib
 import signal
 import socket
 import sys
@@ -23,9 +24,9 @@ from pronghorn.control.problems import ConfigError
 def run(path: Path, factory: EngineFactory) -> None:
     """Run a gateway until a signal ends it. Raises ConfigError, ApplyError, RuntimeDirectoryError, EngineError."""
     signal.signal(signal.SIGTERM, _interrupt)
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is something to reload
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})  # kept until there is something to reload
     config = load(path)
-    with runtime.listener(config.gateway.name) as control:
+    with contextlib.suppress(KeyboardInterrupt), runtime.listener(config.gateway.name) as control:
         gateway = Gateway(factory, config)
         try:
             say(f'gateway "{config.gateway.name}" forwards, control socket {control.getsockname()}')
@@ -54,6 +55,7 @@ async def _serve(gateway: Gateway, path: Path, control: socket.socket) -> None:
     loop.add_signal_handler(signal.SIGTERM, end)
     loop.add_signal_handler(signal.SIGINT, end)
     loop.add_signal_handler(signal.SIGHUP, reload, gateway, path)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
     notify.ready("forwarding")
     await server.serve(sockets=[control])
 

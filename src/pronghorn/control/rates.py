@@ -28,7 +28,7 @@ class Rates:
         """The views with their rates filled in. Kinds that have none are looked at once."""
         before = self.looks.get(kind)
         views = look()
-        if not any(_has_rates(type(view)) for view in views):
+        if not any(_has_rates(view) for view in views):
             return views
         now = self.clock()
         if before is None or not PAUSE <= now - before[0] <= WINDOW:
@@ -47,16 +47,18 @@ def with_rates(before: Views, views: Views, seconds: float) -> Views:
 
 def _with_rates(old: Any, view: Any, seconds: float) -> Any:
     change: dict[str, Any] = {}
-    for name, counter in _rates(type(view)).items():
+    kind: Any = type(view)
+    for name, counter in _rates(kind).items():
         grown = getattr(view, counter) - getattr(old, counter) if old is not None else 0
         change[name] = max(grown, 0) / seconds if seconds > 0 else 0.0
-    for name in _inner(type(view)):
+    for name in _inner(kind):
         inner = getattr(view, name)
         change[name] = tuple(with_rates(getattr(old, name) if old is not None else (), inner, seconds))
     return dataclasses.replace(view, **change)
 
 
-def _has_rates(kind: type) -> bool:
+def _has_rates(view: Any) -> bool:
+    kind: Any = type(view)
     return bool(_rates(kind) or _inner(kind))
 
 
