@@ -18,13 +18,14 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
-from pronghorn.compiled import array_at, u64
+from pronghorn.compiled import i32, u64
 from pronghorn.engine.loop import COMMAND_ENTRY, DESCRIPTORS, POLLIN, Loop
 from pronghorn.engine.run import run, run_turns, turn_at, worker_start
 from pronghorn.memory.arena import Arena
-from pronghorn.memory.mpsc_ring import MpscEnd, MpscRing, mpsc_must_wake, mpsc_octets, mpsc_open, mpsc_push, mpsc_reset
+from pronghorn.memory.mpsc_ring import MpscRing, mpsc_must_wake, mpsc_octets, mpsc_open, mpsc_push, mpsc_reset
 from pronghorn.memory.pool import Chunk, LargeChunk, Pool, create_pool, pool_free_count
 from pronghorn.ports.driver import Driver, EngineMemory
+from pronghorn.state.dispatch import Outbox
 from pronghorn.state.packet import NO_PACKET, Packet
 from pronghorn.state.port import INPUT, Port, Queue
 from pronghorn.state.worker import Worker
@@ -85,6 +86,9 @@ class Engine:
         rings = [self.arena.table(f"inbox.{index}", u64, mpsc_octets(INBOX) // 8) for index in range(count)]
         for ring in rings:
             mpsc_reset(MpscRing(ring.address), INBOX)
+        wake_fds = self.arena.table("wake_fds", i32, count)
+        for index, descriptor in enumerate(self._wake_fds):
+            wake_fds[index] = descriptor
         secret = secrets.randbits(63)
         for index in range(count):
             worker, loop = self.workers[index], self._loops[index]
@@ -95,22 +99,15 @@ class Engine:
             worker.small_packets = self.packet_count
             worker.large_pool = self.large_pool.caches[index].address if self.large_pool else 0
             worker.random, worker.secret, worker.loop = secrets.randbits(62) | 1, secret, loop.address
-            loop.outboxes = self.arena.table(f"outboxes.{index}", MpscEnd, count + 1)
+            boxes = self.arena.table(f"outboxes.{index}", Outbox, count)
+            worker.steering = boxes.address
             for other in range(count):
-                mpsc_open(loop.outboxes[other], MpscRing(rings[other].address), INBOX, PATIENCE)
+                mpsc_open(boxes[other].end, MpscRing(rings[other].address), INBOX, PATIENCE)
             mpsc_open(loop.inbox, MpscRing(rings[index].address), INBOX, PATIENCE)
-            mpsc_open(loop.outboxes[count], MpscRing(rings[index].address), INBOX, PATIENCE)  # the control plane's
-            loop.wake_fd, loop.wake_fds = self._wake_fds[index], self._wake_fd_table()
+            mpsc_open(loop.control, MpscRing(rings[index].address), INBOX, PATIENCE)
+            loop.wake_fd, loop.wake_fds = self._wake_fds[index], wake_fds
             loop.polls[0].fd, loop.polls[0].events, loop.poll_count = loop.wake_fd, POLLIN, 1
             loop.spin, loop.nap = 20_000, 50 * MILLISECOND
-
-    def _wake_fd_table(self) -> Any:
-        from pronghorn.compiled import i32
-
-        table = self.arena.find("wake_fds", i32) or self.arena.table("wake_fds", i32, self.worker_count)
-        for index, descriptor in enumerate(self._wake_fds):
-            table[index] = descriptor
-        return table
 
     # --- ports --------------------------------------------------------------------------------------------------------
 
@@ -189,12 +186,11 @@ class Engine:
         return future.result(timeout)
 
     def _send(self, index: int, entry: int) -> None:
-        end = self._loops[index].outboxes[self.worker_count]
-        entries = self.arena.find("command_entry", u64) or self.arena.table("command_entry", u64, 1)
-        entries[0] = entry
-        while mpsc_push(end, array_at(u64, entries.address), 1) == 0:
+        loop = self._loops[index]
+        loop.control_entry[0] = entry
+        while mpsc_push(loop.control, loop.control_entry, 1) == 0:
             os.sched_yield()
-        if mpsc_must_wake(end):
+        if mpsc_must_wake(loop.control):
             os.eventfd_write(self._wake_fds[index], 1)
 
     def stop(self) -> None:

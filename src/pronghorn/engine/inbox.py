@@ -6,11 +6,10 @@ the worker's own thread carries it out between two turns: nothing else ever chan
 
 from __future__ import annotations
 
-from pronghorn.compiled import array_at, hot, u64
+from pronghorn.compiled import hot
 from pronghorn.engine.handle import handle
 from pronghorn.engine.loop import COMMAND_ENTRY, ENTRY_TAG, Loop
 from pronghorn.memory.mpsc_ring import mpsc_pop, mpsc_waiting
-from pronghorn.state.packet import REDIRECTED
 from pronghorn.state.port import BURST
 from pronghorn.state.worker import Worker
 
@@ -25,21 +24,19 @@ def take_inbox(worker: Worker) -> int:
     while total < BURST and loop.command == 0:
         count, popped = 0, 0
         while count < BURST - total:
-            if mpsc_pop(loop.inbox, array_at(u64, loop.entries.address), 1, worker.now) == 0:
+            if mpsc_pop(loop.inbox, loop.entries, 1, worker.now) == 0:
                 break
             popped += 1
             entry = loop.entries[0]
             if entry & ENTRY_TAG == COMMAND_ENTRY:
                 loop.command = entry & 0xFFFFFFFF
                 break
-            packet = worker.packets[entry & 0xFFFFFFFF]
-            packet.flags |= REDIRECTED
-            worker.burst[count] = packet.address
+            worker.burst[count] = worker.packets[entry & 0xFFFFFFFF].address
             count += 1
         if count != 0:
             worker.received += count
             worker.burst_count = count
-            handle(worker, worker.ports[0], count)
+            handle(worker, count)
         total += popped
         if popped == 0:
             break

@@ -38,7 +38,8 @@ class Loop(View, align=64):
     command: u32  # number of the command that ended `run`
     stop: au32 = field(align=64)  # 1: end `run` after this turn; any thread may write it
     inbox: MpscEnd = field(align=64)  # consumer's end of this worker's inbox
-    outboxes: Array[MpscEnd]  # producer's end of every worker's inbox, by worker index
+    control: MpscEnd  # the control plane's end of this worker's inbox, and the one entry it pushes
+    control_entry: Array[u64] = fixed(1, align=8)
     wake_fds: Array[i32]  # eventfd of every worker
     entries: Array[u64] = fixed(64, align=64)  # room to pop into
     polls: Array[Poll] = fixed(DESCRIPTORS, align=64)

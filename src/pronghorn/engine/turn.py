@@ -3,7 +3,7 @@
     receive    a burst from each port's queue, and what other workers sent over
     handle     look ahead over the burst (parse, hash, prefetch), then each packet to its verdict
     timers     neighbours, fragments, connections
-    transmit   what was queued, port by port
+    transmit   what was queued, port by port; and what other workers are to handle
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from pronghorn.engine.cross import cross, reflect
 from pronghorn.engine.flush import flush
 from pronghorn.engine.handle import handle
 from pronghorn.engine.inbox import take_inbox
+from pronghorn.engine.outbox import post
 from pronghorn.engine.timers import timers
 from pronghorn.ports.drivers import receive
 from pronghorn.state.port import BURST, INPUT, REFLECT, Port, Queue
@@ -30,6 +31,8 @@ def turn(worker: Worker) -> int:
     work += take_inbox(worker)
     timers(worker)
     flush(worker)
+    if worker.workers > 1:
+        post(worker)
     return work
 
 
@@ -42,7 +45,7 @@ def serve(worker: Worker, port: Port, queue: Queue) -> int:
     worker.received += count
     worker.burst_count = count
     if port.role == INPUT:
-        handle(worker, port, count)
+        handle(worker, count)
     elif port.role == REFLECT:
         reflect(worker, port, count)
     else:

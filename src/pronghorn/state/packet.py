@@ -23,6 +23,7 @@ MULTICAST = 8  # layer-2 destination is a group
 BROADCAST = 16  # layer-2 destination is everyone
 ORIGINATED = 32  # made by this engine, not received
 FRAGMENT = 64  # an IP fragment (no layer-4 header may be read from it unless it is the first)
+PREPARED = 256  # input/look_ahead.py has parsed and hashed it
 REDIRECTED = 128  # came from another worker by software dispatch: it is not dispatched again
 
 

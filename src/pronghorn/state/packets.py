@@ -5,7 +5,7 @@ from __future__ import annotations
 from pronghorn.compiled import hot, leaf
 from pronghorn.memory.pool import PoolCache, pool_get, pool_put
 from pronghorn.state.packet import HEADROOM, ORIGINATED, Packet
-from pronghorn.state.verdicts import HELD, QUEUED
+from pronghorn.state.verdicts import DISPATCHED, HELD
 from pronghorn.state.worker import Worker
 
 
@@ -59,8 +59,8 @@ def release(worker: Worker, packet: Packet) -> None:
 
 @leaf
 def finish(worker: Worker, packet: Packet, verdict: int) -> None:
-    """End the packet with `verdict`: count it and free the packet, unless it is QUEUED or HELD."""
-    if verdict < QUEUED:
+    """End the packet with `verdict`: count it and free the packet, unless it is QUEUED, HELD or DISPATCHED."""
+    if verdict < DISPATCHED:
         worker.verdicts[verdict] += 1
         release(worker, packet)
 

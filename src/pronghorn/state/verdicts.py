@@ -1,7 +1,8 @@
 """Every packet ends in exactly one verdict: this is the table.
 
-A handler returns the number; the turn counts it in `worker.verdicts` and frees the packet. Two numbers are no end: QUEUED (the
-packet waits on a transmit burst and ends when the burst is flushed) and HELD (someone keeps it and will end it). So for every
+A handler returns the number; the turn counts it in `worker.verdicts` and frees the packet. Three numbers are no end: QUEUED (the
+packet waits on a transmit burst and ends when the burst is flushed), HELD (someone keeps it and will end it) and DISPATCHED
+(another worker takes over). So for every
 worker, always:
 
     received + originated = sum of the verdict counters + held + dispatched + waiting on transmit bursts
@@ -58,6 +59,8 @@ _NORMAL, _POLICY, _INPUT, _RESOURCE = Severity.NORMAL, Severity.POLICY, Severity
 
 CONTINUE = 0
 """No verdict yet: go on."""
+DISPATCHED = 253
+"""Not an end: another worker takes over."""
 QUEUED = 254
 """Not an end: the packet waits on a transmit burst."""
 HELD = 255

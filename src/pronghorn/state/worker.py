@@ -31,7 +31,7 @@ class Worker(View, align=64):
     net: u64
     balancer: u64
     transports: u64  # TCP and UDP endpoints
-    steering: u64
+    steering: u64  # array of Outbox, one per worker (state/dispatch.py)
     loop: u64  # engine/loop.py
     # counts, one writer
     received: u64 = field(align=64)  # packets that came from a port or from another worker

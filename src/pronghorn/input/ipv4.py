@@ -1,0 +1,47 @@
+"""IPv4 in (RFC 791, RFC 1122 3.2): a good header, possible addresses, trailing padding cut off, fragments put together."""
+
+from __future__ import annotations
+
+from pronghorn.compiled import hot
+from pronghorn.input.transport import transport_input
+from pronghorn.net.fragments import reassemble4
+from pronghorn.state.packet import Packet
+from pronghorn.state.verdicts import CONTINUE
+from pronghorn.state.worker import Worker
+from pronghorn.wire import ipv4
+from pronghorn.wire.ipv4 import IPv4
+from pronghorn.wire.reasons import GOOD
+
+
+@hot
+def ipv4_input(worker: Worker, packet: Packet) -> int:
+    """packet.network is set. Sets family, protocol, transport and cuts length. Returns the verdict."""
+    network = packet.network
+    before = network - packet.data
+    reason = ipv4.check(network, packet.length - before)
+    if reason != GOOD:
+        return reason
+    ip = IPv4(network)
+    reason = ipv4.check_addresses(ip)
+    if reason != GOOD:
+        return reason
+    packet.length = before + ip.length
+    packet.family = 4
+    packet.protocol = ip.protocol
+    if ipv4.is_fragment(ip):
+        return _fragment_input(worker, packet)
+    packet.transport = network + ipv4.header_octets(ip)
+    return transport_input(worker, packet)
+
+
+@hot
+def _fragment_input(worker: Worker, packet: Packet) -> int:
+    """A part of a datagram. When it is the last one missing, the whole goes on in its place."""
+    reason = ipv4.check_fragment(IPv4(packet.network))
+    if reason != GOOD:
+        return reason
+    verdict = reassemble4(worker, packet)
+    if verdict != CONTINUE:
+        return verdict
+    packet.transport = packet.network + ipv4.header_octets(IPv4(packet.network))
+    return transport_input(worker, packet)

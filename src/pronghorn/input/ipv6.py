@@ -1,0 +1,63 @@
+"""IPv6 in (RFC 8200): a good header, possible addresses, extension headers walked, fragments put together."""
+
+from __future__ import annotations
+
+from pronghorn.compiled import hot
+from pronghorn.input.transport import transport_input
+from pronghorn.net.fragments import reassemble6
+from pronghorn.net.icmpv6 import parameter_problem
+from pronghorn.state.packet import Packet
+from pronghorn.state.verdicts import CONTINUE
+from pronghorn.state.worker import Worker
+from pronghorn.wire import extension, ipv6
+from pronghorn.wire.ipv6 import HEADER, IPv6
+from pronghorn.wire.numbers import PROTOCOL_ICMPV6
+from pronghorn.wire.reasons import GOOD, IPV6_UNSPECIFIED_SOURCE
+
+
+@hot
+def ipv6_input(worker: Worker, packet: Packet) -> int:
+    """packet.network is set. Sets family, protocol, transport and cuts length. Returns the verdict."""
+    network = packet.network
+    before = network - packet.data
+    reason = ipv6.check(network, packet.length - before)
+    if reason != GOOD:
+        return reason
+    ip = IPv6(network)
+    reason = ipv6.check_addresses(ip)
+    # RFC 4862 5.4.3: the unspecified address is a source in duplicate address detection alone
+    if reason != GOOD and not (reason == IPV6_UNSPECIFIED_SOURCE and ip.next_header == PROTOCOL_ICMPV6):
+        return reason
+    packet.length = before + HEADER + ip.length
+    packet.family = 6
+    if extension.is_extension(ip.next_header):
+        return _extended_input(worker, packet)
+    packet.protocol = ip.next_header
+    packet.transport = network + HEADER
+    return transport_input(worker, packet)
+
+
+@hot
+def _extended_input(worker: Worker, packet: Packet) -> int:
+    """Extension headers stand before layer 4; reassembly may bring more of them to light, once."""
+    fragment = 1
+    while fragment != 0:
+        ip = IPv6(packet.network)
+        reason, protocol, offset, fragment = extension.walk(ip, HEADER + ip.length)
+        if reason != GOOD:
+            code = extension.problem_code(reason)
+            if code >= 0:
+                always = 1 if reason == extension.EXTENSION_OPTION_REPORT else 0
+                parameter_problem(worker, packet, code, offset, always)
+            return reason
+        if fragment != 0:
+            header = extension.Fragment(packet.network + fragment)
+            reason = extension.check_fragment(header, HEADER + ip.length - fragment - 8)
+            if reason != GOOD:
+                return reason
+            verdict = reassemble6(worker, packet, fragment)
+            if verdict != CONTINUE:
+                return verdict
+        packet.protocol = protocol
+        packet.transport = packet.network + offset
+    return transport_input(worker, packet)

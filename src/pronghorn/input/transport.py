@@ -1,0 +1,40 @@
+"""A whole IP packet: is it balanced, is it for this host, or is it to be forwarded?
+
+TCP and UDP headers are checked for shape here, once, for everyone behind. Their checksums are not: who ends a connection verifies
+(`wire.tcp.verify4` ...), who passes packets on changes checksums by difference, so that an error in them stays one.
+"""
+
+from __future__ import annotations
+
+from pronghorn.balancer.input import balancer_input
+from pronghorn.balancer.lookup import flow_prepare
+from pronghorn.compiled import hot
+from pronghorn.input.local import local_input
+from pronghorn.state.packet import BROADCAST, MULTICAST, PREPARED, Packet
+from pronghorn.state.verdicts import CONTINUE
+from pronghorn.state.worker import Worker
+from pronghorn.wire import tcp, udp
+from pronghorn.wire.numbers import PROTOCOL_TCP, PROTOCOL_UDP
+from pronghorn.wire.reasons import GOOD
+
+
+@hot
+def transport_input(worker: Worker, packet: Packet) -> int:
+    """network, transport, family, protocol and length are set and consistent. Returns the verdict."""
+    protocol = packet.protocol
+    octets = packet.data + packet.length - packet.transport
+    if protocol == PROTOCOL_TCP:
+        reason = tcp.check(packet.transport, octets)
+    elif protocol == PROTOCOL_UDP:
+        reason = udp.check(packet.transport, octets)
+    else:
+        return local_input(worker, packet)
+    if reason != GOOD:
+        return reason
+    if worker.balancer != 0 and packet.flags & (BROADCAST | MULTICAST) == 0:
+        if packet.flags & PREPARED == 0:
+            flow_prepare(worker, packet)
+        verdict = balancer_input(worker, packet)
+        if verdict != CONTINUE:
+            return verdict
+    return local_input(worker, packet)
