@@ -8,20 +8,7 @@ import warnings
 logging.getLogger("scapy").setLevel(logging.CRITICAL)
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
-    from scapy.layers.inet import (
-        ICMP,
-        IP,
-        TCP,
-        UDP,
-        ICMPerror,
-        IPerror,
-        IPOption,
-        IPOption_LSRR,
-        IPOption_RR,
-        IPOption_Router_Alert,
-        TCPerror,
-        UDPerror,
-    )
+    from scapy.layers.inet import ICMP, IP, TCP, UDP, IPOption_LSRR
     from scapy.layers.inet6 import (
         ICMPv6DestUnreach,
         ICMPv6EchoReply,
@@ -32,10 +19,6 @@ with warnings.catch_warnings():
         ICMPv6ND_Redirect,
         ICMPv6ND_RS,
         ICMPv6NDOptDstLLAddr,
-        ICMPv6NDOptMTU,
-        ICMPv6NDOptPrefixInfo,
-        ICMPv6NDOptRDNSS,
-        ICMPv6NDOptRedirectedHdr,
         ICMPv6NDOptSrcLLAddr,
         ICMPv6PacketTooBig,
         ICMPv6TimeExceeded,
@@ -45,10 +28,38 @@ with warnings.catch_warnings():
         IPv6ExtHdrHopByHop,
         IPv6ExtHdrRouting,
         Jumbo,
-        Pad1,
-        PadN,
-        RouterAlert,
     )
-    from scapy.layers.l2 import ARP, Dot1AD, Dot1Q, Ether
-    from scapy.packet import Packet, Raw
+    from scapy.layers.l2 import ARP, Dot1Q, Ether
+    from scapy.packet import Raw
     from scapy.utils import checksum as scapy_checksum
+
+__all__ = [
+    "ARP",
+    "ICMP",
+    "IP",
+    "TCP",
+    "UDP",
+    "Dot1Q",
+    "Ether",
+    "ICMPv6DestUnreach",
+    "ICMPv6EchoReply",
+    "ICMPv6EchoRequest",
+    "ICMPv6NDOptDstLLAddr",
+    "ICMPv6NDOptSrcLLAddr",
+    "ICMPv6ND_NA",
+    "ICMPv6ND_NS",
+    "ICMPv6ND_RA",
+    "ICMPv6ND_RS",
+    "ICMPv6ND_Redirect",
+    "ICMPv6PacketTooBig",
+    "ICMPv6TimeExceeded",
+    "IPOption_LSRR",
+    "IPv6",
+    "IPv6ExtHdrDestOpt",
+    "IPv6ExtHdrFragment",
+    "IPv6ExtHdrHopByHop",
+    "IPv6ExtHdrRouting",
+    "Jumbo",
+    "Raw",
+    "scapy_checksum",
+]

@@ -1,4 +1,4 @@
-"""What the tests of wire share: memory that ends at a guard page, vectors, and the way of a frame through the checks."""
+"""What the tests of wire share: memory that ends at a guard page, vectors, a frame's way through the checks."""
 
 from __future__ import annotations
 

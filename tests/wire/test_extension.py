@@ -36,9 +36,7 @@ Header = tuple[int, bytes]
 def packet(*headers: Header, last: int = PROTOCOL_UDP, tail: bytes = bytes(8)) -> bytes:
     """An IPv6 packet with these extension headers: each its number, and its octets without the next-header field."""
     kinds = [kind for kind, _ in headers] + [last]
-    chain = b"".join(
-        bytes([following]) + body for (_, body), following in zip(headers, kinds[1:], strict=True)
-    )
+    chain = b"".join(bytes([following]) + body for (_, body), following in zip(headers, kinds[1:], strict=True))
     return bytes(judges.IPv6(src="2001:db8::1", dst="2001:db8::2", nh=kinds[0], plen=len(chain + tail))) + chain + tail
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -23,7 +25,7 @@ def judge(packet: bytes) -> str:
     return NAMES[ipv4.check(place(packet), len(packet))]
 
 
-def built(options: bytes = b"", payload: bytes = b"", **fields: int) -> bytes:
+def built(options: bytes = b"", payload: bytes = b"", **fields: Any) -> bytes:
     """A packet with these raw options, its checksum right unless given."""
     header = judges.IP(src="192.0.2.1", dst="198.51.100.2", proto=59, **fields)
     header.options = [judges.Raw(options)] if options else []
@@ -60,8 +62,8 @@ def test_check_never_reads_past_the_end_and_agrees_with_scapy_on_checksums(optio
     assert octets_at(ip.address, len(packet)) == packet
 
 
-@given(st.integers(0, 15), st.integers(0, 19), st.integers(1, 255))
-def test_any_changed_octet_is_noticed(_: int, at: int, flip: int) -> None:
+@given(st.integers(0, 19), st.integers(1, 255))
+def test_any_changed_octet_is_noticed(at: int, flip: int) -> None:
     packet = bytearray(PACKET)
     packet[at] ^= flip
     assert judge(bytes(packet)) != "GOOD"
@@ -119,7 +121,13 @@ MALFORMED = [
     (built(b"\x44\x08\x04\0\0\0\0\0"), "IPV4_BAD_OPTION"),
     (built(b"\x44\x03\x05\0"), "IPV4_BAD_OPTION"),
 ]
-FINE = [b"\x94\x04\0\0", b"\x07\x07\x04\0\0\0\0\0", b"\x07\x07\x08\0\0\0\0\0", b"\x44\x08\x05\0\0\0\0\0", b"\0\xff\xff\xff"]
+FINE = [
+    b"\x94\x04\0\0",
+    b"\x07\x07\x04\0\0\0\0\0",
+    b"\x07\x07\x08\0\0\0\0\0",
+    b"\x44\x08\x05\0\0\0\0\0",
+    b"\0\xff\xff\xff",
+]
 
 
 @pytest.mark.parametrize(("packet", "reason"), MALFORMED)

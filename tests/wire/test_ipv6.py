@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
@@ -39,11 +40,12 @@ def test_rewriting_returns_the_change_of_the_pseudo_header(src: str, dst: str, t
     def total(a: str, b: str) -> int:
         return checksum.finish(checksum.pseudo6(*parse_ip6(a), *parse_ip6(b), 6, 20))
 
-    for new_src, new_dst, rewrite in (
+    cases: list[tuple[str, str, Callable[[IPv6], int]]] = [
         (to_src, to_dst, lambda ip: ipv6.rewrite_addresses(ip, *parse_ip6(to_src), *parse_ip6(to_dst))),
         (to_src, dst, lambda ip: ipv6.rewrite_source(ip, *parse_ip6(to_src))),
         (src, to_dst, lambda ip: ipv6.rewrite_destination(ip, *parse_ip6(to_dst))),
-    ):
+    ]
+    for new_src, new_dst, rewrite in cases:
         address = place(bytes(judges.IPv6(src=src, dst=dst)))
         change = rewrite(IPv6(address))
         assert octets_at(address, 40) == bytes(judges.IPv6(src=new_src, dst=new_dst))
@@ -105,4 +107,4 @@ def test_groups() -> None:
     _, lo = parse_ip6("2001:db8::1:800:200e:8c6c")
     assert (ipv6.ALL_NODES_HI, ipv6.solicited_node_lo(lo)) == parse_ip6("ff02::1:ff0e:8c6c")  # RFC 4291 2.7.1
     assert format_mac(ipv6.group_mac(ipv6.solicited_node_lo(lo))) == "33:33:ff:0e:8c:6c"
-    assert (ipv6.ALL_NODES_HI, ipv6.ALL_ROUTERS_LO) == parse_ip6("ff02::2")
+    assert parse_ip6("ff02::2") == (ipv6.ALL_NODES_HI, ipv6.ALL_ROUTERS_LO)

@@ -43,5 +43,5 @@ def test_ip6_round_trip(ip: ipaddress.IPv6Address) -> None:
 
 @pytest.mark.parametrize("wrong", ["", "::1::", "192.0.2.1", "fe80::1%eth0"])
 def test_wrong_ip6(wrong: str) -> None:
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"[Aa]ddress|expected|permitted|At least|octet|zone"):
         text.parse_ip6(wrong)

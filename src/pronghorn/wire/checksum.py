@@ -7,7 +7,8 @@ and swaps the octets of the result. Every sum that leaves this file counts octet
 
 Vocabulary: a `total` is an unfolded sum, non-negative and below 2^47; a `change` is a total that stands for the
 difference of two values, so that changes of several fields add up and are applied at once (equation 3 of RFC 1624).
-Equation 3 has no corner cases: a correct checksum stays the one that a full computation gives, 0 and 0xffff included.
+Equation 3 gives the checksum that a full computation gives, 0 and 0xffff included, unless everything that is summed
+becomes zero: that cannot be where there is a pseudo header or a version field; an ICMP echo reply can (see icmp.py).
 
 Left out: nothing is loaded or stored in place here; the views do that.
 """

@@ -6,7 +6,7 @@ next-hop MTU of 'fragmentation needed', the pointer of a parameter problem. An e
 """
 
 from pronghorn.compiled import View, be16, hot, leaf, store_be32, u8
-from pronghorn.wire.checksum import add, apply, change16
+from pronghorn.wire.checksum import add, apply, change16, not_zero
 from pronghorn.wire.ipv4 import IPv4, header_octets, is_later_fragment
 from pronghorn.wire.reasons import (
     GOOD,
@@ -110,14 +110,20 @@ def emit(address: int, kind: int, code: int, rest: int, octets: int) -> None:
 
 
 @leaf
+def change_checksum(message: ICMP, change: int) -> int:
+    """The checksum after a change. 0xffff stands for 0: it is right, too, and alone right for a message of zeros."""
+    return not_zero(apply(message.checksum, change))
+
+
+@leaf
 def emit_echo_reply(message: ICMP) -> None:
     """Turn an echo request into its reply in place, checksum included; addresses are the IP header's matter."""
     message.type = ECHO_REPLY
-    message.checksum = apply(message.checksum, change16(ECHO_REQUEST << 8, ECHO_REPLY << 8))
+    message.checksum = change_checksum(message, change16(ECHO_REQUEST << 8, ECHO_REPLY << 8))
 
 
 @leaf
 def rewrite_identifier(message: ICMP, identifier: int) -> None:
     """Set the identifier of an echo, checksum included."""
-    message.checksum = apply(message.checksum, change16(message.identifier, identifier))
+    message.checksum = change_checksum(message, change16(message.identifier, identifier))
     message.identifier = identifier
