@@ -1,51 +1,76 @@
-"""What a port driver is to the engine: a class for set-up here in Python, two compiled functions in `drivers.py` for packets.
+"""What a driver is to the rest of the engine.
 
-`open` fills the Port (mac, mtu, offloads, queues) and, for each worker, its Queue: `driver` (address of the driver's own record,
-which lives in the engine's arena), `fd` to sleep on. A worker for which the device has no queue keeps `driver` 0.
-`close` gives every packet the device still holds back to the pool and releases the kernel's resources; it is called
-while no worker runs.
+A driver has two halves. The data plane is two compiled functions per driver, chosen by `port.kind` in `drivers.py`:
+
+    NAME_receive(worker, port, queue, room) -> int        fills worker.burst[0 .. n), returns n
+    NAME_transmit(worker, port, queue, packets, count)    returns how many it took from the front; these are its own
+
+The other half, here, is plain Python that runs before and after: a class that follows `Driver`. It asks the kernel for
+what it needs, puts the addresses into a record of its own in the arena, and leaves that record's address in
+`queue.driver` of every worker. What the kernel cannot or will not do is a `PortError` that says what to do instead.
+
+Rules:
+* `open` is called before a worker knows the port, `close` when no worker uses it any more. Chunks that the device
+  holds are taken by the workers as they receive, and all of them are back in the pool after `close`.
+* A process that dies leaves nothing behind in the kernel.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 from pronghorn.compiled import Array
-from pronghorn.memory.arena import Arena
-from pronghorn.memory.pool import Pool
+from pronghorn.memory import Arena, Pool, PoolCache
 from pronghorn.state.packet import Packet
 from pronghorn.state.port import Port, Queue
-from pronghorn.state.worker import Worker
 
 
 class PortError(Exception):
-    """A device cannot be opened: the message says which, why, and what to do."""
+    """The port cannot be had. The text says who refused what, and what to do about it."""
 
 
-class EngineMemory(Protocol):
-    """What a driver sees of the engine."""
+@dataclass(frozen=True)
+class EngineMemory:
+    """The parts of an engine that a driver needs."""
 
     arena: Arena
-    pool: Pool  # 2 KB chunks; packet index = chunk index
-    large_pool: Pool | None  # 64 KB chunks; packet index = packet_count + chunk index
-    packets: Array[Packet]
-    packet_count: int  # packets with a 2 KB chunk
-    workers: Array[Worker]
-    worker_count: int
+    packets: Array[Packet]  # all packets: first those of the chunks of `small`, in order, then those of `large`
+    small: Pool  # chunks of 2 KB
+    large: Pool | None  # chunks of 64 KB
+    control: PoolCache  # of `small`, for the thread that opens and closes ports
+    control_large: PoolCache | None  # of `large`
+    workers: int
 
 
-class PortDriver(Protocol):
-    """One device."""
+class Driver(Protocol):
+    """Set-up and facts of one port. Made with what follows the colon in the port's name."""
 
-    kind: int
-    device: str
+    kind: int  # of state/port.py
+    mtu: int  # octets of layer 3; this and the following are known after `open`
+    mac: int  # 48 bits, first octet most significant
+    offloads: int  # of state/port.py
+    descriptors: int  # 2 KB chunks that the device may hold at once, all its queues together
 
     def open(self, engine: EngineMemory, port: Port, queues: Sequence[Queue]) -> None:
-        """Open the device for all workers; PortError when it is refused."""
+        """Take the device. `queues` is each worker's Queue of this port, in order of workers; fills in both views."""
 
     def close(self) -> None:
-        """Release everything."""
+        """Give everything back: the device as it was, the chunks to the pool. May be called again or without `open`."""
 
-    def statistics(self) -> dict[str, int | str]:
-        """What the device itself counts and how it runs (mode, driver), for `show ports`."""
+    def statistics(self) -> Mapping[str, int | str]:
+        """What the kernel counts and how the device is driven, by name; beyond the counters in Queue."""
+
+
+def fresh_table(arena: Arena, name: str, kind: Any, count: int) -> Array[Any]:
+    """A zeroed table, whatever an earlier process left under that name."""
+    if any(table.name == name for table in arena.tables()):
+        arena.drop(name)
+    return arena.table(name, kind, count)
+
+
+def describe(port: Port, driver: Driver, queues: int) -> None:
+    """Write the facts of an opened device into the port's view."""
+    port.kind, port.mtu, port.mac = driver.kind, driver.mtu, driver.mac
+    port.offloads, port.queues = driver.offloads, queues

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pronghorn.compiled import Array, hot, u64
 from pronghorn.ports.null import null_receive, null_transmit
-from pronghorn.state.port import NULL, Port, Queue
+from pronghorn.ports.xdp import xdp_receive, xdp_transmit
+from pronghorn.state.port import NULL, XDP, Port, Queue
 from pronghorn.state.worker import Worker
 
 
@@ -14,6 +15,8 @@ def receive(worker: Worker, port: Port, queue: Queue, room: int) -> int:
     kind = port.kind
     if kind == NULL:
         return null_receive(worker, port, queue, room)
+    if kind == XDP:
+        return xdp_receive(worker, port, queue, room)
     return 0
 
 
@@ -23,4 +26,6 @@ def transmit_burst(worker: Worker, port: Port, queue: Queue, packets: Array[u64]
     kind = port.kind
     if kind == NULL:
         return null_transmit(worker, port, queue, packets, count)
+    if kind == XDP:
+        return xdp_transmit(worker, port, queue, packets, count)
     return 0
