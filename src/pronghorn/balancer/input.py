@@ -1,0 +1,97 @@
+"""A packet that may be balanced. The order of the questions is that of IPVS: a known flow? else a service? then
+schedule.
+
+    flow_prepare(worker, packet)               see lookup.py
+    flow_prefetch(worker, packet)
+    verdict = balancer_input(worker, packet)
+
+The packet is a whole TCP or UDP packet over IPv4 or IPv6 whose headers were checked. CONTINUE means that it is none
+of the balancer's business and goes on to local delivery. TTL_EXPIRED leaves the packet as it came: the caller
+answers by ICMP.
+"""
+
+from __future__ import annotations
+
+from pronghorn.balancer.conns import end_conn, open_conn
+from pronghorn.balancer.forwarding.full_nat import rewrite4, rewrite6
+from pronghorn.balancer.lookup import find_flow
+from pronghorn.balancer.output import send
+from pronghorn.balancer.schedulers import choose
+from pronghorn.balancer.services import find_service
+from pronghorn.balancer.tables import NOBODY, REPLY, SERVER_REMOVED, STEADY, TICK, Balancer, Flow
+from pronghorn.balancer.tcp_state import follow
+from pronghorn.compiled import hot, leaf
+from pronghorn.state.packet import Packet
+from pronghorn.state.verdicts import CONTINUE, NO_CONN, SERVICE_NO_SERVER, SERVICE_REMOVED, TTL_EXPIRED
+from pronghorn.state.worker import Worker
+from pronghorn.wire.ipv4 import IPv4
+from pronghorn.wire.ipv6 import IPv6
+from pronghorn.wire.numbers import PROTOCOL_TCP
+from pronghorn.wire.tcp import ACK, FIN, RST, SYN, TCP
+
+
+@hot
+def balancer_input(worker: Worker, packet: Packet) -> int:
+    """Forward the packet if it is balanced. Returns its verdict, CONTINUE when it is not."""
+    balancer = Balancer(worker.balancer)
+    found = find_flow(balancer, packet)
+    if found < 0:
+        return schedule(worker, balancer, packet)
+    if hops_left(packet) <= 1:
+        return TTL_EXPIRED
+    flow = balancer.flows[found]
+    if balancer.servers[flow.server].state == SERVER_REMOVED:
+        end_conn(balancer, found >> 1)
+        return SERVICE_REMOVED
+    if packet.protocol == PROTOCOL_TCP:
+        flags = TCP(packet.transport).flags
+        if (flags & (SYN | FIN | RST) != 0 or flow.flags & STEADY == 0) and not follow(worker, balancer, found, flags):
+            end_conn(balancer, found >> 1)
+            return schedule(worker, balancer, packet)
+    return forward(worker, balancer, packet, flow)
+
+
+@hot
+def schedule(worker: Worker, balancer: Balancer, packet: Packet) -> int:
+    """A packet of no connection: open one if it is for a service."""
+    found = find_service(balancer, packet)
+    if found < 0:
+        return CONTINUE
+    service = balancer.services[found]
+    if packet.protocol == PROTOCOL_TCP and TCP(packet.transport).flags & (SYN | ACK | RST | FIN) != SYN:
+        service.no_conn += 1
+        return NO_CONN
+    if hops_left(packet) <= 1:
+        return TTL_EXPIRED
+    server = choose(balancer, service, packet)
+    if server == NOBODY:
+        service.no_server += 1
+        return SERVICE_NO_SERVER
+    flow, verdict = open_conn(worker, balancer, packet, service, server)
+    if verdict != CONTINUE:
+        return verdict
+    return forward(worker, balancer, packet, balancer.flows[flow])
+
+
+@leaf
+def hops_left(packet: Packet) -> int:
+    """TTL or hop limit."""
+    return IPv4(packet.network).ttl if packet.family == 4 else IPv6(packet.network).hop_limit
+
+
+@leaf
+def forward(worker: Worker, balancer: Balancer, packet: Packet, flow: Flow) -> int:
+    """Count the packet, rewrite it and send it on."""
+    direction = flow.flags & REPLY
+    server = balancer.servers[flow.server]
+    octets = packet.length
+    server.packets[direction] += 1
+    server.octets[direction] += octets
+    flow.packets += 1
+    flow.octets += octets
+    flow.seen = worker.now >> TICK
+    if packet.family == 4:
+        rewrite4(packet, flow)
+    else:
+        rewrite6(packet, flow)
+    return send(worker, packet, flow)

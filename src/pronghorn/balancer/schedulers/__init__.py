@@ -1,0 +1,33 @@
+"""Which server gets a new connection. One scheduler per file; this is the table that chooses among them.
+
+A scheduler is a function (balancer, service, packet) -> place in service.members, or NOBODY. It never chooses a
+member whose weight in service.weights is 0. What it remembers lies in Service and is put right by the control plane
+when servers change (configure.py).
+"""
+
+from __future__ import annotations
+
+from pronghorn.balancer.schedulers.maglev import choose_maglev
+from pronghorn.balancer.schedulers.rr import choose_rr
+from pronghorn.balancer.schedulers.wrr import choose_wrr
+from pronghorn.balancer.tables import MAGLEV, NOBODY, RR, WRR, Balancer, Service
+from pronghorn.compiled import hot
+from pronghorn.state.packet import Packet
+
+SCHEDULERS = {"rr": RR, "wrr": WRR, "maglev": MAGLEV}
+"""Names in the configuration."""
+
+
+@hot
+def choose(balancer: Balancer, service: Service, packet: Packet) -> int:
+    """Index in Balancer.servers of the server for the packet's new connection, or NOBODY."""
+    if service.member_count == 0:
+        return NOBODY
+    scheduler = service.scheduler
+    if scheduler == WRR:
+        member = choose_wrr(service)
+    elif scheduler == MAGLEV:
+        member = choose_maglev(balancer, service, packet)
+    else:
+        member = choose_rr(service)
+    return NOBODY if member == NOBODY else service.members[member]

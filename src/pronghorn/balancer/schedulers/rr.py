@@ -1,0 +1,21 @@
+"""Round robin: the servers in turn, those of weight 0 passed over (IPVS's `rr`)."""
+
+from __future__ import annotations
+
+from pronghorn.balancer.tables import NOBODY, Service
+from pronghorn.compiled import hot
+
+
+@hot
+def choose_rr(service: Service) -> int:
+    """The next member that takes connections, or NOBODY. Remembers it in `current`."""
+    count = service.member_count
+    member = service.current
+    for _ in range(count):
+        if member >= count:
+            member = 0
+        member += 1
+        if service.weights[member - 1] > 0:
+            service.current = member
+            return member - 1
+    return NOBODY

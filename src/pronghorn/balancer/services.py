@@ -1,0 +1,42 @@
+"""Which service a packet is for: the one with its destination address, port, protocol and family."""
+
+from __future__ import annotations
+
+from pronghorn.balancer.lookup import DST6_HI, DST6_LO, hash6, packet_ports
+from pronghorn.balancer.tables import Balancer
+from pronghorn.compiled import hot, leaf, load32, load64
+from pronghorn.memory.hashtable import HashIndex, hash_first, hash_next
+from pronghorn.state.packet import Packet
+from pronghorn.wire.ipv4 import IPv4
+
+_DST4 = IPv4.offset("dst")
+_ANY_SOURCE_PORT = ~0xFFFF
+
+
+@leaf
+def service_hash(hi: int, lo: int, ports: int, secret: int) -> int:
+    """32 bits for a service; `ports` as in Service.ports."""
+    return hash6(0, 0, hi, lo, ports, secret)
+
+
+@hot
+def find_service(balancer: Balancer, packet: Packet) -> int:
+    """Index of the service of a TCP or UDP packet, or -1."""
+    ports = packet_ports(packet) & _ANY_SOURCE_PORT
+    if packet.family == 4:
+        return search_service(balancer, 0, load32(packet.network + _DST4), ports)
+    return search_service(balancer, load64(packet.network + DST6_HI), load64(packet.network + DST6_LO), ports)
+
+
+@hot
+def search_service(balancer: Balancer, hi: int, lo: int, ports: int) -> int:
+    """Index of the service with this address and these `Service.ports`, or -1."""
+    index = HashIndex(balancer.service_index)
+    hash = service_hash(hi, lo, ports, index.secret)
+    found = hash_first(index, hash)
+    while found >= 0:
+        service = balancer.services[found]
+        if service.lo == lo and service.hi == hi and service.ports == ports:
+            return found
+        found = hash_next(index, hash, found)
+    return -1

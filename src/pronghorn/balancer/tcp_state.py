@@ -1,0 +1,105 @@
+"""A TCP connection seen from between its ends: which segments move it on (RFC 9293 3.3.2, as a bystander sees it).
+
+    SYN_SENT -- reply SYN --> SYN_RECEIVED -- request ACK --> ESTABLISHED
+    ESTABLISHED -- request FIN --> FIN_WAIT, -- reply FIN --> CLOSE_WAIT
+    FIN_WAIT, CLOSE_WAIT -- the other side's FIN --> LAST_ACK -- ACK of that --> TIME_WAIT
+    any but TIME_WAIT -- RST --> CLOSED
+
+The states decide nothing but how long a silent connection is kept, and when a SYN may begin a new one in its place
+(TIME_WAIT, CLOSED). Sequence numbers are not followed: the ends do that, and a forged segment that they ignore must
+not stop traffic here either, so segments of a CLOSED connection still pass; it only ends sooner when nothing comes.
+"""
+
+from __future__ import annotations
+
+from pronghorn.balancer.tables import (
+    CLOSE_WAIT,
+    CLOSED,
+    ESTABLISHED,
+    FIN_WAIT,
+    LAST_ACK,
+    REPLY,
+    STEADY,
+    SYN_RECEIVED,
+    SYN_SENT,
+    TICK,
+    TIME_WAIT,
+    UDP_OPEN,
+    Balancer,
+    Conn,
+)
+from pronghorn.compiled import hot, leaf
+from pronghorn.memory.wheel import Wheel, timer_move
+from pronghorn.state.worker import Worker
+from pronghorn.wire.tcp import ACK, FIN, RST, SYN
+
+
+@hot
+def next_state(state: int, closer: int, direction: int, flags: int) -> int:
+    """The state after a segment with these flags in this direction (0 request, REPLY)."""
+    if flags & RST != 0:
+        return state if state == TIME_WAIT else CLOSED
+    if state == SYN_SENT:
+        return SYN_RECEIVED if direction == REPLY and flags & SYN != 0 else SYN_SENT
+    if state == SYN_RECEIVED:
+        if direction == REPLY or flags & SYN != 0 or flags & (ACK | FIN) == 0:
+            return SYN_RECEIVED
+        return FIN_WAIT if flags & FIN != 0 else ESTABLISHED
+    if flags & FIN != 0:
+        if state == ESTABLISHED:
+            return CLOSE_WAIT if direction == REPLY else FIN_WAIT
+        if state == FIN_WAIT and direction == REPLY:
+            return LAST_ACK
+        if state == CLOSE_WAIT and direction != REPLY:
+            return LAST_ACK
+    elif state == LAST_ACK and direction != closer and flags & ACK != 0:
+        return TIME_WAIT
+    return state
+
+
+@hot
+def follow(worker: Worker, balancer: Balancer, flow_index: int, flags: int) -> bool:
+    """Note a segment that may move its connection on. False: it is a SYN that begins a new one in its place."""
+    number, direction = flow_index >> 1, flow_index & 1
+    conn = balancer.conns[number]
+    state = conn.state
+    if flags & (SYN | ACK) == SYN and direction != REPLY and (state == TIME_WAIT or state == CLOSED):
+        return False
+    new = next_state(state, conn.closer, direction, flags)
+    if new != state:
+        if new == LAST_ACK:
+            conn.closer = direction
+        enter(worker, balancer, number, new)
+    return True
+
+
+@hot
+def enter(worker: Worker, balancer: Balancer, number: int, state: int) -> None:
+    """Put the connection into a state: its timer, its server's count of open connections, the flows' STEADY."""
+    conn = balancer.conns[number]
+    request, reply = balancer.flows[2 * number], balancer.flows[2 * number + 1]
+    if is_open(state):
+        if not is_open(conn.state):
+            balancer.servers[conn.server].active += 1
+        request.flags |= STEADY
+        reply.flags |= STEADY
+    elif is_open(conn.state):
+        balancer.servers[conn.server].active -= 1
+        request.flags &= ~STEADY
+        reply.flags &= ~STEADY
+    conn.state = state
+    expires = (worker.now >> TICK) + balancer.timeouts[state]
+    if conn.timer.previous == 0 or expires < conn.timer.expires:  # a later one waits until the timer expires
+        timer_move(Wheel(balancer.wheel), number, expires)
+
+
+@leaf
+def is_open(state: int) -> bool:
+    """Whether data flows both ways."""
+    return state == ESTABLISHED or state == UDP_OPEN
+
+
+@leaf
+def is_free(conn: Conn) -> bool:
+    """Whether the record is not in use."""
+    return conn.state == 0
