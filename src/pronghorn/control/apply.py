@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 from pronghorn.control.actions import Action
 from pronghorn.control.plane import DataPlane
+from pronghorn.control.trouble import Trouble
 
 
-class ApplyError(Exception):
+class ApplyError(Trouble):
     """An action failed. `stuck` lists what could not be undone: empty, the data plane is as it was before."""
 
     def __init__(self, failed: Action, reason: BaseException, stuck: Sequence[tuple[Action, BaseException]]) -> None:

@@ -9,15 +9,16 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from pronghorn.control import runtime
+from pronghorn.control.trouble import Trouble
 
 TIMEOUT = 30.0  # seconds; applying a large configuration may take some
 
 
-class NotRunning(Exception):
+class NotRunning(Trouble):
     """No gateway answers; the text says which socket was tried and what to do."""
 
 
-class Refused(Exception):
+class Refused(Trouble):
     """The gateway answered with an error: its sentence, and the problems of a configuration."""
 
     def __init__(self, status: int, answer: Mapping[str, Any]) -> None:

@@ -4,10 +4,8 @@ Traffic comes first: the engine forwards before the libraries of the API are eve
 SIGTERM and SIGINT end cleanly. A bad file, at start or later, changes nothing that runs.
 """
 
-import asyncio
 import contextlib
 import signal
-import socket
 import sys
 from pathlib import Path
 from types import FrameType
@@ -30,7 +28,9 @@ def run(path: Path, factory: EngineFactory) -> None:
         gateway = Gateway(factory, config)
         try:
             say(f'gateway "{config.gateway.name}" forwards, control socket {control.getsockname()}')
-            asyncio.run(_serve(gateway, path, control))
+            from pronghorn.control.server import serve  # the API's libraries; traffic flows already
+
+            serve(gateway, control, lambda: reload(gateway, path))
         finally:
             notify.stopping()
             gateway.close()
@@ -40,24 +40,6 @@ def run(path: Path, factory: EngineFactory) -> None:
 def _interrupt(number: int, frame: FrameType | None) -> None:
     """SIGTERM while the engine starts: end as if by SIGINT, so that everything is closed."""
     raise KeyboardInterrupt
-
-
-async def _serve(gateway: Gateway, path: Path, control: socket.socket) -> None:
-    """Answer the API and signals until SIGTERM or SIGINT."""
-    from pronghorn.control.server import server_of  # imports the API's libraries; traffic flows already
-
-    server = server_of(gateway)
-    loop = asyncio.get_running_loop()
-
-    def end() -> None:
-        server.should_exit = True
-
-    loop.add_signal_handler(signal.SIGTERM, end)
-    loop.add_signal_handler(signal.SIGINT, end)
-    loop.add_signal_handler(signal.SIGHUP, reload, gateway, path)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
-    notify.ready("forwarding")
-    await server.serve(sockets=[control])
 
 
 def reload(gateway: Gateway, path: Path) -> None:

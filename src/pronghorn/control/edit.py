@@ -9,13 +9,14 @@ from typing import Any
 from pronghorn.control.model import Config, Server, Service
 from pronghorn.control.part import read_server, read_service
 from pronghorn.control.problems import meant
+from pronghorn.control.trouble import Trouble
 
 
-class NotThere(LookupError):
+class NotThere(Trouble):
     """A command names something that the configuration does not have."""
 
 
-class AlreadyThere(Exception):
+class AlreadyThere(Trouble):
     """A command adds something that the configuration has already."""
 
 

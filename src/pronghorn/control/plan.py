@@ -20,11 +20,12 @@ from pronghorn.control.actions import Action
 from pronghorn.control.fields import Interface
 from pronghorn.control.model import Config, Port, Route, Server, Service
 from pronghorn.control.resolve import resolve
+from pronghorn.control.trouble import Trouble
 
 FIXED = ("name", "workers", "packets", "arena", "huge_pages")  # settings read at start only
 
 
-class RestartNeeded(Exception):
+class RestartNeeded(Trouble):
     """The wanted configuration differs in something that a running gateway cannot change."""
 
     def __init__(self, changes: list[str]) -> None:

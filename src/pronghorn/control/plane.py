@@ -13,6 +13,7 @@ from typing import Protocol
 from pronghorn.control.endpoint import Address, Endpoint
 from pronghorn.control.fields import Interface
 from pronghorn.control.model import Config, Port, Route, Server, Service, ServiceKey, Timeouts
+from pronghorn.control.trouble import Trouble
 from pronghorn.control.views import Snapshot
 
 
@@ -86,7 +87,7 @@ class Engine(DataPlane, Snapshot, Protocol):
         """End the workers, close all ports, give everything back. Called once."""
 
 
-class EngineError(Exception):
+class EngineError(Trouble):
     """The engine cannot be started; the text says why and what to do."""
 
 

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from pronghorn.control.places import Path
+from pronghorn.control.trouble import Trouble
 
 MISSING = object()  # "there is no value": None would be one in JSON
 
@@ -41,7 +42,7 @@ class Problem:
         return asdict(self)
 
 
-class ConfigError(Exception):
+class ConfigError(Trouble):
     """A configuration cannot be used. Nothing that runs was changed."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:

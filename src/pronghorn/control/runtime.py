@@ -13,8 +13,10 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+from pronghorn.control.trouble import Trouble
 
-class RuntimeDirectoryError(Exception):
+
+class RuntimeDirectoryError(Trouble):
     """The control socket cannot be made or found; the text says where and why."""
 
 

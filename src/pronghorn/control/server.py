@@ -1,25 +1,36 @@
-"""The HTTP server of the control API: uvicorn, with everything that the daemon does itself switched off."""
+"""The control thread's loop: the API by uvicorn, and the signals. Everything that the daemon does itself is off."""
 
+import asyncio
 import contextlib
-from collections.abc import Iterator
+import signal
+import socket
+from collections.abc import Callable, Iterator
 
 import uvicorn
 
+from pronghorn.control import notify
 from pronghorn.control.api import application
 from pronghorn.control.gateway import Gateway
 
 
-class Server(uvicorn.Server):
-    """Ends when `should_exit` is set; signals are the daemon's."""
+class _Server(uvicorn.Server):
+    """Ends when `should_exit` is set; signals are not uvicorn's."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
 
+    def end(self) -> None:
+        self.should_exit = True
 
-def server_of(gateway: Gateway) -> Server:
-    """A server that waits for `serve(sockets=[...])`."""
-    return Server(
+
+def serve(gateway: Gateway, control: socket.socket, reload: Callable[[], None]) -> None:
+    """Answer the API until SIGTERM or SIGINT; SIGHUP, blocked until now, calls `reload`."""
+    asyncio.run(_serve(gateway, control, reload))
+
+
+async def _serve(gateway: Gateway, control: socket.socket, reload: Callable[[], None]) -> None:
+    server = _Server(
         uvicorn.Config(
             application(gateway),
             http="h11",
@@ -31,3 +42,10 @@ def server_of(gateway: Gateway) -> Server:
             timeout_graceful_shutdown=1,
         )
     )
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, server.end)
+    loop.add_signal_handler(signal.SIGINT, server.end)
+    loop.add_signal_handler(signal.SIGHUP, reload)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
+    notify.ready("forwarding")
+    await server.serve(sockets=[control])

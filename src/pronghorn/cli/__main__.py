@@ -1,0 +1,5 @@
+"""`python -m pronghorn.cli` is `pronghorn`."""
+
+from pronghorn.cli import main
+
+main()

@@ -1,0 +1,128 @@
+"""Tables that fit on 80 columns, one function per kind of view. Colour only where a terminal reads it."""
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from pronghorn.cli.units import bits, count, percent, seconds
+
+Row = dict[str, Any]
+GOOD = {"up", "reachable", "info"}
+BAD = {"down", "failed", "error", "serious"}
+
+
+def console() -> Console:
+    """Standard output. A pipe gets wide lines, so that nothing is folded that is searched for."""
+    width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 160
+    return Console(width=width, highlight=False)
+
+
+def table(kind: str, rows: Sequence[Row]) -> Table | Text:
+    if not rows:
+        return Text(f"no {'connections' if kind == 'conns' else kind}")
+    return TABLES[kind](rows)
+
+
+def _table(*columns: str) -> Table:
+    """Columns whose title starts with ">" are numbers."""
+    result = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
+    for title in columns:
+        number = title.startswith(">")
+        result.add_column(title.lstrip(">"), justify="right" if number else "left", overflow="fold", no_wrap=number)
+    return result
+
+
+def _state(word: str) -> Text:
+    return Text(word, style="green" if word in GOOD else "red" if word in BAD else "yellow")
+
+
+def _services(rows: Sequence[Row]) -> Table:
+    result = _table("Service / server", ">Weight", "State", ">Active", ">Inact", ">Conn/s", ">In/s", ">Out/s")
+    for service in rows:
+        servers = service["servers"]
+        title = Text(service["name"], style="bold")
+        title.append(f" {service['protocol']} {service['scheduler']}\n{service['address']}", style="not bold")
+        result.add_row(title, "", "", *_traffic(servers))
+        for server in servers:
+            name = f"  {server['name'] or server['address']}"
+            result.add_row(name, str(server["weight"]), _state(server["state"]), *_traffic([server]))
+    return result
+
+
+def _traffic(servers: Sequence[Row]) -> list[str]:
+    def total(key: str) -> float:
+        return float(sum(server[key] for server in servers))
+
+    numbers = [count(total(key)) for key in ("active", "inactive", "connection_rate")]
+    return numbers + [bits(total(key)) for key in ("octet_rate_in", "octet_rate_out")]
+
+
+def _conns(rows: Sequence[Row]) -> Table:
+    result = _table("Proto", "Client\nlocal", "Service\nserver", "State", ">Age", ">Expires", ">W")
+    for conn in rows:
+        client, service = f"{conn['client']}\n{conn['local']}", f"{conn['virtual']}\n{conn['server']}"
+        age, expires = seconds(conn["age"]), seconds(conn["expires"])
+        result.add_row(conn["protocol"], client, service, conn["state"], age, expires, str(conn["worker"]))
+    return result
+
+
+def _ports(rows: Sequence[Row]) -> Table:
+    result = _table("Port", "Device", "Link", ">MTU", ">Rx pkt/s", ">Rx/s", ">Tx pkt/s", ">Tx/s", ">Drops")
+    for port in rows:
+        name = Text(port["name"], style="bold")
+        for address in port["addresses"]:
+            name.append(f"\n {address}", style="not bold")
+        rx = count(port["rx_packet_rate"]), bits(port["rx_octet_rate"])
+        tx = count(port["tx_packet_rate"]), bits(port["tx_octet_rate"])
+        drops = count(port["rx_drops"] + port["tx_drops"])
+        result.add_row(name, port["device"], _state(port["link"]), str(port["mtu"]), *rx, *tx, drops)
+    return result
+
+
+def _workers(rows: Sequence[Row]) -> Table:
+    result = _table(">Worker", ">Core", ">Load", ">Turns/s", ">Packets/s", ">Conns", ">Free buffers", ">Fewest", ">Of")
+    for worker in rows:
+        core = "any" if worker["core"] is None else str(worker["core"])
+        rates = percent(worker["load"]), count(worker["turn_rate"]), count(worker["packet_rate"])
+        pool = (count(worker[key]) for key in ("conns", "pool_free", "pool_low", "pool_size"))
+        result.add_row(str(worker["index"]), core, *rates, *pool)
+    return result
+
+
+def _neighbours(rows: Sequence[Row]) -> Table:
+    result = _table("Address", "Hardware address", "State", "Port", ">Confirmed")
+    for row in rows:
+        result.add_row(row["address"], row["mac"] or "?", _state(row["state"]), row["port"], seconds(row["age"]))
+    return result
+
+
+def _routes(rows: Sequence[Row]) -> Table:
+    result = _table("Prefix", "Via", "Port", "From")
+    for row in rows:
+        result.add_row(row["prefix"], row["via"] or "-", row["port"], row["origin"])
+    return result
+
+
+def _drops(rows: Sequence[Row]) -> Table:
+    result = _table("Verdict", "Severity", ">Packets", ">Per s", "Meaning")
+    for row in sorted(rows, key=lambda row: -row["count"]):
+        result.add_row(
+            row["verdict"], _state(row["severity"]), count(row["count"]), count(row["rate"]), row["sentence"]
+        )
+    return result
+
+
+TABLES: dict[str, Callable[[Sequence[Row]], Table]] = {
+    "services": _services,
+    "conns": _conns,
+    "ports": _ports,
+    "workers": _workers,
+    "neighbours": _neighbours,
+    "routes": _routes,
+    "drops": _drops,
+}
