@@ -31,9 +31,20 @@ def test_rfc1071_example() -> None:
 
 def test_textbook_header() -> None:
     data = vectors("checksum")["textbook-ipv4"]
-    assert checksum.fold(checksum.add20(place(data))) == 0xFFFF
+    assert checksum.is_good20(place(data))
     zeroed = data[:10] + b"\0\0" + data[12:]
     assert checksum.compute(0, place(zeroed), 20) == 0xB861
+
+
+@given(st.binary(min_size=20, max_size=20))
+@example(b"\xff" * 20)
+@example(bytes(18) + b"\xff\xff")
+@example(b"\x45" + bytes(19))
+def test_twenty_octets_are_good_when_they_sum_to_ones(data: bytes) -> None:
+    assert checksum.is_good20(place(data)) == (naive(data) == 0xFFFF)
+    mended = data[:10] + b"\0\0" + data[12:]
+    mended = data[:10] + checksum.finish(naive(mended)).to_bytes(2, "big") + data[12:]
+    assert checksum.is_good20(place(mended))
 
 
 def test_rfc1624_example() -> None:

@@ -65,9 +65,11 @@ def add(address: int, octets: int) -> int:
 
 
 @leaf
-def add20(address: int) -> int:
-    """Sum in the machine's byte order of the 20 octets at address, as a total; 0xffff when folded is a good header."""
-    return load32(address) + load32(address + 4) + load32(address + 8) + load32(address + 12) + load32(address + 16)
+def is_good20(address: int) -> bool:
+    """Whether the 20 octets at address, checksum included and not all zero, sum to a good checksum."""
+    total = load32(address) + load32(address + 4) + load32(address + 8) + load32(address + 12) + load32(address + 16)
+    total = (total & 0xFFFF) + (total >> 16 & 0xFFFF) + (total >> 32)  # at most 0x20002
+    return total == 0xFFFF or total == 0x1FFFE
 
 
 @leaf

@@ -8,7 +8,7 @@ Fragments and addresses are judged apart (`check_fragment`, `check_addresses`): 
 """
 
 from pronghorn.compiled import View, be16, be32, hot, leaf, load8, u8
-from pronghorn.wire.checksum import add, add20, apply, change32, finish, fold
+from pronghorn.wire.checksum import add, apply, change32, finish, is_good20
 from pronghorn.wire.numbers import PROTOCOL_TCP
 from pronghorn.wire.reasons import (
     GOOD,
@@ -89,7 +89,7 @@ def check(address: int, octets: int) -> int:
     length = ip.length
     if length < HEADER or length > octets:
         return IPV4_BAD_LENGTH
-    return GOOD if fold(add20(address)) == 0xFFFF else IPV4_BAD_CHECKSUM
+    return GOOD if is_good20(address) else IPV4_BAD_CHECKSUM
 
 
 @hot
