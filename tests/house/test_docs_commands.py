@@ -43,7 +43,7 @@ def subcommands() -> dict[str, set[str]]:
     """The commands of `pronghorn`, and the subcommands of each that is a group."""
     import typer.main
 
-    from pronghorn.cli import app
+    from pronghorn.cli.app import app
 
     root = typer.main.get_command(app)
     commands = dict(getattr(root, "commands", {}))
