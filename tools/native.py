@@ -47,5 +47,8 @@ def source() -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    if stale():
-        build()
+    try:
+        if stale():
+            build()
+    except (RuntimeError, subprocess.CalledProcessError) as error:
+        sys.exit(str(error))
