@@ -1,9 +1,9 @@
 """The bounds-check mode: every view access must lie inside one element of a table that is known.
 
-Set PRONGHORN_BOUNDS=1 before start. Whoever makes memory for views registers it (the arena does so for its tables, ports for
-their rings): start, octets, and the size of one element. An access that touches no registered memory, or that straddles two
-elements, prints the place (file, line and field when compiled) and aborts the process: a wrong address is a defect of
-the data plane, never an input error.
+Set PRONGHORN_BOUNDS=1 before start. Whoever makes memory for views registers it (the arena does so for its tables,
+ports for their rings): start, octets, and the size of one element. An access that touches no registered memory, or
+that straddles two elements, prints the place (file, line and field when compiled) and aborts the process: a wrong
+address is a defect of the data plane, never an input error.
 
 The table of regions is sorted by start and has 4096 places. Compiled code reads the same table through the symbol
 `pronghorn_regions`: word 0 is the count, then (start, octets, element size) each.

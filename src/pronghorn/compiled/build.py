@@ -2,9 +2,9 @@
 
     python -m pronghorn.compiled.build [--output FILE] [--machine x86_64|aarch64] [--processor NAME|native]
 
-Functions are translated by as many processes as there are cores, then linked into one module, in which only the entries stay
-visible, and optimised as a whole. Beside the library a C header with the entries and the shared views is written. The package build
-(PEP 517) runs this; `./do build` does too.
+Functions are translated by as many processes as there are cores, then linked into one module, in which only the
+entries stay visible, and optimised as a whole. Beside the library a C header with the entries and the shared views is
+written. The package build (PEP 517) runs this; `./do build` does too.
 """
 
 from __future__ import annotations
@@ -136,7 +136,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m pronghorn.compiled.build", description=__doc__)
     parser.add_argument("--output", type=Path, default=PACKAGE / "libpronghorn.so")
     parser.add_argument("--machine", default=platform.machine(), choices=["x86_64", "aarch64"])
-    parser.add_argument("--processor", help="LLVM's name of a processor, or native (default: x86-64-v3, generic aarch64)")
+    parser.add_argument("--processor", help="processor by LLVM's name, or native (default: x86-64-v3, generic)")
     arguments = parser.parse_args()
     build(arguments.output.resolve(), arguments.machine, arguments.processor)
 

@@ -4,10 +4,10 @@
     @hot     an ordinary function
     @entry   like hot, and exported from libpronghorn.so under the C name `pronghorn_<function>`
 
-A decorated function is fully annotated, and its annotations are its compiled signature: int, bool, view classes, Array[...],
-tuples of these, or None. So a call is compiled from the callee's signature alone, each function on its own, and
-nothing is inferred across a call. Functions called from Python are run as the mode says: native and compiled functions
-through ctypes (which releases the interpreter lock), interpreted ones directly.
+A decorated function is fully annotated, and its annotations are its compiled signature: int, bool, view classes,
+Array[...], tuples of these, or None. So a call is compiled from the callee's signature alone, each function on its
+own, and nothing is inferred across a call. Functions called from Python are run as the mode says: native and compiled
+functions through ctypes (which releases the interpreter lock), interpreted ones directly.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def kind_of(hint: Any, place: str) -> Kind:
         return Kind("array", scalar_of(inner) or inner)
     if get_origin(hint) is tuple:
         return Kind("tuple", members=tuple(kind_of(member, place) for member in get_args(hint)))
-    raise TypeError(f"{place}: {hint!r} is no type of the data plane (int, bool, a View, Array[...], a tuple of these, None)")
+    raise TypeError(f"{place}: {hint!r} is no type of the data plane: int, bool, View, Array, tuple, None")
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,9 @@
 """Keyed hashing: 64-bit patterns in signed numbers, the same in every mode.
 
-`mix` is a folded multiplication (both halves of the 128-bit product, exclusive-ored) of two words, each masked with a secret:
-the step of Wang Yi's wyhash and of the multilinear universal families (Lemire & Kaser, "Strongly universal string
-hashing is fast", 2014). A sender who does not know the key cannot choose colliding addresses; keys are drawn at start.
+`mix` is a folded multiplication (both halves of the 128-bit product, exclusive-ored) of two words, each masked with a
+secret: the step of Wang Yi's wyhash and of the multilinear universal families (Lemire & Kaser, "Strongly universal
+string hashing is fast", 2014). A sender who does not know the key cannot choose colliding addresses; keys are drawn
+at start.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The C header: entries and the views they take, generated from the declarations.
 
-Structures are packed and carry static assertions of size and offsets, so a C compiler that lays them out otherwise refuses them.
-Big-endian fields keep network order in C; their type names say so (pronghorn_be16 ...).
+Structures are packed and carry static assertions of size and offsets, so a C compiler that lays them out otherwise
+refuses them. Big-endian fields keep network order in C; their type names say so (pronghorn_be16 ...).
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def _structure(view: type[View]) -> str:
             gaps += 1
         lines.append(f"    {_member(field)}")
         end = field.offset + field.size
-    if view.SIZE > end:
+    if end < view.SIZE:
         lines.append(f"    uint8_t unused{gaps}[{view.SIZE - end}];")
     lines.append(f"}} __attribute__((packed, aligned({view.ALIGN})));")
     lines.append(f'static_assert(sizeof({name}) == {view.SIZE}, "layout of {name}");')
@@ -84,7 +84,9 @@ def _structure(view: type[View]) -> str:
 
 
 def _argument(kind: Kind) -> str:
-    return f"{_c_type(kind.element)} *" if kind.name in ("view", "array") else {"bool": "bool "}.get(kind.name, "int64_t ")
+    if kind.name in ("view", "array"):
+        return f"{_c_type(kind.element)} *"
+    return "bool " if kind.name == "bool" else "int64_t "
 
 
 def _prototype(function: Function) -> str:

@@ -230,7 +230,7 @@ class External:
 
 
 def external(name: str, parameters: tuple[Any, ...], result: Any) -> Callable[..., int]:
-    """Declare a libc function: `sendto = external("sendto", (i32, u64, u64, i32, u64, i32), i64)`. Pointers are `u64`."""
+    """Declare a libc function: `close = external("close", (i32,), i32)`. Pointers are `u64`."""
     return External(name, parameters, result)
 
 

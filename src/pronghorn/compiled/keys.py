@@ -1,9 +1,9 @@
 """What compiled code depends on, as hashes: stale code is impossible because its key no longer exists.
 
-A function's key covers its source text and place, the signatures of what it calls, the layouts of the views and the values of
-the constants it reads, and the versions of Python, Numba and this package's compiler. The key of a piece of machine code covers
-the intermediate code of everything in it. Editing one function changes its own key and the machine code it
-was inlined into, and nothing else.
+A function's key covers its source text and place, the signatures of what it calls, the layouts of the views and the
+values of the constants it reads, and the versions of Python, Numba and this package's compiler. The key of a piece of
+machine code covers the intermediate code of everything in it. Editing one function changes its own key and the
+machine code it was inlined into, and nothing else.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """Which of the three ways the data plane runs in this process.
 
-`PRONGHORN_MODE` chooses: `native` (libpronghorn.so, built ahead of time), `jit` (compiled on first use, cached on disk) or
-`interpreted` (plain CPython). Unset, a native library whose source hash matches this source is taken, else `jit` where Numba is
-installed; otherwise start fails and says so. A library that does not match is never loaded in silence.
+`PRONGHORN_MODE` chooses: `native` (libpronghorn.so, built ahead of time), `jit` (compiled on first use, cached on
+disk) or `interpreted` (plain CPython). Unset, a native library whose source hash matches this source is taken, else
+`jit` where Numba is installed; otherwise start fails and says so. A library that does not match is never loaded in
+silence.
 """
 
 from __future__ import annotations
@@ -28,4 +29,4 @@ def mode() -> str:
         return "native"
     if importlib.util.find_spec("numba") is not None:
         return "jit"
-    raise RuntimeError(f"{native.complaint()}, and Numba is not installed: pip install 'pronghorn[jit]' or rebuild the package")
+    raise RuntimeError(f"{native.complaint()}, and Numba is not installed: pip install 'pronghorn[jit]', or rebuild")

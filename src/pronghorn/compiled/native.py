@@ -1,7 +1,8 @@
 """libpronghorn.so, when it belongs to this source.
 
-The library exports `pronghorn_source_hash`: the hash of every data-plane source file it was built from. It is loaded only when
-that equals the hash of the sources beside it (an installed package carries the hash of its build and no way to differ).
+The library exports `pronghorn_source_hash`: the hash of every data-plane source file it was built from. It is loaded
+only when that equals the hash of the sources beside it (an installed package carries the hash of its build and no way
+to differ).
 """
 
 from __future__ import annotations

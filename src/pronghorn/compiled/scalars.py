@@ -1,11 +1,11 @@
 """The widths an integer can have in memory.
 
-A field is stored in as many octets as its name says, in the byte order its name says, and read as a signed 64-bit number.
-Storing truncates. So arithmetic has one width, and narrowness is a property of memory alone.
+A field is stored in as many octets as its name says, in the byte order its name says, and read as a signed 64-bit
+number. Storing truncates. So arithmetic has one width, and narrowness is a property of memory alone.
 
     u8 u16 u32 u64   i8 i16 i32 i64     host byte order (little-endian on both targets)
     be16 be32 be64                      network byte order
-    au32 au64                           shared with other threads or processes: reading is a load-acquire, writing a store-release
+    au32 au64                           shared with other threads: reading is a load-acquire, writing a store-release
 
 `u64` reads as a signed number with the same 64 bits: addresses and counters never reach the sign bit, and hashes do
 not mind.

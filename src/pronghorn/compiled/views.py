@@ -16,17 +16,18 @@
     udp = UDP(address)                  # a view is an address with a type
     udp.dport += 1                      # loads, swaps, adds, swaps, stores
 
-A view owns nothing and checks nothing; whoever made the address answers for it. In the bounds-check mode (`bounds`) every
-access is compared with the tables that are known, and the program aborts with the place when it lies outside.
+A view owns nothing and checks nothing; whoever made the address answers for it. In the bounds-check mode (`bounds`)
+every access is compared with the tables that are known, and the program aborts with the place when it lies outside.
 
-Layout is in order of declaration. A view with `align` of 8 or more is a record: its fields must be naturally aligned (an
-error says where padding is missing) and its size is rounded up to its alignment. `size=` pads to an exact size and is an
-error when the fields need more.
+Layout is in order of declaration. A view with `align` of 8 or more is a record: its fields must be naturally aligned
+(an error says where padding is missing) and its size is rounded up to its alignment. `size=` pads to an exact size
+and is an error when the fields need more.
 """
 
 from __future__ import annotations
 
 import hashlib
+import inspect
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, TypeVar, get_args, get_origin, get_type_hints
@@ -173,13 +174,14 @@ class View:
         cls.ALIGN = align
         cls.FIELDS = {}
         end = 0
-        for name in cls.__dict__.get("__annotations__", {}):
+        for name in inspect.get_annotations(cls):
             option = cls.__dict__.get(name, _Option())
             made = Field(cls.__qualname__, name, hints[name], option)
             made.offset = -(-end // made.align) * made.align
             if align >= 8 and made.offset % made.natural:
                 missing = made.natural - made.offset % made.natural
-                raise TypeError(f"{made.place}: offset {made.offset} is not a multiple of {made.natural}; pad {missing} octets")
+                fault = f"offset {made.offset} is not a multiple of {made.natural}"
+                raise TypeError(f"{made.place}: {fault}; pad {missing} octets")
             end = made.offset + made.size
             cls.FIELDS[name] = made
             setattr(cls, name, made)

@@ -1,8 +1,8 @@
 """Time for the data plane: the core's cycle counter, scaled to nanoseconds.
 
-`clock_start` measures the counter against CLOCK_MONOTONIC once; `clock_adjust`, called whenever the worker sleeps anyway and at
-least once a second, re-measures the rate over the time since and slews instead of jumping: time never goes back. One reading
-costs a multiplication; reading CLOCK_MONOTONIC itself costs some 25 ns.
+`clock_start` measures the counter against CLOCK_MONOTONIC once; `clock_adjust`, called whenever the worker sleeps
+anyway and at least once a second, re-measures the rate over the time since and slews instead of jumping: time never
+goes back. One reading costs a multiplication; reading CLOCK_MONOTONIC itself costs some 25 ns.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""Ports that are joined without a stack: frames leave by the peer port, with or without their MAC addresses exchanged."""
+"""Ports that are joined without a stack: frames leave by the peer port, with or without their MAC addresses
+exchanged."""
 
 from __future__ import annotations
 

@@ -6,7 +6,8 @@
         engine.call(0, function)           # function(worker) on worker 0's thread, between two turns
         engine.stop()
 
-Without `start` nothing runs by itself: `engine.turn(now)` makes one turn of every worker at a time of the caller's choosing.
+Without `start` nothing runs by itself: `engine.turn(now)` makes one turn of every worker at a time of the caller's
+choosing.
 """
 
 from __future__ import annotations
@@ -112,7 +113,7 @@ class Engine:
     # --- ports --------------------------------------------------------------------------------------------------------
 
     def add_port(self, driver: Driver, role: int = INPUT, peer: int = 0) -> int:
-        """Open the device and give every worker its queue; returns the port's index. Workers must not run yet, or be paused."""
+        """Open the device and give every worker its queue; returns the port's index. No worker runs."""
         index = self.port_count
         if index >= PORTS:
             raise ValueError(f"an engine has at most {PORTS} ports")
@@ -174,7 +175,8 @@ class Engine:
                 future.set_exception(error)
 
     def call(self, index: int, function: Callable[[Worker], R], timeout: float = 5.0) -> R:
-        """Run `function(worker)` on that worker between two turns (at once when no thread runs) and return its result."""
+            name = f"worker {index}"
+            thread = threading.Thread(target=self._run_worker, args=(index, core), name=name, daemon=True)
         if not self._threads:
             return function(self.workers[index])
         future: Future[R] = Future()

@@ -1,7 +1,7 @@
 """A burst of received packets to their verdicts: look ahead twice, then one packet after the other.
 
-Each look-ahead pass is kept because a measurement shows what it buys (docs/adr/0005): with many connections the flow index and
-the flows are not in the cache, and the passes let the memory work on all packets of the burst at once.
+Each look-ahead pass is kept because a measurement shows what it buys (docs/adr/0005): with many connections the flow
+index and the flows are not in the cache, and the passes let the memory work on all packets of the burst at once.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A worker's inbox: packets that other workers steered here, and commands from the control plane.
 
-One ring with many producers. An entry is a packet's index or a command's number, told apart by its tag. A command ends `run`, and
-the worker's own thread carries it out between two turns: nothing else ever changes a worker's tables.
+One ring with many producers. An entry is a packet's index or a command's number, told apart by its tag. A command
+ends `run`, and the worker's own thread carries it out between two turns: nothing else ever changes a worker's tables.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""What the loop itself keeps for a worker: its clock, its inbox, when to sleep. Packets and tables are in state/worker.py."""
+"""What the loop itself keeps for a worker: its clock, its inbox, when to sleep. Packets and tables are in
+state/worker.py."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """The loop: turns while there is work, sleep when there is none.
 
-`run` returns to its caller (the worker's Python thread, or a C program) when a command has come or when it is told to stop, so
-signals, configuration and debuggers are served between two turns. Adaptive sleep: after `loop.spin` ns without work the worker
-waits in poll(2) on its ports' descriptors and its own eventfd, at most `loop.nap` ns because timers need looking at. An infinite
-`spin` is busy polling.
+`run` returns to its caller (the worker's Python thread, or a C program) when a command has come or when it is told to
+stop, so signals, configuration and debuggers are served between two turns. Adaptive sleep: after `loop.spin` ns
+without work the worker waits in poll(2) on its ports' descriptors and its own eventfd, at most `loop.nap` ns because
+timers need looking at. An infinite `spin` is busy polling.
 """
 
 from __future__ import annotations

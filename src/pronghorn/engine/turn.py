@@ -1,9 +1,9 @@
 """One turn of a worker's loop: the table of contents of the data plane.
 
-    receive    a burst from each port's queue, and what other workers sent over
-    handle     look ahead over the burst (parse, hash, prefetch), then each packet to its verdict
-    timers     neighbours, fragments, connections
-    transmit   what was queued, port by port; and what other workers are to handle
+receive    a burst from each port's queue, and what other workers sent over
+handle     look ahead over the burst (parse, hash, prefetch), then each packet to its verdict
+timers     neighbours, fragments, connections
+transmit   what was queued, port by port; and what other workers are to handle
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Frames in: whose are they, and what do they carry (IEEE 802.3, RFC 894, RFC 2464).
 
-A port's frames are ours when they go to the port's own address or to a group; promiscuous devices deliver others too. A priority
-tag (VLAN 0) is looked through; other VLANs have no interface yet.
+A port's frames are ours when they go to the port's own address or to a group; promiscuous devices deliver others too.
+A priority tag (VLAN 0) is looked through; other VLANs have no interface yet.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""IPv4 in (RFC 791, RFC 1122 3.2): a good header, possible addresses, trailing padding cut off, fragments put together."""
+"""IPv4 in (RFC 791, RFC 1122 3.2): a good header, possible addresses, trailing padding cut off, fragments put
+together."""
 
 from __future__ import annotations
 

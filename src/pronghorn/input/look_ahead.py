@@ -1,7 +1,8 @@
 """The first pass over a burst: find the flow's memory before it is needed.
 
-Only the two commonest shapes are worth it: IPv4 without options or fragments, IPv6 without extension headers, TCP or UDP, no VLAN.
-Whatever is noted here is compared or set again by the ordinary way in, so a wrong guess costs time and nothing else.
+Only the two commonest shapes are worth it: IPv4 without options or fragments, IPv6 without extension headers, TCP or
+UDP, no VLAN. Whatever is noted here is compared or set again by the ordinary way in, so a wrong guess costs time and
+nothing else.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """A whole IP packet: is it balanced, is it for this host, or is it to be forwarded?
 
-TCP and UDP headers are checked for shape here, once, for everyone behind. Their checksums are not: who ends a connection verifies
-(`wire.tcp.verify4` ...), who passes packets on changes checksums by difference, so that an error in them stays one.
+TCP and UDP headers are checked for shape here, once, for everyone behind. Their checksums are not: who ends a
+connection verifies (`wire.tcp.verify4` ...), who passes packets on changes checksums by difference, so that an error
+in them stays one.
 """
 
 from __future__ import annotations
@@ -10,7 +11,9 @@ from pronghorn.balancer.input import balancer_input
 from pronghorn.balancer.lookup import flow_prepare
 from pronghorn.compiled import hot
 from pronghorn.input.local import local_input
-from pronghorn.state.packet import BROADCAST, MULTICAST, PREPARED, Packet
+from pronghorn.input.steer import owner_of
+from pronghorn.state.dispatch import dispatch
+from pronghorn.state.packet import BROADCAST, MULTICAST, PREPARED, REDIRECTED, Packet
 from pronghorn.state.verdicts import CONTINUE
 from pronghorn.state.worker import Worker
 from pronghorn.wire import tcp, udp
@@ -34,6 +37,10 @@ def transport_input(worker: Worker, packet: Packet) -> int:
     if worker.balancer != 0 and packet.flags & (BROADCAST | MULTICAST) == 0:
         if packet.flags & PREPARED == 0:
             flow_prepare(worker, packet)
+        if worker.workers > 1 and packet.flags & REDIRECTED == 0:
+            owner = owner_of(worker, packet)
+            if owner != worker.index:
+                return dispatch(worker, packet, owner)
         verdict = balancer_input(worker, packet)
         if verdict != CONTINUE:
             return verdict

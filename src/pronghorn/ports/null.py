@@ -1,8 +1,8 @@
 """`null:` makes frames and swallows frames: one end of every benchmark, with no device in between.
 
-What a queue makes is chosen by its record: nothing; frames of a given length whose octets are what lies in the chunk (as DPDK's
-net_null does); or one template frame, its IPv4 source address and source port stepping through a number of flows, with
-both checksums right. Whatever is sent to the port is counted and freed.
+What a queue makes is chosen by its record: nothing; frames of a given length whose octets are what lies in the chunk
+(as DPDK's net_null does); or one template frame, its IPv4 source address and source port stepping through a number of
+flows, with both checksums right. Whatever is sent to the port is counted and freed.
 """
 
 from __future__ import annotations

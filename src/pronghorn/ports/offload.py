@@ -35,13 +35,13 @@ _TAGS = 2
 _IPV4, _IPV6, _UDP = 20, 40, 8  # octets of the shortest headers
 _EXTENSIONS = 4
 _TCP_FIELD = 16  # offsets of the checksum in the headers
-_UDP_FIELD = 6
+UDP_FIELD = 6
 
 
 @hot
 def is_partial(data: int, length: int) -> bool:
     """Whether the frame's TCP or UDP checksum is the pseudo header's sum: unfinished (or, by chance, equal to it)."""
-    start, field, pseudo, _ = _layer4(data, length)
+    start, field, pseudo, _, _ = _layer4(data, length)
     if start == 0:
         return False
     held = load_be16(data + start + field)
@@ -49,33 +49,41 @@ def is_partial(data: int, length: int) -> bool:
 
 
 @hot
-def checksum_place(data: int, length: int) -> tuple[int, int]:
-    """Octets from the frame to its layer-4 header, and from there to the checksum; (0, 0) when it has none we know."""
-    start, field, _, _ = _layer4(data, length)
-    return start, field
+def checksum_place(data: int, length: int) -> tuple[int, int, int]:
+    """Octets from the frame to its layer-4 header, from there to the checksum, family; all 0 when it has none we know."""
+    start, field, _, _, family = _layer4(data, length)
+    return start, field, family
 
 
 @hot
 def complete_checksum(data: int, length: int) -> None:
     """Finish an unfinished checksum; a frame that has none is left alone."""
-    start, field, pseudo, octets = _layer4(data, length)
+    start, field, pseudo, octets, _ = _layer4(data, length)
     if start == 0:
         return
     store_be16(data + start + field, 0)
     finished = checksum.compute(pseudo, data + start, octets)
-    store_be16(data + start + field, checksum.not_zero(finished) if field == _UDP_FIELD else finished)
+    store_be16(data + start + field, checksum.not_zero(finished) if field == UDP_FIELD else finished)
 
 
 @hot
-def _layer4(data: int, length: int) -> tuple[int, int, int, int]:
-    """Offset of the TCP or UDP header, of its checksum in it, the pseudo header's total, octets from the header on.
+def unfinish_checksum(data: int, length: int) -> None:
+    """Put the pseudo header's sum where the checksum is: whoever cuts the frame into segments finishes theirs."""
+    start, field, pseudo, _, _ = _layer4(data, length)
+    if start != 0:
+        store_be16(data + start + field, checksum.fold(pseudo))
+
+
+@hot
+def _layer4(data: int, length: int) -> tuple[int, int, int, int, int]:
+    """Offset of the TCP or UDP header, of its checksum in it, the pseudo header's total, octets from the header on, family.
 
     All zero for other frames, and for those that are shorter than they say.
     """
     at = 12
     for _ in range(_TAGS):
         if length < at + 6:
-            return 0, 0, 0, 0
+            return 0, 0, 0, 0, 0
         kind = load_be16(data + at)
         if kind != ETHERTYPE_VLAN and kind != ETHERTYPE_SERVICE_VLAN:
             break
@@ -85,42 +93,42 @@ def _layer4(data: int, length: int) -> tuple[int, int, int, int]:
         return _behind4(data, at + 2, length)
     if kind == ETHERTYPE_IPV6:
         return _behind6(data, at + 2, length)
-    return 0, 0, 0, 0
+    return 0, 0, 0, 0, 0
 
 
 @leaf
-def _behind4(data: int, at: int, length: int) -> tuple[int, int, int, int]:
+def _behind4(data: int, at: int, length: int) -> tuple[int, int, int, int, int]:
     """`_layer4` of the IPv4 header at offset `at`."""
     if length < at + _IPV4 + _UDP:
-        return 0, 0, 0, 0
+        return 0, 0, 0, 0, 0
     ip = IPv4(data + at)
     header = header_octets(ip)
     field, octets = _field(ip.protocol), ip.length - header
     if field == 0 or is_fragment(ip) or header < _IPV4 or octets < field + 2 or at + header + octets > length:
-        return 0, 0, 0, 0
-    return at + header, field, checksum.pseudo4(ip.src, ip.dst, ip.protocol, octets), octets
+        return 0, 0, 0, 0, 0
+    return at + header, field, checksum.pseudo4(ip.src, ip.dst, ip.protocol, octets), octets, 4
 
 
 @hot
-def _behind6(data: int, at: int, length: int) -> tuple[int, int, int, int]:
+def _behind6(data: int, at: int, length: int) -> tuple[int, int, int, int, int]:
     """`_layer4` of the IPv6 header at offset `at`."""
     if length < at + _IPV6 + _UDP:
-        return 0, 0, 0, 0
+        return 0, 0, 0, 0, 0
     ip = IPv6(data + at)
     kind, start, end = ip.next_header, at + _IPV6, at + _IPV6 + ip.length
     for _ in range(_EXTENSIONS):
         if kind != PROTOCOL_HOP_BY_HOP and kind != PROTOCOL_ROUTING and kind != PROTOCOL_DESTINATION_OPTIONS:
             break
         if start + 8 > length:
-            return 0, 0, 0, 0
+            return 0, 0, 0, 0, 0
         kind, start = load8(data + start), start + 8 + 8 * load8(data + start + 1)
     field, octets = _field(kind), end - start
     if field == 0 or octets < field + 2 or end > length:
-        return 0, 0, 0, 0
-    return start, field, checksum.pseudo6(ip.src_hi, ip.src_lo, ip.dst_hi, ip.dst_lo, kind, octets), octets
+        return 0, 0, 0, 0, 0
+    return start, field, checksum.pseudo6(ip.src_hi, ip.src_lo, ip.dst_hi, ip.dst_lo, kind, octets), octets, 6
 
 
 @leaf
 def _field(protocol: int) -> int:
     """Offset of the checksum in the protocol's header; 0 for protocols other than TCP and UDP."""
-    return _TCP_FIELD if protocol == PROTOCOL_TCP else _UDP_FIELD if protocol == PROTOCOL_UDP else 0
+    return _TCP_FIELD if protocol == PROTOCOL_TCP else UDP_FIELD if protocol == PROTOCOL_UDP else 0

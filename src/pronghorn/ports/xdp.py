@@ -325,7 +325,7 @@ def _offload(socket: XdpSocket, packet: Packet) -> int:
     if socket.flags & KERNEL_CHECKSUMS == 0:
         complete_checksum(packet.data, packet.length)
         return 0
-    start, offset = checksum_place(packet.data, packet.length)
+    start, offset, _ = checksum_place(packet.data, packet.length)
     if start == 0:
         return 0
     metadata = packet.data - METADATA

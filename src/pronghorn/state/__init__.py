@@ -1,6 +1,6 @@
 """The views that every part of the engine shares. Read this first: packet, port, worker, verdicts.
 
-    packet    one frame and what is known about it           packets   taking, freeing and ending them
-    port      a device and a worker's queue on it            transmit  putting a frame on its way out
-    worker    a thread and everything it owns                verdicts  every way a packet can end
+packet    one frame and what is known about it           packets   taking, freeing and ending them
+port      a device and a worker's queue on it            transmit  putting a frame on its way out
+worker    a thread and everything it owns                verdicts  every way a packet can end
 """

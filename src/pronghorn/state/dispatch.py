@@ -1,7 +1,8 @@
 """Handing packets to other workers: the software half of steering.
 
-A packet that another worker must handle waits on that worker's outbox until the end of the turn; then the engine pushes the batch into
-the other's inbox (engine/outbox.py). Buffers move with the packet: the pool is shared, so whoever ends it frees it.
+A packet that another worker must handle waits on that worker's outbox until the end of the turn; then the engine
+pushes the batch into the other's inbox (engine/outbox.py). Buffers move with the packet: the pool is shared, so
+whoever ends it frees it.
 """
 
 from __future__ import annotations

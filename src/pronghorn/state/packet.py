@@ -1,8 +1,8 @@
 """One frame and what is known about it.
 
-Packets lie in a dense table beside the memory for their octets (the chunks), so that a burst's metadata shares few cache lines
-and pages. The n-th packet owns the n-th chunk for ever; a packet is referred to by its address within one engine and by its
-index on rings. Whoever holds a packet frees it, hands it on, or keeps it: exactly one of the three.
+Packets lie in a dense table beside the memory for their octets (the chunks), so that a burst's metadata shares few
+cache lines and pages. The n-th packet owns the n-th chunk for ever; a packet is referred to by its address within one
+engine and by its index on rings. Whoever holds a packet frees it, hands it on, or keeps it: exactly one of the three.
 """
 
 from __future__ import annotations

@@ -49,7 +49,7 @@ def _fresh(packet: Packet) -> Packet:
 
 @leaf
 def release(worker: Worker, packet: Packet) -> None:
-    """Give the packet back to the pool, uncounted: for drivers after transmission and for packets that never counted."""
+    """Give the packet back to the pool, uncounted: for drivers after transmission, and packets that never counted."""
     index = packet.index
     if index < worker.small_packets:
         pool_put(PoolCache(worker.pool), index)

@@ -1,7 +1,7 @@
 """Ports and their queues, as every part of the engine sees them.
 
-A port belongs to the engine; a queue of it belongs to one worker, which alone reads and writes it. `queue.driver` is the address
-of the driver's own record, declared in the driver's file.
+A port belongs to the engine; a queue of it belongs to one worker, which alone reads and writes it. `queue.driver` is
+the address of the driver's own record, declared in the driver's file.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pronghorn.compiled import Array, View, field, fixed, i32, u8, u16, u32, u64
 NULL, PCAP, VETH, BRIDGE, PACKET, TAP, XDP, DPDK = range(1, 9)
 
 # Port.role: what happens to frames that arrive
-INPUT, REFLECT, CROSS = range(3)  # the stack and the balancer | MAC addresses swapped and sent back | sent out of port.peer
+INPUT, REFLECT, CROSS = range(3)  # to the stack and the balancer | out of port.peer, MAC swapped | out of port.peer
 
 # Port.offloads: what this port does for us
 CHECKSUM_TX = 1  # fills layer-4 checksums of CHECKSUM_PARTIAL frames

@@ -11,7 +11,7 @@ from pronghorn.state.worker import Worker
 
 @leaf
 def transmit(worker: Worker, packet: Packet, port: int) -> int:
-    """Queue the frame on `port` (an index below worker.port_count). Returns QUEUED, or the verdict that ends the packet."""
+    """Queue the frame on `port`, an index below worker.port_count. QUEUED, or the verdict that ends the packet."""
     queue = worker.queues[port]
     waiting = queue.waiting
     if queue.driver == 0 or worker.ports[port].up == 0:

@@ -1,14 +1,13 @@
 """Every packet ends in exactly one verdict: this is the table.
 
-A handler returns the number; the turn counts it in `worker.verdicts` and frees the packet. Three numbers are no end: QUEUED (the
-packet waits on a transmit burst and ends when the burst is flushed), HELD (someone keeps it and will end it) and DISPATCHED
-(another worker takes over). So for every
-worker, always:
+A handler returns the number; the turn counts it in `worker.verdicts` and frees the packet. Three numbers are no end:
+QUEUED (the packet waits on a transmit burst and ends when the burst is flushed), HELD (someone keeps it and will end
+it) and DISPATCHED (another worker takes over). So for every worker, always:
 
     received + originated = sum of the verdict counters + held + dispatched + waiting on transmit bursts
 
-Numbers below FIRST_OWN are the reasons of `wire/reasons.py`, one to one. Adding a verdict: one `_define` line here and a test
-that provokes it (tests/verdicts holds the list against the table).
+Numbers below FIRST_OWN are the reasons of `wire/reasons.py`, one to one. Adding a verdict: one `_define` line here
+and a test that provokes it (tests/verdicts holds the list against the table).
 """
 
 from __future__ import annotations
@@ -78,9 +77,9 @@ TRANSMIT_FULL = _define(136, "transmit_full", _RESOURCE, "the output port had no
 PORT_DOWN = _define(137, "port_down", _POLICY, "the output port is down or this worker has no queue on it")
 TOO_BIG = _define(138, "too_big", _POLICY, "longer than the output interface's MTU and not to be fragmented")
 NO_ROUTE = _define(139, "no_route", _POLICY, "no route to the destination")
-NOT_FOR_US = _define(140, "not_for_us", _POLICY, "addressed to a host that is not this one, and forwarding is off")
+NOT_FOR_US = _define(140, "not_for_us", _POLICY, "for a host that is not this one, and forwarding is off")
 NEIGHBOUR_FAILED = _define(141, "neighbour_failed", _POLICY, "nobody answered for the next hop's address")
-NEIGHBOUR_QUEUE_FULL = _define(142, "neighbour_queue_full", _RESOURCE, "too many packets wait for the next hop's address")
+NEIGHBOUR_QUEUE_FULL = _define(142, "neighbour_queue_full", _RESOURCE, "too many packets wait for the next hop")
 NEIGHBOUR_TABLE_FULL = _define(143, "neighbour_table_full", _RESOURCE, "no room for another neighbour")
 OTHER_HOST = _define(144, "other_host", _POLICY, "the layer-2 destination is another station")
 UNKNOWN_ETHERTYPE = _define(145, "unknown_ethertype", _POLICY, "an EtherType that is not handled")
@@ -90,7 +89,9 @@ NO_LISTENER = _define(148, "no_listener", _POLICY, "nothing listens at the desti
 TTL_EXPIRED = _define(149, "ttl_expired", _INPUT, "time to live or hop limit reached zero on the way")
 MULTICAST_IGNORED = _define(150, "multicast_ignored", _POLICY, "a group that this host is not a member of")
 ICMP_IGNORED = _define(151, "icmp_ignored", _POLICY, "an ICMP message of no use here")
-ICMP_RATE_LIMITED = _define(152, "icmp_rate_limited", _POLICY, "deserved an ICMP error or reply, but the rate limit was reached")
+ICMP_RATE_LIMITED = _define(
+    152, "icmp_rate_limited", _POLICY, "deserved an ICMP message, but the rate limit was reached"
+)
 
 # arp and neighbour discovery
 ARP_OWN_ADDRESS = _define(156, "arp_own_address", _INPUT, "another station claims one of our addresses")
@@ -102,9 +103,11 @@ ND_UNSOLICITED = _define(161, "nd_unsolicited", _POLICY, "a neighbour advertisem
 
 # fragments
 FRAGMENT_LIMIT = _define(164, "fragment_limit", _RESOURCE, "fragments already hold all the memory they may")
-FRAGMENT_SOURCE_LIMIT = _define(165, "fragment_source_limit", _RESOURCE, "this source already holds its share of fragment memory")
+FRAGMENT_SOURCE_LIMIT = _define(
+    165, "fragment_source_limit", _RESOURCE, "this source holds its share of fragment memory"
+)
 FRAGMENT_TIMEOUT = _define(166, "fragment_timeout", _INPUT, "the rest of the packet did not come in time")
-FRAGMENT_OVERLAP = _define(167, "fragment_overlap", _INPUT, "overlaps another fragment: the whole packet is refused (RFC 5722)")
+FRAGMENT_OVERLAP = _define(167, "fragment_overlap", _INPUT, "overlaps another fragment of its packet (RFC 5722)")
 FRAGMENT_INCONSISTENT = _define(168, "fragment_inconsistent", _INPUT, "contradicts another fragment of the packet")
 FRAGMENT_TOO_MANY = _define(169, "fragment_too_many", _INPUT, "more pieces than a packet may have")
 

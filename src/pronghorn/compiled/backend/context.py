@@ -1,7 +1,8 @@
 """Numba's typing and target contexts, specialised: plain C calls, readable symbols, only our types.
 
-Numba's own convention returns a status and passes results and exceptions through memory. The data plane has neither exceptions
-nor objects, so a function here is simply `int64_t room_file_function(int64_t, ...)`, and any C program, perf or gdb sees it so.
+Numba's own convention returns a status and passes results and exceptions through memory. The data plane has neither
+exceptions nor objects, so a function here is simply `int64_t room_file_function(int64_t, ...)`, and any C program,
+perf or gdb sees it so.
 """
 
 from __future__ import annotations
@@ -22,7 +23,6 @@ from pronghorn.compiled.functions import Function
 from pronghorn.compiled.intrinsics import External
 from pronghorn.compiled.scalars import scalar_of
 from pronghorn.compiled.views import View, array_at
-
 
 _BUILTINS = {id(array_at): "array_at", id(min): "min", id(max): "max", id(abs): "abs"}
 

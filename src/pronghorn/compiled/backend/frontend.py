@@ -1,7 +1,7 @@
 """One decorated function to LLVM intermediate code, through Numba's bytecode reader, type inference and lowering.
 
-Numba's ordinary pipeline has passes for arrays, closures, generators and objects; the data plane needs none, so the pipeline
-here is the shortest that is correct. The result is text, cached on disk under the function's key.
+Numba's ordinary pipeline has passes for arrays, closures, generators and objects; the data plane needs none, so the
+pipeline here is the shortest that is correct. The result is text, cached on disk under the function's key.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from numba.core.typed_passes import (
     BaseNativeLowering,
     IRLegalization,
     NoPythonBackend,
-    NopythonTypeInference,
     NoPythonSupportedFeatureValidation,
+    NopythonTypeInference,
     PreLowerStripPhis,
 )
 from numba.core.untyped_passes import FixupArgs, IRProcessing, ReconstructSSA, TranslateByteCode
@@ -67,7 +67,7 @@ class _OnlyOurTypes(FunctionPass):  # type: ignore[misc]
         for name, kind in state.typemap.items():
             if not _allowed(types.unliteral(kind)):
                 raise errors.TypingError(
-                    f"'{name.split('.')[0]}' is {kind}: the data plane knows int (signed 64 bits), bool, views and arrays"
+                    f"'{name.split('.')[0]}' is {kind}: there are int (signed 64 bits), bool, views and arrays"
                 )
         return False
 

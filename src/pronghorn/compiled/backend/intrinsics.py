@@ -10,7 +10,7 @@ from numba.core import cgutils, types
 from numba.core.typing.templates import signature
 
 from pronghorn.compiled.backend import access
-from pronghorn.compiled.backend.types import I64, ArrayType, Named
+from pronghorn.compiled.backend.types import I64, ArrayType
 from pronghorn.compiled.intrinsics import ACCESS, External
 from pronghorn.compiled.scalars import scalar_of
 

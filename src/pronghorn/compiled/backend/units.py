@@ -1,8 +1,8 @@
 """From intermediate code to objects: link, inline, optimise, emit.
 
-A unit is what is optimised together: in `jit` mode the decorated functions of one file, with the leaf functions they reach in other
-files copied in; ahead of time the whole data plane. A unit's object is cached under the hash of all code in it, so it
-can never be stale.
+A unit is what is optimised together: in `jit` mode the decorated functions of one file, with the leaf functions they
+reach in other files copied in; ahead of time the whole data plane. A unit's object is cached under the hash of all
+code in it, so it can never be stale.
 """
 
 from __future__ import annotations

@@ -1,0 +1,50 @@
+"""Which worker a balanced packet belongs to.
+
+* A reply to a local address of full NAT: the worker whose ports these are (balancer/local_ports.py). No hardware rule
+  is needed.
+* Anything else of a device that has a receive queue per worker: the worker that received it; the device's RSS has
+  decided.
+* Anything else of a device with fewer queues: by flow hash.
+
+The decision comes after reassembly, so that fragments follow the packet they belong to.
+"""
+
+from __future__ import annotations
+
+from pronghorn.balancer.local_ports import steer_reply
+from pronghorn.balancer.tables import LOCALS, Balancer
+from pronghorn.compiled import hot, load32, load64, load_be16
+from pronghorn.state.packet import Packet
+from pronghorn.state.worker import Worker
+from pronghorn.wire.ipv4 import IPv4
+from pronghorn.wire.ipv6 import IPv6
+
+DST4 = IPv4.offset("dst")
+DST6_HI, DST6_LO = IPv6.offset("dst_hi"), IPv6.offset("dst_lo")
+
+
+@hot
+def owner_of(worker: Worker, packet: Packet) -> int:
+    """Index of the worker that is to handle a prepared TCP or UDP packet."""
+    if _is_for_local_address(Balancer(worker.balancer), packet):
+        return steer_reply(worker, load_be16(packet.transport + 2))
+    if worker.ports[packet.port].queues >= worker.workers:
+        return worker.index
+    return (packet.hash >> 8) % worker.workers
+
+
+@hot
+def _is_for_local_address(balancer: Balancer, packet: Packet) -> bool:
+    """Whether the destination is one of full NAT's local addresses."""
+    if packet.family == 4:
+        dst = load32(packet.network + DST4)
+        for place in range(balancer.local_counts[0]):
+            if balancer.locals[balancer.local_lists[place]].lo == dst:
+                return True
+        return False
+    hi, lo = load64(packet.network + DST6_HI), load64(packet.network + DST6_LO)
+    for place in range(balancer.local_counts[1]):
+        local = balancer.locals[balancer.local_lists[LOCALS + place]]
+        if local.lo == lo and local.hi == hi:
+            return True
+    return False
