@@ -175,8 +175,7 @@ class Engine:
                 future.set_exception(error)
 
     def call(self, index: int, function: Callable[[Worker], R], timeout: float = 5.0) -> R:
-            name = f"worker {index}"
-            thread = threading.Thread(target=self._run_worker, args=(index, core), name=name, daemon=True)
+        """Run `function(worker)` on that worker between two turns, at once when no thread runs; return its result."""
         if not self._threads:
             return function(self.workers[index])
         future: Future[R] = Future()
