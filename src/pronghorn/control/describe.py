@@ -82,7 +82,7 @@ def _allowed(annotation: Any, metadata: tuple[Any, ...]) -> str:
     if get_origin(annotation) is Literal:
         return ", ".join(f'"{word}"' for word in arguments)
     if get_origin(annotation) is tuple:
-        return "an array of " + _allowed(arguments[0], ())
+        return "an array, each: " + _allowed(arguments[0], ())
     return _plain(annotation, metadata)
 
 

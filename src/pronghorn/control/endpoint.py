@@ -40,7 +40,7 @@ def parse_endpoint(text: str) -> Endpoint:
         raise ValueError(f'an IPv6 address needs brackets before the port, such as "[{host}]:{port}"')
     else:
         address = parse_address(host)
-    if not (port.isascii() and port.isdigit() and 1 <= int(port) <= 65535):
+    if not (port.isascii() and port.isdigit() and len(port) <= 5 and 1 <= int(port) <= 65535):
         raise ValueError(f'"{port}" is not a port')
     return Endpoint(address, int(port))
 

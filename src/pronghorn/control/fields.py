@@ -42,8 +42,15 @@ def _from_text(read: Callable[[str], Any]) -> PlainValidator:
 
 def kind_of(value: object) -> str:
     """What TOML calls this value."""
-    kinds: dict[type, str] = {bool: "a boolean", list: "an array", dict: "a table", str: "a string"}
-    return kinds.get(type(value), "a number" if isinstance(value, int | float) else "a date or time")
+    kinds: dict[type, str] = {
+        bool: "a boolean",
+        int: "a number",
+        float: "a floating-point number",
+        str: "a string",
+        list: "an array",
+        dict: "a table",
+    }
+    return kinds.get(type(value), "a date or time" if isinstance(value, date | time) else "nothing that TOML has")
 
 
 def _allowed(sentence: str) -> Any:

@@ -39,7 +39,7 @@ def loads(text: str, file: str = "configuration") -> Config:
     """Read a text; `file` is only for messages. Raises ConfigError."""
     try:
         data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:  # the reader's own, or that of a number with too many digits
         raise ConfigError([_syntax(str(error), text, file)]) from None
     except RecursionError:
         raise ConfigError([Problem(file, None, "", None, "is nested too deeply")]) from None
@@ -69,7 +69,10 @@ class _Places:
     def __init__(self, file: str, text: str) -> None:
         self.file = file
         self.source = text.splitlines()
-        self.lines = places(text) if text else {}
+        try:
+            self.lines = places(text) if text else {}
+        except RecursionError:  # nesting that no model allows; the file's name has to do
+            self.lines = {}
 
     def problems(self, findings: list[check.Finding]) -> list[Problem]:
         return [self._problem(finding) for finding in findings]
@@ -101,7 +104,7 @@ def _finding(model: type[BaseModel], detail: ErrorDetails) -> check.Finding:
         return check.Finding(path, value, "unknown key", ", ".join(keys), meant(path[-1], keys))
     allowed = describe.allowed(field) if field else None
     if allowed and isinstance(path[-1], int):
-        allowed = allowed.removeprefix("an array of ")
+        allowed = allowed.removeprefix("an array, each: ")
     if kind == "missing":
         return check.Finding(path, MISSING, "missing", allowed)
     if kind == "literal_error" and field:
