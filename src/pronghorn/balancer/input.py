@@ -15,14 +15,16 @@ from __future__ import annotations
 from pronghorn.balancer.conns import end_conn, open_conn
 from pronghorn.balancer.forwarding.full_nat import rewrite4, rewrite6
 from pronghorn.balancer.lookup import find_flow
-from pronghorn.balancer.output import send
+from pronghorn.balancer.output import next_hop
 from pronghorn.balancer.schedulers import choose
 from pronghorn.balancer.services import find_service
 from pronghorn.balancer.tables import NOBODY, REPLY, SERVER_REMOVED, STEADY, TICK, Balancer, Flow
 from pronghorn.balancer.tcp_state import follow
 from pronghorn.compiled import hot, leaf
-from pronghorn.state.packet import Packet
-from pronghorn.state.verdicts import CONTINUE, NO_CONN, SERVICE_NO_SERVER, SERVICE_REMOVED, TTL_EXPIRED
+from pronghorn.net.resolve import neighbour_output, unresolved
+from pronghorn.net.state import net_of
+from pronghorn.state.packet import UNSEGMENTED, Packet
+from pronghorn.state.verdicts import CONTINUE, NO_CONN, SERVICE_NO_SERVER, SERVICE_REMOVED, TOO_BIG, TTL_EXPIRED
 from pronghorn.state.worker import Worker
 from pronghorn.wire.ipv4 import IPv4
 from pronghorn.wire.ipv6 import IPv6
@@ -81,10 +83,15 @@ def hops_left(packet: Packet) -> int:
 
 @leaf
 def forward(worker: Worker, balancer: Balancer, packet: Packet, flow: Flow) -> int:
-    """Count the packet, rewrite it and send it on."""
+    """Count the packet, rewrite it and send it on. A packet that cannot go on stays as it came."""
+    hop = next_hop(worker, flow)
+    if hop < 0:
+        return unresolved(hop)
+    octets = packet.length
+    if octets - (packet.network - packet.data) > net_of(worker).neighbours[hop].mtu and packet.flags & UNSEGMENTED == 0:
+        return TOO_BIG
     direction = flow.flags & REPLY
     server = balancer.servers[flow.server]
-    octets = packet.length
     server.packets[direction] += 1
     server.octets[direction] += octets
     flow.packets += 1
@@ -94,4 +101,4 @@ def forward(worker: Worker, balancer: Balancer, packet: Packet, flow: Flow) -> i
         rewrite4(packet, flow)
     else:
         rewrite6(packet, flow)
-    return send(worker, packet, flow)
+    return neighbour_output(worker, packet, hop)
