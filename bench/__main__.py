@@ -53,14 +53,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         progress.print(text, markup=False)
 
     results: list[Result] = []
-    for number, name in enumerate(names, 1):
-        say(f"[{number}/{len(names)}] {name}")
-        results.append(measure(load(name), say, options.runs))
+    try:
+        for number, name in enumerate(names, 1):
+            say(f"[{number}/{len(names)}] {name}")
+            results.append(measure(load(name), say, options.runs))
+    except KeyboardInterrupt:
+        say("interrupted; this is what was measured until then")
     if options.json:
         print(as_json(results))
     else:
         show(results, out)
-    return int(any(result.error for result in results))
+    return 130 if len(results) < len(names) else int(any(result.error for result in results))
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ The peer is the same as that of mac_swap: what DPDK's forwarder reaches when it 
 
 from __future__ import annotations
 
+from bench.full_nat import with_connections
 from bench.harness import Benchmark
 from bench.null_engine import forwarding
 from bench.peers import testpmd
@@ -14,7 +15,7 @@ BENCHMARK = Benchmark(
     name="full_nat_100k",
     what="full NAT, 64 B TCP, 100,000 connections, null ports, one worker, state and counters kept",
     unit="packets/s",
-    ours=lambda: forwarding("full_nat", connections=100_000),
+    ours=lambda: forwarding(with_connections(100_000)),
     peer_name="testpmd macswap",
     peer=lambda: testpmd.forwarding("macswap"),
 )

@@ -31,10 +31,12 @@ class Gateway:
 
     def command(self, *words: str) -> str:
         """Run `pronghorn WORDS` against this gateway."""
-        return self.top.gateway.run(program(), *words, environment=self.environment()).stdout
+        return self.top.gateway.run(program(), *words, environment=environment(self.top)).stdout
 
-    def environment(self) -> dict[str, str]:
-        return {**os.environ, "PRONGHORN_GATEWAY": self.name}
+
+def environment(top: Topology) -> dict[str, str]:
+    """Control sockets lie in the stage's scratch directory: no other gateway is seen, and nothing is left."""
+    return {**os.environ, "PRONGHORN_RUNTIME_DIR": str(top.stage.scratch / "run")}
 
 
 def program() -> Path:
@@ -72,7 +74,7 @@ def start(top: Topology) -> Gateway:
     name = f"bench-{os.getpid()}-{next(_serial)}"
     path = top.stage.scratch / f"{name}.toml"
     path.write_text(configuration(top, name))
-    process = top.gateway.start(program(), "up", path, log=f"{name}.log")
+    process = top.gateway.start(program(), "up", path, log=f"{name}.log", environment=environment(top))
     return Gateway(process, top, name)
 
 

@@ -1,0 +1,117 @@
+"""What full_nat_100k and full_nat_1m share: an engine that balances, and so many open connections over null ports.
+
+    null port 0: clients, 64-octet TCP segments over all connections in turn   ->   balancer   ->   null port 1: servers
+
+Connections are opened by the real way in: a SYN of every client through the engine, the server's answer noted by the
+balancer's own state machine (there is no server behind a null port to send it), an ACK of every client. What is
+measured then is segments with data in the direction of the servers: parsed, looked up, counted, both addresses and
+ports rewritten, both checksums adjusted, next hop found, MAC header written, transmitted.
+
+Addresses are those for benchmarks (RFC 2544 C.2.2): clients in 198.18/16, servers in 198.19/16.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Sequence
+from ipaddress import IPv4Address, IPv4Interface
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pronghorn.engine.engine import Engine
+    from pronghorn.ports.null import NullQueue
+
+FRAME = 64
+CLIENT = int(IPv4Address("198.18.0.1"))
+SERVICE, PORT = IPv4Address("198.18.255.1"), 80
+SERVERS = [IPv4Address("198.19.0.1") + n for n in range(16)]
+LOCALS = [IPv4Address("198.19.255.1") + n for n in range(8)]
+SERVER_MAC = 0x02_00_00_00_FF_00
+SYN, ACK, PSH = 0x02, 0x10, 0x08
+
+
+def with_connections(connections: int) -> Callable[[Engine], Sequence[int]]:
+    """What prepares an engine for null_engine.forwarding."""
+
+    def prepare(engine: Engine) -> Sequence[int]:
+        queue, out = configure(engine, connections)
+        establish(engine, queue, connections)
+        segments(queue, connections, ACK | PSH, engine.ports[0].mac)
+        queue.remaining = -1
+        return [out]
+
+    return prepare
+
+
+def configure(engine: Engine, connections: int) -> tuple[NullQueue, int]:
+    """Ports, addresses, a service with servers. Returns the clients' generator and the servers' port."""
+    from pronghorn.balancer.configure import add_local_address, add_server, add_service, create_balancer
+    from pronghorn.net.configure import add_address, add_interface, add_neighbour
+    from pronghorn.net.create import create_net
+    from pronghorn.ports.null import NullPort
+
+    worker, clients = engine.workers[0], NullPort()
+    inside, outside = engine.add_port(clients), engine.add_port(NullPort())
+    if worker.net == 0:
+        create_net(engine.arena, worker)
+    for port in (inside, outside):
+        add_interface(worker, port)
+    balancer = create_balancer(engine.arena, worker, conns=connections + connections // 8)
+    add_address(worker, inside, IPv4Interface(f"{SERVICE}/32"))
+    add_address(worker, outside, IPv4Interface("198.19.255.254/16"))
+    service = add_service(balancer, "tcp", SERVICE, PORT, "rr")
+    for number, server in enumerate(SERVERS):
+        add_neighbour(worker, outside, server, SERVER_MAC + number)
+        add_server(balancer, service, server, 8080)
+    for local in LOCALS:
+        add_local_address(balancer, local)
+    return clients.queue(0), outside
+
+
+def establish(engine: Engine, queue: NullQueue, connections: int) -> None:
+    """Open all connections. Raises RuntimeError when one is missing."""
+    from pronghorn.balancer.tables import Balancer
+    from pronghorn.balancer.tcp_state import follow
+
+    worker = engine.workers[0]
+    balancer = Balancer(worker.balancer)
+    mac = engine.ports[0].mac
+    once(engine, queue, connections, SYN, mac)
+    for number in range(connections):
+        follow(worker, balancer, 2 * number + 1, SYN | ACK)
+    once(engine, queue, connections, ACK, mac)
+    open_now = sum(balancer.servers[number].active for number in range(len(SERVERS)))
+    if balancer.count != connections or open_now != connections:
+        raise RuntimeError(f"{balancer.count} connections of {connections}, {open_now} of them open")
+
+
+def once(engine: Engine, queue: NullQueue, connections: int, flags: int, mac: int) -> None:
+    """One segment of every connection through the engine."""
+    segments(queue, connections, flags, mac)
+    queue.remaining = connections
+    while queue.remaining:
+        engine.run_turns(100)
+
+
+def segments(queue: NullQueue, connections: int, flags: int, mac: int) -> None:
+    """Make the generator produce such segments of all connections in turn."""
+    frame, network_sum, transport_sum = template(flags, mac)
+    for place, octet in enumerate(frame):
+        queue.template[place] = octet
+    queue.octets, queue.flows, queue.next, queue.source = FRAME, connections, 0, CLIENT
+    queue.network_sum, queue.transport_sum = network_sum, transport_sum
+
+
+def template(flags: int, mac: int) -> tuple[bytes, int, int]:
+    """A frame without source address, source port and checksums, and the sums over its IPv4 header and its TCP part."""
+    octets = FRAME - 14
+    ethernet = mac.to_bytes(6, "big") + bytes.fromhex("020000001000 0800")
+    ip = struct.pack("!BBHHHBBH4x4s", 0x45, 0, octets, 0, 0x4000, 64, 6, 0, SERVICE.packed)
+    tcp = struct.pack("!HHIIBBHHH", 0, PORT, 1, 1, 5 << 4, flags, 65535, 0, 0) + bytes(octets - 40)
+    pseudo = SERVICE.packed + struct.pack("!HH", 6, len(tcp))
+    return ethernet + ip + tcp, words(ip), words(pseudo + tcp)
+
+
+def words(octets: bytes) -> int:
+    """The sum of 16-bit words in network order."""
+    return sum(struct.unpack(f"!{len(octets) // 2}H", octets))
