@@ -46,7 +46,8 @@ def with_connections(connections: int) -> Callable[[Engine], Sequence[int]]:
 def configure(engine: Engine, connections: int) -> tuple[NullQueue, int]:
     """Ports, addresses, a service with servers. Returns the clients' generator and the servers' port."""
     from pronghorn.balancer.configure import add_local_address, add_server, add_service, create_balancer
-    from pronghorn.net.configure import add_address, add_interface, add_neighbour
+    from pronghorn.net.configure import add_address, add_interface
+    from pronghorn.net.configure_routes import add_neighbour
     from pronghorn.net.create import create_net
     from pronghorn.ports.null import NullPort
 

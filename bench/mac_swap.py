@@ -21,8 +21,10 @@ def ours(engine: Engine) -> Sequence[int]:
     from pronghorn.ports.null import NullPort
     from pronghorn.state.port import REFLECT
 
-    first, second = engine.port_count, engine.port_count + 1
-    return [engine.add_port(NullPort(octets=64), REFLECT, peer) for peer in (second, first)]
+    first = engine.add_port(NullPort(octets=64), REFLECT)
+    second = engine.add_port(NullPort(octets=64), REFLECT, first)
+    engine.ports[first].peer = second
+    return [first, second]
 
 
 BENCHMARK = Benchmark(
