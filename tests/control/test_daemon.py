@@ -7,7 +7,6 @@ import signal
 import socket
 import stat
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +15,6 @@ import pytest
 from pronghorn.control import runtime
 from pronghorn.control.client import Client, NotRunning, Refused
 from tests.control.gateways import CONFIG, Daemon, running, start
-
-
-@pytest.fixture
-def daemon(tmp_path: Path) -> Iterator[Daemon]:
-    with running(tmp_path) as daemon:
-        yield daemon
 
 
 def servers() -> dict[str, Any]:
@@ -46,9 +39,10 @@ def test_it_shows_what_runs(daemon: Daemon) -> None:
     assert client.get("config")["services"][0]["name"] == "web"
 
 
-def test_its_socket_is_for_its_user_only(daemon: Daemon) -> None:
-    assert stat.S_IMODE(os.stat(runtime.socket_path("edge")).st_mode) == 0o600
-    daemon.end()
+def test_its_socket_is_for_its_user_only(tmp_path: Path) -> None:
+    with running(tmp_path) as daemon:
+        assert stat.S_IMODE(os.stat(runtime.socket_path("edge")).st_mode) == 0o600
+        daemon.end()
     assert not runtime.socket_path("edge").exists()
     assert daemon.process.returncode == 0
 
@@ -113,7 +107,7 @@ def test_a_whole_configuration_is_carried_out_or_only_planned(daemon: Daemon) ->
 def test_a_reload_carries_out_the_file(daemon: Daemon) -> None:
     daemon.config.write_text(CONFIG.replace('scheduler = "wrr"', "").replace("weight = 2", "weight = 3"))
     daemon.signal(signal.SIGHUP)
-    daemon.says("was carried out, 1 changes")
+    daemon.says("was carried out, changes: 1")
     assert servers()["10.0.2.11:8080"]["weight"] == 3
 
 
@@ -190,4 +184,4 @@ def test_an_idle_daemon_does_not_work(daemon: Daemon) -> None:
     Client("edge").get()
     before = used()
     time.sleep(1.0)
-    assert used() - before <= 1  # ticks of 10 ms
+    assert used() - before <= 2  # ticks of 10 ms

@@ -19,7 +19,7 @@ BAD = {"down", "failed", "error", "serious"}
 def console() -> Console:
     """Standard output. A pipe gets wide lines, so that nothing is folded that is searched for."""
     width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 160
-    return Console(width=width, highlight=False)
+    return Console(width=width, highlight=False, markup=False, emoji=False)  # "[fd00::1]:80" is no markup
 
 
 def table(kind: str, rows: Sequence[Row]) -> Table | Text:

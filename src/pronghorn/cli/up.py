@@ -24,7 +24,9 @@ def up(
             print_plan(plan_of(wanted.empty(), wanted), done="")
         else:
             servers = sum(len(service.servers) for service in wanted.services)
-            typer.echo(f"{config}: ok ({len(wanted.ports)} ports, {len(wanted.services)} services, {servers} servers)")
+            typer.echo(
+                f"{config}: ok (ports: {len(wanted.ports)}, services: {len(wanted.services)}, servers: {servers})"
+            )
         return
     from pronghorn.control.daemon import run
     from pronghorn.control.native import open_engine

@@ -21,9 +21,9 @@ from pronghorn.control.problems import ConfigError
 
 def run(path: Path, factory: EngineFactory) -> None:
     """Run a gateway until a signal ends it. Raises ConfigError, ApplyError, RuntimeDirectoryError, EngineError."""
+    config = load(path)
     signal.signal(signal.SIGTERM, _interrupt)
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})  # kept until there is something to reload
-    config = load(path)
     with contextlib.suppress(KeyboardInterrupt), runtime.listener(config.gateway.name) as control:
         gateway = Gateway(factory, config)
         try:
@@ -52,7 +52,7 @@ def reload(gateway: Gateway, path: Path) -> None:
     else:
         for action in actions:
             say(str(action))
-        say(f"{path} was carried out, {len(actions)} changes")
+        say(f"{path} was carried out, changes: {len(actions)}")
     notify.ready("forwarding")
 
 

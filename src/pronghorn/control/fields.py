@@ -50,7 +50,7 @@ def kind_of(value: object) -> str:
         list: "an array",
         dict: "a table",
     }
-    return kinds.get(type(value), "a date or time" if isinstance(value, date | time) else "nothing that TOML has")
+    return kinds.get(type(value), "a date or time" if isinstance(value, date | time) else "null")
 
 
 def _allowed(sentence: str) -> Any:

@@ -1,0 +1,56 @@
+"""Tables and JSON of a running gateway."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from typing import get_type_hints
+
+import pytest
+
+from pronghorn.control.views import KINDS
+from tests.cli.conftest import Run
+from tests.control.gateways import Daemon
+
+SEEN = {
+    "services": ["web tcp wrr", "198.51.100.1:80", "  a", "  10.0.2.11:8080", "Mb"],
+    "conns": ["[2001:db8:1:2:3:4:5:6]:54321", "[fd00:2::1]:1025", "[fd00:2::80]:8443", "established", "14m47"],
+    "ports": ["outside", "2001:db8::1/64", "null:", "up"],
+    "workers": ["Worker", "60.0 k", "65.5 k"],
+    "neighbours": ["10.0.0.2", "02:00:00:00:00:02", "reachable"],
+    "routes": ["0.0.0.0/0", "198.51.100.254"],
+    "drops": ["TTL_EXPIRED", "The hop limit reached zero."],
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_tables_fit_on_80_columns(kind: str, run: Run, daemon: Daemon) -> None:
+    code, out, complaints = run("show", kind)
+    assert (code, complaints) == (0, "")
+    assert all(len(line) <= 80 for line in out.splitlines())
+    assert "\x1b" not in out  # no colour where no terminal is
+    for text in SEEN[kind]:
+        assert text in out
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_json_has_the_documented_fields(kind: str, run: Run, daemon: Daemon) -> None:
+    (row,) = json.loads(run("show", kind, "--json")[1])[kind]
+    assert list(row) == list(get_type_hints(KINDS[kind]))
+
+
+def test_limits_and_lists(run: Run, daemon: Daemon) -> None:
+    assert run("show", "conns", "--limit", "0")[1] == "no connections\n"
+    assert "web tcp" in run("service", "list")[1]
+
+
+def test_watching_goes_on_until_it_is_interrupted(daemon: Daemon) -> None:
+    command = [sys.executable, "-m", "pronghorn.cli", "show", "drops", "--json", "--watch", "--every", "0.2"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        looks = [json.loads(process.stdout.readline()) for _ in range(3)]
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=10) == 130
+    assert all(look["drops"][0]["count"] == 7 for look in looks)
