@@ -20,7 +20,9 @@ from pronghorn.ports.driver import PortError
 _MAP_CREATE, _MAP_UPDATE, _PROG_LOAD, _PROG_FD_BY_ID, _OBJECT_INFO, _LINK_CREATE = 0, 2, 5, 13, 15, 28
 _SYSTEM_CALL = {"x86_64": 321, "aarch64": 280}
 MAP_XSKMAP = 17
-_PROGRAM_XDP, _ATTACH_XDP = 6, 37
+_PROGRAM_XDP, _PROGRAM_TC = 6, 3
+_ATTACH_XDP, _ATTACH_INGRESS = 37, 46  # BPF_XDP, BPF_TCX_INGRESS
+_TC_DROP = 2
 NATIVE, GENERIC = 4, 2  # XDP_FLAGS_DRV_MODE, XDP_FLAGS_SKB_MODE
 _LOG = 65536
 
@@ -65,6 +67,15 @@ def update_map(target: Object, key: int, value: int) -> None:
 
 def load_xdp(code: bytes, name: str) -> Object:
     """Load an XDP program. A verifier that refuses it is quoted."""
+    return _load(_PROGRAM_XDP, code, name)
+
+
+def load_drop_all(name: str) -> Object:
+    """Load a program for a device's way in that drops every frame."""
+    return _load(_PROGRAM_TC, constant(0, _TC_DROP) + leave(), name)
+
+
+def _load(kind: int, code: bytes, name: str) -> Object:
     instructions = ctypes.create_string_buffer(code, len(code))
     licence = ctypes.create_string_buffer(b"Apache-2.0")
     log = ctypes.create_string_buffer(_LOG)
@@ -75,7 +86,7 @@ def load_xdp(code: bytes, name: str) -> Object:
                 _PROG_LOAD,
                 struct.pack(
                     "<IIQQIIQII16s",
-                    _PROGRAM_XDP,
+                    kind,
                     len(code) // 8,
                     ctypes.addressof(instructions),
                     ctypes.addressof(licence),
@@ -103,6 +114,11 @@ def load_xdp(code: bytes, name: str) -> Object:
 def attach_xdp(program: Object, interface: int, mode: int) -> Object:
     """A link that holds the program on the device, NATIVE or GENERIC, for as long as somebody holds the link."""
     return Object(_bpf(_LINK_CREATE, struct.pack("<IIII", program.fd, interface, _ATTACH_XDP, mode)))
+
+
+def attach_ingress(program: Object, interface: int) -> Object:
+    """A link that holds the program on the device's way in, behind packet sockets and before the protocols."""
+    return Object(_bpf(_LINK_CREATE, struct.pack("<IIIIIIQ", program.fd, interface, _ATTACH_INGRESS, 0, 0, 0, 0)))
 
 
 def program_name(number: int) -> str:

@@ -12,8 +12,9 @@ import struct
 from pronghorn.ports.driver import PortError
 
 _NAME = 15  # IFNAMSIZ without its zero
-_SIOCGIFFLAGS, _SIOCGIFMTU, _SIOCGIFHWADDR, _SIOCGIFINDEX = 0x8913, 0x8921, 0x8927, 0x8933
+_SIOCGIFFLAGS, _SIOCSIFFLAGS, _SIOCGIFMTU, _SIOCGIFHWADDR, _SIOCGIFINDEX = 0x8913, 0x8914, 0x8921, 0x8927, 0x8933
 _IFF_UP = 1
+_SOL_PACKET, _ADD_MEMBERSHIP, _ALL_GROUPS = 263, 1, 2
 ETHERNET = 1  # ARPHRD_ETHER
 
 
@@ -52,3 +53,14 @@ def mac_of(device: str) -> int:
     if kind != ETHERNET:
         raise PortError(f"{device}: is no Ethernet device (ARPHRD type {kind})")
     return int.from_bytes(reply[2:8], "big")
+
+
+def join_groups(holder: socket.socket, interface: int) -> None:
+    """Have the device deliver every multicast frame for as long as the packet socket `holder` lives (packet(7))."""
+    holder.setsockopt(_SOL_PACKET, _ADD_MEMBERSHIP, struct.pack("iHH8s", interface, _ALL_GROUPS, 0, b""))
+
+
+def set_up(device: str) -> None:
+    """Switch the device on (`ip link set DEVICE up`)."""
+    flags: int = struct.unpack_from("H", request(device, _SIOCGIFFLAGS))[0]
+    request(device, _SIOCSIFFLAGS, struct.pack("H", flags | _IFF_UP))

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pronghorn.compiled import Array, hot, u64
 from pronghorn.ports.null import null_receive, null_transmit
+from pronghorn.ports.packet import packet_receive, packet_transmit
+from pronghorn.ports.tap import tap_receive, tap_transmit
 from pronghorn.ports.xdp import xdp_receive, xdp_transmit
-from pronghorn.state.port import NULL, XDP, Port, Queue
+from pronghorn.state.port import NULL, PACKET, TAP, XDP, Port, Queue
 from pronghorn.state.worker import Worker
 
 
@@ -17,6 +19,10 @@ def receive(worker: Worker, port: Port, queue: Queue, room: int) -> int:
         return null_receive(worker, port, queue, room)
     if kind == XDP:
         return xdp_receive(worker, port, queue, room)
+    if kind == TAP:
+        return tap_receive(worker, port, queue, room)
+    if kind == PACKET:
+        return packet_receive(worker, port, queue, room)
     return 0
 
 
@@ -28,4 +34,8 @@ def transmit_burst(worker: Worker, port: Port, queue: Queue, packets: Array[u64]
         return null_transmit(worker, port, queue, packets, count)
     if kind == XDP:
         return xdp_transmit(worker, port, queue, packets, count)
+    if kind == TAP:
+        return tap_transmit(worker, port, queue, packets, count)
+    if kind == PACKET:
+        return packet_transmit(worker, port, queue, packets, count)
     return 0

@@ -50,7 +50,7 @@ def is_partial(data: int, length: int) -> bool:
 
 @hot
 def checksum_place(data: int, length: int) -> tuple[int, int, int]:
-    """Octets from the frame to its layer-4 header, from there to the checksum, family; all 0 when it has none we know."""
+    """Octets from the frame to its layer-4 header, from there to the checksum; family. All 0 for frames without."""
     start, field, _, _, family = _layer4(data, length)
     return start, field, family
 
@@ -76,7 +76,7 @@ def unfinish_checksum(data: int, length: int) -> None:
 
 @hot
 def _layer4(data: int, length: int) -> tuple[int, int, int, int, int]:
-    """Offset of the TCP or UDP header, of its checksum in it, the pseudo header's total, octets from the header on, family.
+    """Offset of the TCP or UDP header, of its checksum in it; the pseudo header's total; octets it covers; family.
 
     All zero for other frames, and for those that are shorter than they say.
     """

@@ -27,6 +27,7 @@ from pronghorn.compiled import (
     au32,
     compare_exchange32,
     copy,
+    entry,
     external,
     field,
     hot,
@@ -165,7 +166,7 @@ def xdp_transmit(worker: Worker, port: Port, queue: Queue, packets: Array[u64], 
     return taken
 
 
-@hot
+@entry
 def xdp_reclaim(cache: PoolCache, socket: XdpSocket) -> int:
     """After the socket was closed: free every chunk that was in the kernel's hands; returns how many."""
     freed = 0

@@ -6,11 +6,12 @@ The whole interface leaves the kernel, ARP included: the engine answers for it. 
 from __future__ import annotations
 
 import select
+import socket
 from collections.abc import Mapping, Sequence
 
 from pronghorn.compiled import Array, u8
 from pronghorn.ports import ethtool
-from pronghorn.ports.device import index_of, mac_of, mtu_of
+from pronghorn.ports.device import index_of, join_groups, mac_of, mtu_of
 from pronghorn.ports.driver import EngineMemory, PortError, describe, fresh_table
 from pronghorn.ports.xdp import CHUNK, LOCAL_PEER, SHARED, XdpEnd, XdpSocket, xdp_reclaim
 from pronghorn.ports.xdp_program import Attachment, attach
@@ -39,6 +40,7 @@ class XdpPort:
         self._records: Array[XdpSocket] | None = None
         self._epolls: list[select.epoll] = []
         self._engine: EngineMemory | None = None
+        self._groups: socket.socket | None = None
 
     def open(self, engine: EngineMemory, port: Port, queues: Sequence[Queue]) -> None:
         """Take the whole interface."""
@@ -53,6 +55,8 @@ class XdpPort:
             self._program = attach(self.device, interface, count)
             self._open_sockets(engine, port, interface, count)
             self._share_out(engine, port, queues, count)
+            self._groups = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_CLOEXEC, 0)
+            join_groups(self._groups, interface)
         except BaseException:
             self.close()
             raise
@@ -61,15 +65,16 @@ class XdpPort:
 
     def close(self) -> None:
         """The kernel has its interface back, the pool its chunks."""
-        for epoll in self._epolls:
-            epoll.close()
+        for each in (self._groups, *self._epolls):
+            if each is not None:
+                each.close()
         if self._program is not None:
             self._program.close()
         for number, own in enumerate(self._sockets):
             own.close()
             if self._engine is not None and self._records is not None:
                 xdp_reclaim(self._engine.control, self._records[number])
-        self._program = None
+        self._program = self._groups = None
         self._epolls, self._sockets = [], []
 
     def statistics(self) -> Mapping[str, int | str]:
