@@ -19,7 +19,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
-from pronghorn.compiled import i32, u64
+from pronghorn.compiled import fill, i32, u64
 from pronghorn.engine.loop import COMMAND_ENTRY, DESCRIPTORS, POLLIN, Loop
 from pronghorn.engine.run import run, run_turns, turn_at, worker_start
 from pronghorn.memory.arena import Arena
@@ -60,8 +60,7 @@ class Engine:
             self.large_pool = create_pool(self.arena, "large", LargeChunk, large_packets, workers + 1)
         self.packets = self.arena.table("packets", Packet, packets + large_packets)
         self.ports = self.arena.table("ports", Port, PORTS)
-        self.port_count = 0
-        self.drivers: list[Driver] = []
+        self.drivers: dict[int, Driver] = {}
         self.workers = self.arena.table("workers", Worker, workers)
         self.worker_count = workers
         self._loops = self.arena.table("loops", Loop, workers)
@@ -113,22 +112,49 @@ class Engine:
     # --- ports --------------------------------------------------------------------------------------------------------
 
     def add_port(self, driver: Driver, role: int = INPUT, peer: int = 0) -> int:
-        """Open the device and give every worker its queue; returns the port's index. No worker runs."""
-        index = self.port_count
-        if index >= PORTS:
+        """Open the device and give every worker its queue; returns the port's index. PortError when it is refused."""
+        index = next((place for place in range(PORTS) if place not in self.drivers), PORTS)
+        if index == PORTS:
             raise ValueError(f"an engine has at most {PORTS} ports")
         port = self.ports[index]
-        port.kind, port.role, port.index, port.peer, port.up = driver.kind, role, index, peer, 1
+        port.kind, port.role, port.index, port.peer, port.interface = driver.kind, role, index, peer, index
         queues = [self.workers[number].queues[index] for number in range(self.worker_count)]
         for number, queue in enumerate(queues):
-            queue.port, queue.queue, queue.fd, queue.waiting = index, number, -1, 0
+            fill(queue.address, 0, Queue.SIZE)
+            queue.port, queue.queue, queue.fd = index, number, -1
         driver.open(self._memory(), port, queues)
-        self.drivers.append(driver)
-        self.port_count = index + 1
+        port.up = 1
+        self.drivers[index] = driver
         for number in range(self.worker_count):
-            self.workers[number].port_count = self.port_count
-            self._watch(self._loops[number], queues[number].fd)
+            self.call(number, lambda worker: self._begin(worker, index))
         return index
+
+    def remove_port(self, index: int) -> None:
+        """Take the port from every worker, then close the device."""
+        self.ports[index].up = 0
+        for number in range(self.worker_count):
+            self.call(number, lambda worker: self._end(worker, index))
+        self.drivers.pop(index).close()
+
+    def _begin(self, worker: Worker, index: int) -> None:
+        """On the worker's thread: receive from the port, and wake up for it."""
+        worker.port_count = max(worker.port_count, index + 1)
+        loop, descriptor = Loop(worker.loop), worker.queues[index].fd
+        if descriptor >= 0:
+            if loop.poll_count >= DESCRIPTORS:
+                raise ValueError(f"a worker waits for at most {DESCRIPTORS} descriptors")
+            poll = loop.polls[loop.poll_count]
+            poll.fd, poll.events = descriptor, POLLIN
+            loop.poll_count += 1
+
+    def _end(self, worker: Worker, index: int) -> None:
+        """On the worker's thread: the reverse of `_begin`."""
+        loop, queue = Loop(worker.loop), worker.queues[index]
+        kept = [loop.polls[place].fd for place in range(loop.poll_count) if loop.polls[place].fd != queue.fd]
+        for place, descriptor in enumerate(kept):
+            loop.polls[place].fd, loop.polls[place].events = descriptor, POLLIN
+        loop.poll_count = len(kept)
+        queue.driver, queue.fd = 0, -1
 
     def _memory(self) -> EngineMemory:
         """What drivers see; the last cache of each pool belongs to the control plane."""
@@ -142,15 +168,6 @@ class Engine:
             control_large=large.caches[self.worker_count] if large else None,
             workers=self.worker_count,
         )
-
-    def _watch(self, loop: Loop, descriptor: int) -> None:
-        if descriptor < 0:
-            return
-        if loop.poll_count >= DESCRIPTORS:
-            raise ValueError(f"a worker waits for at most {DESCRIPTORS} descriptors")
-        poll = loop.polls[loop.poll_count]
-        poll.fd, poll.events = descriptor, POLLIN
-        loop.poll_count += 1
 
     # --- running ------------------------------------------------------------------------------------------------------
 
@@ -221,7 +238,7 @@ class Engine:
     def close(self) -> None:
         """Stop, close the ports and give the memory back."""
         self.stop()
-        for driver in self.drivers:
+        for driver in self.drivers.values():
             driver.close()
         for descriptor in self._wake_fds:
             os.close(descriptor)

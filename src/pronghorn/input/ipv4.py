@@ -7,7 +7,7 @@ from pronghorn.compiled import hot
 from pronghorn.input.transport import transport_input
 from pronghorn.net.fragments import reassemble4
 from pronghorn.state.packet import Packet
-from pronghorn.state.verdicts import CONTINUE
+from pronghorn.state.packets import finish
 from pronghorn.state.worker import Worker
 from pronghorn.wire import ipv4
 from pronghorn.wire.ipv4 import IPv4
@@ -37,12 +37,13 @@ def ipv4_input(worker: Worker, packet: Packet) -> int:
 
 @hot
 def _fragment_input(worker: Worker, packet: Packet) -> int:
-    """A part of a datagram. When it is the last one missing, the whole goes on in its place."""
+    """A part of a datagram. When it is the last one missing, the whole goes on in its place to a verdict of its own."""
     reason = ipv4.check_fragment(IPv4(packet.network))
     if reason != GOOD:
         return reason
-    verdict = reassemble4(worker, packet)
-    if verdict != CONTINUE:
-        return verdict
-    packet.transport = packet.network + ipv4.header_octets(IPv4(packet.network))
-    return transport_input(worker, packet)
+    verdict, whole = reassemble4(worker, packet)
+    if whole.address != 0:
+        whole.protocol = IPv4(whole.network).protocol
+        whole.transport = whole.network + ipv4.header_octets(IPv4(whole.network))
+        finish(worker, whole, transport_input(worker, whole))
+    return verdict

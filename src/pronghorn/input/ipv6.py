@@ -7,12 +7,17 @@ from pronghorn.input.transport import transport_input
 from pronghorn.net.fragments import reassemble6
 from pronghorn.net.icmpv6 import parameter_problem
 from pronghorn.state.packet import Packet
-from pronghorn.state.verdicts import CONTINUE
+from pronghorn.state.packets import finish
 from pronghorn.state.worker import Worker
 from pronghorn.wire import extension, ipv6
 from pronghorn.wire.ipv6 import HEADER, IPv6
 from pronghorn.wire.numbers import PROTOCOL_ICMPV6
-from pronghorn.wire.reasons import GOOD, IPV6_UNSPECIFIED_SOURCE
+from pronghorn.wire.reasons import (
+    EXTENSION_FRAGMENT_NESTED,
+    EXTENSION_OPTION_REPORT,
+    GOOD,
+    IPV6_UNSPECIFIED_SOURCE,
+)
 
 
 @hot
@@ -39,25 +44,43 @@ def ipv6_input(worker: Worker, packet: Packet) -> int:
 
 @hot
 def _extended_input(worker: Worker, packet: Packet) -> int:
-    """Extension headers stand before layer 4; reassembly may bring more of them to light, once."""
-    fragment = 1
-    while fragment != 0:
-        ip = IPv6(packet.network)
-        reason, protocol, offset, fragment = extension.walk(ip, HEADER + ip.length)
-        if reason != GOOD:
-            code = extension.problem_code(reason)
-            if code >= 0:
-                always = 1 if reason == extension.EXTENSION_OPTION_REPORT else 0
-                parameter_problem(worker, packet, code, offset, always)
-            return reason
-        if fragment != 0:
-            header = extension.Fragment(packet.network + fragment)
-            reason = extension.check_fragment(header, HEADER + ip.length - fragment - 8)
-            if reason != GOOD:
-                return reason
-            verdict = reassemble6(worker, packet, fragment)
-            if verdict != CONTINUE:
-                return verdict
+    """Extension headers stand before layer 4."""
+    ip = IPv6(packet.network)
+    reason, protocol, offset, fragment = extension.walk(ip, HEADER + ip.length)
+    if reason != GOOD:
+        return _refuse(worker, packet, reason, offset)
+    if fragment == 0:
         packet.protocol = protocol
         packet.transport = packet.network + offset
+        return transport_input(worker, packet)
+    header = extension.Fragment(packet.network + fragment)
+    reason = extension.check_fragment(header, HEADER + ip.length - fragment - 8)
+    if reason != GOOD:
+        return reason
+    verdict, whole = reassemble6(worker, packet, fragment)
+    if whole.address != 0:
+        finish(worker, whole, _whole_input(worker, whole))
+    return verdict
+
+
+@hot
+def _whole_input(worker: Worker, packet: Packet) -> int:
+    """A packet that was put together: what its fragments hid is walked through, and is no fragment again."""
+    ip = IPv6(packet.network)
+    reason, protocol, offset, fragment = extension.walk(ip, HEADER + ip.length)
+    if reason != GOOD:
+        return _refuse(worker, packet, reason, offset)
+    if fragment != 0:
+        return EXTENSION_FRAGMENT_NESTED
+    packet.protocol = protocol
+    packet.transport = packet.network + offset
     return transport_input(worker, packet)
+
+
+@hot
+def _refuse(worker: Worker, packet: Packet, reason: int, offset: int) -> int:
+    """Tell the sender where that is due (RFC 4443 3.4)."""
+    code = extension.problem_code(reason)
+    if code >= 0:
+        parameter_problem(worker, packet, code, offset, 1 if reason == EXTENSION_OPTION_REPORT else 0)
+    return reason

@@ -172,6 +172,7 @@ class Net(View, align=64):
     errors_sent: u64  # ICMP and ICMPv6 errors
     errors_limited: u64  # errors not sent because of a rate limit
     conflicts: u64  # claims of other stations to our addresses
+    fragments: u64  # address of the Fragments (fragments.py)
     options: NDOptions  # scratch of discovery.py
 
 

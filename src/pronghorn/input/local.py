@@ -1,0 +1,82 @@
+"""A packet that is not balanced: for this host, for a group, or for somebody else (RFC 1122 3.2.1.3, RFC 1812 5.2).
+
+Endpoints of TCP and UDP do not exist yet, so the transports' packets for our addresses find no listener; the sender
+of UDP is told so. Packets for others are forwarded where the interface they came by has forwarding on.
+"""
+
+from __future__ import annotations
+
+from pronghorn.compiled import hot
+from pronghorn.net.addresses import input_interface, is_broadcast4, is_local4, is_local6, is_member4, is_member6
+from pronghorn.net.errors import report_expired, report_port_unreachable, report_unknown_protocol
+from pronghorn.net.icmp import icmp_input
+from pronghorn.net.icmpv6 import icmpv6_input
+from pronghorn.net.output import ip_output
+from pronghorn.net.state import FORWARDING, net_of
+from pronghorn.state.packet import BROADCAST, MULTICAST, Packet
+from pronghorn.state.verdicts import MULTICAST_IGNORED, NO_LISTENER, NOT_FOR_US, TTL_EXPIRED, UNKNOWN_PROTOCOL
+from pronghorn.state.worker import Worker
+from pronghorn.wire import ipv4, ipv6
+from pronghorn.wire.ipv4 import IPv4
+from pronghorn.wire.ipv6 import IPv6
+from pronghorn.wire.numbers import PROTOCOL_ICMP, PROTOCOL_ICMPV6, PROTOCOL_TCP, PROTOCOL_UDP
+
+
+@hot
+def local_input(worker: Worker, packet: Packet) -> int:
+    """network, transport, family and protocol are set. Returns the verdict."""
+    if packet.family == 4:
+        dst = IPv4(packet.network).dst
+        if is_local4(worker, dst):
+            return deliver(worker, packet)
+        if ipv4.is_multicast(dst) or dst == ipv4.BROADCAST:
+            return deliver(worker, packet) if is_member4(dst) else MULTICAST_IGNORED
+        interface = input_interface(worker, packet)
+        if interface >= 0 and is_broadcast4(worker, interface, dst):
+            return deliver(worker, packet)
+        return forward(worker, packet, interface)
+    ip = IPv6(packet.network)
+    if is_local6(worker, ip.dst_hi, ip.dst_lo):
+        return deliver(worker, packet)
+    if ipv6.is_multicast(ip.dst_hi):
+        return deliver(worker, packet) if is_member6(ip.dst_hi, ip.dst_lo) else MULTICAST_IGNORED
+    return forward(worker, packet, input_interface(worker, packet))
+
+
+@hot
+def deliver(worker: Worker, packet: Packet) -> int:
+    """A packet for this host, by protocol."""
+    protocol = packet.protocol
+    if packet.family == 4 and protocol == PROTOCOL_ICMP:
+        return icmp_input(worker, packet)
+    if packet.family == 6 and protocol == PROTOCOL_ICMPV6:
+        return icmpv6_input(worker, packet)
+    if protocol == PROTOCOL_TCP:
+        return NO_LISTENER
+    if protocol == PROTOCOL_UDP:
+        report_port_unreachable(worker, packet)
+        return NO_LISTENER
+    report_unknown_protocol(worker, packet, packet.transport - packet.network)
+    return UNKNOWN_PROTOCOL
+
+
+@hot
+def forward(worker: Worker, packet: Packet, interface: int) -> int:
+    """A packet for another host: one hop less, and on its way; frames to a group stay here (RFC 1812 5.3.4)."""
+    if interface < 0 or net_of(worker).interfaces[interface].flags & FORWARDING == 0:
+        return NOT_FOR_US
+    if packet.flags & (BROADCAST | MULTICAST) != 0:
+        return NOT_FOR_US
+    if packet.family == 4:
+        ip4 = IPv4(packet.network)
+        if ip4.ttl <= 1:
+            report_expired(worker, packet)
+            return TTL_EXPIRED
+        ipv4.decrement_ttl(ip4)
+    else:
+        ip6 = IPv6(packet.network)
+        if ip6.hop_limit <= 1:
+            report_expired(worker, packet)
+            return TTL_EXPIRED
+        ipv6.decrement_hop_limit(ip6)
+    return ip_output(worker, packet)

@@ -1,0 +1,28 @@
+"""Drivers by the name before the colon of a device: `xdp:eth0`, `veth:blue`, `null:`. Adding a driver adds a line."""
+
+from __future__ import annotations
+
+import importlib
+
+from pronghorn.ports.driver import Driver, PortError
+
+DRIVERS = {
+    "bridge": "pronghorn.ports.bridge:BridgePort",
+    "null": "pronghorn.ports.null:NullPort",
+    "packet": "pronghorn.ports.packet:PacketPort",
+    "pcap": "pronghorn.ports.pcap:PcapPort",
+    "tap": "pronghorn.ports.tap:TapPort",
+    "veth": "pronghorn.ports.veth:VethPort",
+    "xdp": "pronghorn.ports.xdp:XdpPort",
+}
+"""Where each driver's class is; it is imported when it is asked for."""
+
+
+def driver_for(device: str) -> Driver:
+    """The driver of a device, not open yet. PortError when no driver has that name."""
+    kind, colon, rest = device.partition(":")
+    if not colon or kind not in DRIVERS:
+        raise PortError(f"{device}: no such driver; a device is DRIVER:NAME with one of {', '.join(sorted(DRIVERS))}")
+    module, _, name = DRIVERS[kind].partition(":")
+    driver: Driver = getattr(importlib.import_module(module), name)(rest)
+    return driver
