@@ -19,11 +19,11 @@ LOCAL = {4: "192.0.2.10", 6: "2001:db8:2::10"}
 
 def frame(
     src: str, sport: int, dst: str, dport: int, flags: str = "", payload: bytes = b"",
-    port: int = CLIENTS, ttl: int = 64, **more: Any,
+    port: int = CLIENTS, ttl: int = 64, df: bool = False, **more: Any,
 ) -> bytes:  # fmt: skip
     """A frame that arrives at `port`: TCP with these flags, or UDP without."""
     link = Ether(src=mac(PEER_MAC[port]), dst=mac(OWN_MAC[port]))
-    ip = IPv6(src=src, dst=dst, hlim=ttl) if ":" in src else IP(src=src, dst=dst, ttl=ttl, id=7)
+    ip = IPv6(src=src, dst=dst, hlim=ttl) if ":" in src else IP(src=src, dst=dst, ttl=ttl, id=7, flags=2 * df)
     layer = TCP(sport=sport, dport=dport, flags=flags, seq=1000, ack=2000, **more) if flags else UDP(
         sport=sport, dport=dport, **more
     )

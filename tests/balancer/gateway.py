@@ -18,7 +18,8 @@ from pronghorn.balancer import balancer_input, balancer_timers, flow_prefetch, f
 from pronghorn.balancer.configure import add_local_address, add_server, add_service, create_balancer
 from pronghorn.balancer.tables import Balancer
 from pronghorn.memory import Arena, Chunk, create_pool, pool_free_count
-from pronghorn.net.configure import add_address, add_interface, add_neighbour, add_route
+from pronghorn.net.configure import add_address, add_interface
+from pronghorn.net.configure_routes import add_neighbour, add_route
 from pronghorn.net.create import Limits, create_net
 from pronghorn.state.packet import Packet
 from pronghorn.state.packets import allocate, finish, release
@@ -47,7 +48,6 @@ class Gateway:
         index: int = 0,
         locals_: tuple[str, ...] = ("192.0.2.10", "2001:db8:2::10"),
         maglev_size: int = 251,
-        secret: int = 1,
     ) -> None:
         self.arena = Arena.create(huge="never")
         self.worker: Worker = self.arena.table("worker", Worker, 1)[0]
@@ -63,7 +63,7 @@ class Gateway:
             packet.chunk, packet.index, packet.room = self.pool.base + number * Chunk.SIZE, number, Chunk.SIZE
         self.network()
         self.balancer: Balancer = create_balancer(
-            self.arena, worker, conns, services=8, servers=32, maglev_size=maglev_size, secret=secret
+            self.arena, worker, conns, services=8, servers=32, maglev_size=maglev_size
         )
         for text in locals_:
             add_local_address(self.balancer, ip_address(text))
@@ -71,7 +71,10 @@ class Gateway:
 
     def network(self) -> None:
         worker = self.worker
-        create_net(self.arena, worker, Limits(interfaces=4, addresses=16, routes=64, neighbours=16, waiting=4))
+        limits = Limits(
+            interfaces=4, addresses=16, routes=64, neighbours=16, waiting=4, paths=64, destinations=64
+        )
+        create_net(self.arena, worker, limits)
         near = (("198.51.100.1/24", "2001:db8:1::1/64"), ("192.0.2.1/24", "2001:db8:2::1/64"))
         for port in (CLIENTS, SERVERS):
             device, queue = worker.ports[port], worker.queues[port]

@@ -5,11 +5,14 @@ from __future__ import annotations
 from ipaddress import ip_address
 
 import pytest
+from scapy.layers.inet import ICMP, IP, UDP, defragment
+from scapy.layers.inet6 import IPv6
+from scapy.layers.l2 import Ether
 
 from pronghorn.balancer.configure import find_server, server_at
 from pronghorn.balancer.tables import CLOSE_WAIT, ESTABLISHED, FIN_WAIT, LAST_ACK, SYN_RECEIVED, SYN_SENT, TIME_WAIT
 from pronghorn.state.packet import CHECKSUM_PARTIAL, UNSEGMENTED
-from pronghorn.state.verdicts import CONTINUE, NO_CONN, TOO_BIG, TTL_EXPIRED
+from pronghorn.state.verdicts import CONTINUE, NO_CONN, NO_ROUTE, QUEUED, TOO_BIG, TTL_EXPIRED
 from tests.balancer.frames import CLIENT, LOCAL, SERVER, SERVICE, Seen, frame
 from tests.balancer.gateway import CLIENTS, OWN_MAC, PEER_MAC, SERVERS, Gateway, mac
 
@@ -134,14 +137,29 @@ def pseudo(seen: Seen) -> int:
     return total
 
 
+def is_error_about(gateway: Gateway, sent: bytes, kind: tuple[int, int]) -> bool:
+    """Whether exactly one ICMP error of this kind went back to the client, about the packet as it was sent."""
+    [(port, data)] = gateway.taken()
+    packet = Ether(data)
+    error = packet[ICMP] if ICMP in packet else packet[IPv6].payload
+    ends = (packet.payload.dst, Ether(sent).payload.src)
+    quoted = bytes(error)[8:]
+    return port == CLIENTS and ends[0] == ends[1] and (error.type, error.code) == kind and sent[14:].startswith(quoted)
+
+
 @FAMILIES
-def test_a_packet_at_the_end_of_its_hops_comes_back_unchanged(family: int) -> None:
+def test_a_packet_at_the_end_of_its_hops_is_reported_as_it_came(family: int) -> None:
     with Gateway() as gateway:
         gateway.service("tcp", SERVICE[family], 80, (SERVER[family],))
-        assert gateway.put(frame(CLIENT[family], 1, SERVICE[family], 80, "S", ttl=1)) == TTL_EXPIRED
+        last = frame(CLIENT[family], 1, SERVICE[family], 80, "S", ttl=1)
+        kind = (11, 0) if family == 4 else (3, 0)
+        assert gateway.put(last) == TTL_EXPIRED
+        assert is_error_about(gateway, last, kind)
         assert gateway.balancer.count == 0
         Talk(gateway, family, 1).request("S")
-        assert gateway.put(frame(CLIENT[family], 1, SERVICE[family], 80, "S", ttl=1)) == TTL_EXPIRED
+        gateway.wait(2)
+        assert gateway.put(last) == TTL_EXPIRED
+        assert is_error_about(gateway, last, kind)
 
 
 @FAMILIES
@@ -151,9 +169,31 @@ def test_a_packet_beyond_the_mtu_is_refused_unless_it_will_be_segmented(family: 
         Talk(gateway, family, 1).request("S")
         header = 40 if family == 4 else 60
         gateway.forward(frame(CLIENT[family], 1, SERVICE[family], 80, "A", b"x" * (1500 - header)))
-        large = frame(CLIENT[family], 1, SERVICE[family], 80, "A", b"x" * (1501 - header))
+        large = frame(CLIENT[family], 1, SERVICE[family], 80, "A", b"x" * (1501 - header), df=True)
         assert gateway.put(large) == TOO_BIG
+        assert is_error_about(gateway, large, (3, 4) if family == 4 else (2, 0))
         gateway.forward(large, flags=UNSEGMENTED)
+
+
+def test_a_long_packet_that_allows_it_goes_in_pieces() -> None:
+    with Gateway() as gateway:
+        gateway.service("udp", SERVICE[4], 80, (SERVER[4],))
+        assert gateway.put(frame(CLIENT[4], 1, SERVICE[4], 80, payload=bytes(range(250)) * 7)) == QUEUED
+        pieces = [Ether(data)[IP] for _, data in gateway.taken()]
+        [whole] = defragment(pieces)  # type: ignore[no-untyped-call]
+        assert (whole.src, whole.dst) == (LOCAL[4], SERVER[4])
+        assert bytes(whole[UDP].payload) == bytes(range(250)) * 7
+        got = whole[UDP].chksum
+        del whole[UDP].chksum
+        assert IP(bytes(whole))[UDP].chksum == got
+
+
+def test_a_server_out_of_reach() -> None:
+    with Gateway() as gateway:
+        gateway.service("tcp", SERVICE[6], 80, ("ff02::1",))
+        sent = frame(CLIENT[6], 1, SERVICE[6], 80, "S")
+        assert gateway.put(sent) == NO_ROUTE
+        assert is_error_about(gateway, sent, (1, 0))
 
 
 @FAMILIES

@@ -9,6 +9,11 @@ from pronghorn.wire.text import signed, unsigned
 
 Address = IPv4Address | IPv6Address
 
+
+class ConfigureError(ValueError):
+    """The balancer cannot be configured so; the text says why."""
+
+
 PROTOCOLS = {"tcp": 6, "udp": 17}
 NAMES = {number: name for name, number in PROTOCOLS.items()}
 

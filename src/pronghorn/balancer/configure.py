@@ -1,189 +1,57 @@
-"""The control plane's hand in a worker's tables: made at start, changed between the worker's turns. Plain Python.
+"""The control plane's hand in services and servers. Plain Python, between the worker's turns.
 
     balancer = create_balancer(arena, worker, conns=1_000_000)
     add_local_address(balancer, IPv4Address("192.0.2.10"))
     service = add_service(balancer, "tcp", IPv4Address("203.0.113.1"), 80, "wrr")
     server = add_server(balancer, service, IPv4Address("192.0.2.80"), 8080, weight=2)
 
-Services and servers are named by their index afterwards; `find_service` and `find_server` tell it. Every function
-does all of what it says or raises ConfigureError and has changed nothing. Nothing here waits: connections of what
-is removed are ended by the worker's sweep, and an index is free again when its last connection has gone.
+Services and servers are named by their index afterwards; `find_service` and `find_server` tell it. Every function does
+all of what it says or raises ConfigureError and has changed nothing. Nothing here waits: connections of what is removed
+are ended by the worker's sweep, and an index is free again when its last connection has gone.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any
 
-from pronghorn.balancer.addresses import PROTOCOLS, Address, raw_port, service_ports, to_raw
+from pronghorn.balancer.addresses import PROTOCOLS, Address, ConfigureError, raw_port, service_ports, to_raw
+from pronghorn.balancer.create import change_timeouts, create_balancer
+from pronghorn.balancer.local_addresses import add_local_address, change_local_ports, remove_local_address, start_sweep
 from pronghorn.balancer.schedulers import SCHEDULERS
 from pronghorn.balancer.schedulers.maglev import fill_table
 from pronghorn.balancer.services import search_service, service_hash
 from pronghorn.balancer.tables import (
-    LOCALS,
     MAGLEV,
     MEMBERS,
-    NOBODY,
     SERVER_DRAIN,
     SERVER_FREE,
     SERVER_REMOVED,
     SERVER_UP,
-    TICK,
     WRR,
     Balancer,
-    Conn,
-    Flow,
-    Local,
     Server,
     Service,
 )
 from pronghorn.compiled import array_at, fence, hashing, u16, u32
-from pronghorn.memory.arena import Arena
-from pronghorn.memory.hashtable import HashIndex, create_hash_index, hash_add, hash_remove
-from pronghorn.memory.wheel import create_wheel
-from pronghorn.state.worker import Worker
+from pronghorn.memory.hashtable import HashIndex, hash_add, hash_remove
 
-TIMEOUTS = {
-    "syn_sent": 120, "syn_received": 60, "established": 900, "fin_wait": 120, "close_wait": 60,
-    "last_ack": 30, "time_wait": 60, "closed": 10, "udp": 300,
-}  # fmt: skip
-"""Seconds, in the order of Conn.state: IPVS's defaults, except time_wait, which is 60 s as in Linux's own TCP."""
-
-LONGEST_TIMEOUT = 2_000_000
-"""Seconds: what 31 bits of ticks can tell apart, with room."""
-
-MAGLEV_SIZE = 65537
-"""Places of a Maglev table: over a hundred for each of 650 servers, as the paper asks for."""
-
-_MAGLEV_SEED = 0x2545F4914F6CDD1D
-
-
-class ConfigureError(ValueError):
-    """The balancer cannot be configured so; the text says why."""
-
-
-def create_balancer(
-    arena: Arena,
-    worker: Worker,
-    conns: int = 1 << 20,
-    services: int = 1024,
-    servers: int = 8192,
-    maglev_size: int = MAGLEV_SIZE,
-    maglev_seed: int = _MAGLEV_SEED,
-    secret: int | None = None,
-) -> Balancer:
-    """Tables for one worker, empty. Memory comes as connections are opened, up to `conns`. `secret` is for tests."""
-    if not 1 <= conns < 1 << 31 or not 1 <= servers < NOBODY or not 1 <= services < 1 << 16:
-        raise ConfigureError(f"{conns} connections, {services} services, {servers} servers: out of range")
-    if maglev_size < 3 or any(maglev_size % n == 0 for n in range(2, math.isqrt(maglev_size) + 1)):
-        raise ConfigureError(f"a Maglev table of {maglev_size} places: not a prime")
-    owner = worker.index
-    name = f"balancer{owner}"
-
-    def table(what: str, kind: Any, count: int) -> Any:
-        return arena.table(f"{name}.{what}", kind, count, owner)
-
-    balancer: Balancer = table("root", Balancer, 1)[0]
-    balancer.flows, balancer.flow_limit = table("flows", Flow, 2 * conns), 2 * conns
-    balancer.conns, balancer.conn_limit = table("conns", Conn, conns), conns
-    balancer.servers, balancer.server_limit = table("servers", Server, servers), servers
-    balancer.services, balancer.service_limit = table("services", Service, services), services
-    balancer.locals = table("locals", Local, 4 * LOCALS)
-    members, weights = table("members", u16, services * MEMBERS), table("weights", u32, services * MEMBERS)
-    for number in range(services):
-        service = balancer.services[number]
-        service.index = number
-        service.members = array_at(u16, members.address + 2 * MEMBERS * number)
-        service.weights = array_at(u32, weights.address + 4 * MEMBERS * number)
-    balancer.maglev_size, balancer.maglev_seed = maglev_size, hashing.wrap(maglev_seed)
-    balancer.lookups = table("lookups", u16, 2 * services * maglev_size)
-    balancer.scratch = table("scratch", u32, 3 * MEMBERS)
-    balancer.index = create_hash_index(arena, f"{name}.flow", 2 * conns, owner, secret).address
-    balancer.service_index = create_hash_index(arena, f"{name}.service", services, owner, secret).address
-    balancer.wheel = create_wheel(
-        arena, f"{name}.wheel", balancer.conns.address + Conn.offset("timer"), Conn.SIZE, worker.now >> TICK, owner
-    ).address
-    worker.balancer = balancer.address
-    change_timeouts(balancer, TIMEOUTS)
-    change_local_ports(balancer, worker, 1025, 65535)
-    return balancer
-
-
-def change_timeouts(balancer: Balancer, seconds: Mapping[str, int]) -> None:
-    """Set those that are given. Connections meet the new ones when they change state or their timers expire."""
-    for name, value in seconds.items():
-        if name not in TIMEOUTS or not 1 <= value <= LONGEST_TIMEOUT:
-            raise ConfigureError(f"timeout {name} = {value} s: known are {', '.join(TIMEOUTS)}; 1 to {LONGEST_TIMEOUT}")
-    for state, name in enumerate(TIMEOUTS, 1):
-        if name in seconds:
-            balancer.timeouts[state] = (seconds[name] * 1_000_000_000 >> TICK) + 1
-
-
-# --- local addresses ----------------------------------------------------------------------------------------------
-
-
-def change_local_ports(balancer: Balancer, worker: Worker, low: int, high: int) -> None:
-    """Ports for new connections to servers, of which this worker takes its share."""
-    first = low + (worker.index - low) % worker.workers
-    if not 1 <= low <= high <= 65535 or first > high:
-        raise ConfigureError(f"local ports {low} to {high}: no range with a port for each of {worker.workers} workers")
-    balancer.first_port, balancer.port_step = first, worker.workers
-    balancer.port_count = (high - first) // worker.workers + 1
-
-
-def add_local_address(balancer: Balancer, address: Address) -> None:
-    """New connections to servers may come from the address."""
-    if _find_local(balancer, address) is not None:
-        raise ConfigureError(f"{address} is a local address already")
-    family = address.version
-    if balancer.local_counts[family == 6] == LOCALS:
-        raise ConfigureError(f"there are {LOCALS} local addresses of IPv{family} already")
-    for number in range(4 * LOCALS):
-        local = balancer.locals[number]
-        if local.state == SERVER_FREE or (local.state == SERVER_REMOVED and local.conns == 0):
-            break
-    else:
-        raise ConfigureError("connections of removed local addresses are still being ended")
-    local.hi, local.lo = to_raw(address)
-    local.family, local.state, local.conns = family, SERVER_UP, 0
-    _list_locals(balancer)
-
-
-def remove_local_address(balancer: Balancer, address: Address) -> None:
-    """No new connections from the address; those that use it are ended."""
-    local = _find_local(balancer, address)
-    if local is None:
-        raise ConfigureError(f"{address} is not a local address")
-    local.state = SERVER_REMOVED
-    _list_locals(balancer)
-    _start_sweep(balancer)
-
-
-def _find_local(balancer: Balancer, address: Address) -> Local | None:
-    wanted = (SERVER_UP, address.version, *to_raw(address))
-    for number in range(4 * LOCALS):
-        local = balancer.locals[number]
-        if (local.state, local.family, local.hi, local.lo) == wanted:
-            return local
-    return None
-
-
-def _list_locals(balancer: Balancer) -> None:
-    for which, family in enumerate((4, 6)):
-        usable = [
-            number
-            for number in range(4 * LOCALS)
-            if balancer.locals[number].state == SERVER_UP and balancer.locals[number].family == family
-        ]
-        for place, number in enumerate(usable):
-            balancer.local_lists[which * LOCALS + place] = number
-        balancer.local_counts[which] = len(usable)
-
-
-def _start_sweep(balancer: Balancer) -> None:
-    balancer.sweep, balancer.sweep_left = 0, balancer.fresh
-
+__all__ = [
+    "ConfigureError",
+    "add_local_address",
+    "add_server",
+    "add_service",
+    "change_local_ports",
+    "change_scheduler",
+    "change_state",
+    "change_timeouts",
+    "change_weight",
+    "create_balancer",
+    "find_server",
+    "find_service",
+    "remove_local_address",
+    "remove_server",
+    "remove_service",
+]
 
 # --- services -----------------------------------------------------------------------------------------------------
 
@@ -301,7 +169,7 @@ def remove_server(balancer: Balancer, number: int) -> None:
         service.removed[2 * direction + 1] += server.octets[direction]
     server.state = SERVER_REMOVED
     refresh(balancer, server.service)
-    _start_sweep(balancer)
+    start_sweep(balancer)
 
 
 def change_weight(balancer: Balancer, number: int, weight: int) -> None:

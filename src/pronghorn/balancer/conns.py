@@ -121,6 +121,7 @@ def take_conn(balancer: Balancer) -> int:
         return -1
     balancer.fresh = fresh + 1
     balancer.count += 1
+    balancer.conns[fresh].timer.previous = 0  # an earlier process may have used the record
     return fresh
 
 

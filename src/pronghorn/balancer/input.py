@@ -13,18 +13,16 @@ answers by ICMP.
 from __future__ import annotations
 
 from pronghorn.balancer.conns import end_conn, open_conn
-from pronghorn.balancer.forwarding.full_nat import rewrite4, rewrite6
 from pronghorn.balancer.lookup import find_flow
-from pronghorn.balancer.output import next_hop
+from pronghorn.balancer.output import forward
 from pronghorn.balancer.schedulers import choose
 from pronghorn.balancer.services import find_service
-from pronghorn.balancer.tables import NOBODY, REPLY, SERVER_REMOVED, STEADY, TICK, Balancer, Flow
+from pronghorn.balancer.tables import NOBODY, SERVER_REMOVED, STEADY, Balancer
 from pronghorn.balancer.tcp_state import follow
 from pronghorn.compiled import hot, leaf
-from pronghorn.net.resolve import neighbour_output, unresolved
-from pronghorn.net.state import net_of
-from pronghorn.state.packet import UNSEGMENTED, Packet
-from pronghorn.state.verdicts import CONTINUE, NO_CONN, SERVICE_NO_SERVER, SERVICE_REMOVED, TOO_BIG, TTL_EXPIRED
+from pronghorn.net.errors import report_expired
+from pronghorn.state.packet import Packet
+from pronghorn.state.verdicts import CONTINUE, NO_CONN, SERVICE_NO_SERVER, SERVICE_REMOVED, TTL_EXPIRED
 from pronghorn.state.worker import Worker
 from pronghorn.wire.ipv4 import IPv4
 from pronghorn.wire.ipv6 import IPv6
@@ -40,7 +38,7 @@ def balancer_input(worker: Worker, packet: Packet) -> int:
     if found < 0:
         return schedule(worker, balancer, packet)
     if hops_left(packet) <= 1:
-        return TTL_EXPIRED
+        return expired(worker, packet)
     flow = balancer.flows[found]
     if balancer.servers[flow.server].state == SERVER_REMOVED:
         end_conn(balancer, found >> 1)
@@ -64,7 +62,7 @@ def schedule(worker: Worker, balancer: Balancer, packet: Packet) -> int:
         service.no_conn += 1
         return NO_CONN
     if hops_left(packet) <= 1:
-        return TTL_EXPIRED
+        return expired(worker, packet)
     server = choose(balancer, service, packet)
     if server == NOBODY:
         service.no_server += 1
@@ -81,24 +79,8 @@ def hops_left(packet: Packet) -> int:
     return IPv4(packet.network).ttl if packet.family == 4 else IPv6(packet.network).hop_limit
 
 
-@leaf
-def forward(worker: Worker, balancer: Balancer, packet: Packet, flow: Flow) -> int:
-    """Count the packet, rewrite it and send it on. A packet that cannot go on stays as it came."""
-    hop = next_hop(worker, flow)
-    if hop < 0:
-        return unresolved(hop)
-    octets = packet.length
-    if octets - (packet.network - packet.data) > net_of(worker).neighbours[hop].mtu and packet.flags & UNSEGMENTED == 0:
-        return TOO_BIG
-    direction = flow.flags & REPLY
-    server = balancer.servers[flow.server]
-    server.packets[direction] += 1
-    server.octets[direction] += octets
-    flow.packets += 1
-    flow.octets += octets
-    flow.seen = worker.now >> TICK
-    if packet.family == 4:
-        rewrite4(packet, flow)
-    else:
-        rewrite6(packet, flow)
-    return neighbour_output(worker, packet, hop)
+@hot
+def expired(worker: Worker, packet: Packet) -> int:
+    """The packet has no hop left."""
+    report_expired(worker, packet)
+    return TTL_EXPIRED

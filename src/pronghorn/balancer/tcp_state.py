@@ -26,7 +26,6 @@ from pronghorn.balancer.tables import (
     TIME_WAIT,
     UDP_OPEN,
     Balancer,
-    Conn,
 )
 from pronghorn.compiled import hot, leaf
 from pronghorn.memory.wheel import Wheel, timer_move
@@ -97,9 +96,3 @@ def enter(worker: Worker, balancer: Balancer, number: int, state: int) -> None:
 def is_open(state: int) -> bool:
     """Whether data flows both ways."""
     return state == ESTABLISHED or state == UDP_OPEN
-
-
-@leaf
-def is_free(conn: Conn) -> bool:
-    """Whether the record is not in use."""
-    return conn.state == 0

@@ -1,0 +1,97 @@
+"""Making a worker's tables in an arena, named balancer0.*, balancer1.*, ..., and their timeouts. Plain Python."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from pronghorn.balancer.addresses import ConfigureError
+from pronghorn.balancer.local_addresses import change_local_ports
+from pronghorn.balancer.tables import LOCALS, MEMBERS, NOBODY, TICK, Balancer, Conn, Flow, Local, Server, Service
+from pronghorn.compiled import array_at, fill, hashing, u16, u32
+from pronghorn.memory.arena import Arena
+from pronghorn.memory.hashtable import create_hash_index
+from pronghorn.memory.wheel import create_wheel
+from pronghorn.state.worker import Worker
+
+TIMEOUTS = {
+    "syn_sent": 120, "syn_received": 60, "established": 900, "fin_wait": 120, "close_wait": 60,
+    "last_ack": 30, "time_wait": 60, "closed": 10, "udp": 300,
+}  # fmt: skip
+"""Seconds, in the order of Conn.state: IPVS's defaults, except time_wait, which is 60 s as in Linux's own TCP."""
+
+LONGEST_TIMEOUT = 2_000_000
+"""Seconds: what 31 bits of ticks can tell apart, with room."""
+
+MAGLEV_SIZE = 65537
+"""Places of a Maglev table: over a hundred for each of 650 servers, as the paper asks for."""
+
+_MAGLEV_SEED = 0x2545F4914F6CDD1D
+
+
+def create_balancer(
+    arena: Arena,
+    worker: Worker,
+    conns: int = 1 << 20,
+    services: int = 1024,
+    servers: int = 8192,
+    maglev_size: int = MAGLEV_SIZE,
+    maglev_seed: int = _MAGLEV_SEED,
+) -> Balancer:
+    """Tables for one worker, empty. Memory comes as connections are opened, up to `conns`.
+
+    The worker's secret keys all hashes; it is the same for all workers of an engine, so that a packet's hash stays
+    right when another worker takes it over. What an earlier process left in the arena is forgotten.
+    """
+    if not 1 <= conns < 1 << 31 or not 1 <= servers < NOBODY or not 1 <= services < 1 << 16:
+        raise ConfigureError(f"{conns} connections, {services} services, {servers} servers: out of range")
+    if maglev_size < 3 or any(maglev_size % n == 0 for n in range(2, math.isqrt(maglev_size) + 1)):
+        raise ConfigureError(f"a Maglev table of {maglev_size} places: not a prime")
+    owner = worker.index
+    name = f"balancer{owner}"
+
+    def table(what: str, kind: Any, count: int) -> Any:
+        return arena.table(f"{name}.{what}", kind, count, owner)
+
+    balancer: Balancer = table("root", Balancer, 1)[0]
+    fill(balancer.address, 0, Balancer.SIZE)
+    balancer.flows, balancer.flow_limit = table("flows", Flow, 2 * conns), 2 * conns
+    balancer.conns, balancer.conn_limit = table("conns", Conn, conns), conns
+    balancer.servers, balancer.server_limit = table("servers", Server, servers), servers
+    balancer.services, balancer.service_limit = table("services", Service, services), services
+    balancer.locals = table("locals", Local, 4 * LOCALS)
+    for start, octets in (
+        (balancer.servers.address, servers * Server.SIZE),
+        (balancer.services.address, services * Service.SIZE),
+        (balancer.locals.address, 4 * LOCALS * Local.SIZE),
+    ):
+        fill(start, 0, octets)
+    members, weights = table("members", u16, services * MEMBERS), table("weights", u32, services * MEMBERS)
+    for number in range(services):
+        service = balancer.services[number]
+        service.index = number
+        service.members = array_at(u16, members.address + 2 * MEMBERS * number)
+        service.weights = array_at(u32, weights.address + 4 * MEMBERS * number)
+    balancer.maglev_size, balancer.maglev_seed = maglev_size, hashing.wrap(maglev_seed)
+    balancer.lookups = table("lookups", u16, 2 * services * maglev_size)
+    balancer.scratch = table("scratch", u32, 3 * MEMBERS)
+    balancer.index = create_hash_index(arena, f"{name}.flow", 2 * conns, owner, worker.secret).address
+    balancer.service_index = create_hash_index(arena, f"{name}.service", services, owner, worker.secret).address
+    balancer.wheel = create_wheel(
+        arena, f"{name}.wheel", balancer.conns.address + Conn.offset("timer"), Conn.SIZE, worker.now >> TICK, owner
+    ).address
+    worker.balancer = balancer.address
+    change_timeouts(balancer, TIMEOUTS)
+    change_local_ports(balancer, worker, 1025, 65535)
+    return balancer
+
+
+def change_timeouts(balancer: Balancer, seconds: Mapping[str, int]) -> None:
+    """Set those that are given. Connections meet the new ones when they change state or their timers expire."""
+    for name, value in seconds.items():
+        if name not in TIMEOUTS or not 1 <= value <= LONGEST_TIMEOUT:
+            raise ConfigureError(f"timeout {name} = {value} s: known are {', '.join(TIMEOUTS)}; 1 to {LONGEST_TIMEOUT}")
+    for state, name in enumerate(TIMEOUTS, 1):
+        if name in seconds:
+            balancer.timeouts[state] = (seconds[name] * 1_000_000_000 >> TICK) + 1

@@ -1,0 +1,164 @@
+"""Rows for people: services, servers and connections of one worker. Plain Python; may be read while the worker runs.
+
+Counters of several workers add up; `connections` is read in pages, for there may be millions:
+
+    rows, start = connections(balancer, worker, 0, 100)       # start is -1 after the last page
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pronghorn.balancer.addresses import NAMES, Address, destination, from_raw, raw_port, source
+from pronghorn.balancer.create import TIMEOUTS
+from pronghorn.balancer.schedulers import SCHEDULERS
+from pronghorn.balancer.tables import SERVER_DRAIN, TICK, Balancer, Server
+from pronghorn.balancer.timers import idle_ticks
+from pronghorn.compiled import hot
+from pronghorn.state.worker import Worker
+
+STATES = ("free", *TIMEOUTS)
+"""Names of Conn.state."""
+
+_SCHEDULERS = {number: name for name, number in SCHEDULERS.items()}
+
+Endpoint = tuple[Address, int]
+
+
+@dataclass(frozen=True)
+class ServerRow:
+    """A server and its counters; `in` is towards the server."""
+
+    index: int
+    address: Endpoint
+    weight: int
+    state: str  # up or drain
+    active: int  # connections that are established, or UDP
+    inactive: int  # opening or closing
+    connections: int  # so far
+    packets_in: int
+    packets_out: int
+    octets_in: int
+    octets_out: int
+
+
+@dataclass(frozen=True)
+class ServiceRow:
+    """A service with its servers, and what it refused."""
+
+    index: int
+    protocol: str
+    address: Endpoint
+    scheduler: str
+    no_server: int
+    no_port: int
+    no_conn: int
+    no_room: int
+    servers: tuple[ServerRow, ...]
+
+
+@dataclass(frozen=True)
+class ConnRow:
+    """A connection: who talks to whom, and for how long it will be kept."""
+
+    family: int
+    protocol: str
+    client: Endpoint
+    virtual: Endpoint
+    local: Endpoint
+    server: Endpoint
+    state: str
+    worker: int
+    age: float  # seconds
+    expires: float  # seconds until it is forgotten if nothing comes
+    packets_in: int
+    packets_out: int
+    octets_in: int
+    octets_out: int
+
+
+def services(balancer: Balancer) -> list[ServiceRow]:
+    """All services."""
+    rows = []
+    for number in range(balancer.service_limit):
+        service = balancer.services[number]
+        ports = service.ports
+        if ports == 0:
+            continue
+        members = [service.members[place] for place in range(service.member_count)]
+        rows.append(
+            ServiceRow(
+                index=number,
+                protocol=NAMES[ports >> 32 & 0xFF],
+                address=(from_raw(ports >> 40, service.hi, service.lo), raw_port(ports >> 16 & 0xFFFF)),
+                scheduler=_SCHEDULERS[service.scheduler],
+                no_server=service.no_server,
+                no_port=service.no_port,
+                no_conn=service.no_conn,
+                no_room=service.no_room,
+                servers=tuple(_server(member, balancer.servers[member]) for member in members),
+            )
+        )
+    return rows
+
+
+def _server(index: int, server: Server) -> ServerRow:
+    active, conns = server.active, server.conns
+    return ServerRow(
+        index=index,
+        address=(from_raw(server.family, server.hi, server.lo), raw_port(server.port)),
+        weight=server.weight,
+        state="drain" if server.state == SERVER_DRAIN else "up",
+        active=active,
+        inactive=max(0, conns - active),
+        connections=server.connections,
+        packets_in=server.packets[0],
+        packets_out=server.packets[1],
+        octets_in=server.octets[0],
+        octets_out=server.octets[1],
+    )
+
+
+@hot
+def next_conn(balancer: Balancer, start: int) -> int:
+    """The first connection in use from `start` on, or -1."""
+    for number in range(start, balancer.fresh):
+        if balancer.conns[number].state != 0:
+            return number
+    return -1
+
+
+def connections(balancer: Balancer, worker: Worker, start: int, limit: int) -> tuple[list[ConnRow], int]:
+    """At most `limit` connections from the record `start` on, and where to go on, -1 at the end."""
+    rows: list[ConnRow] = []
+    number = next_conn(balancer, start)
+    while number >= 0 and len(rows) < limit:
+        row = connection(balancer, worker, number)
+        if row is not None:
+            rows.append(row)
+        number = next_conn(balancer, number + 1)
+    return rows, number
+
+
+def connection(balancer: Balancer, worker: Worker, number: int) -> ConnRow | None:
+    """The connection of that record, or None when it has just ended."""
+    conn, request, reply = balancer.conns[number], balancer.flows[2 * number], balancer.flows[2 * number + 1]
+    state, tick = conn.state, worker.now >> TICK
+    left = balancer.timeouts[state] - idle_ticks(balancer, number, tick)
+    row = ConnRow(
+        family=conn.family,
+        protocol=NAMES.get(conn.protocol, "tcp"),
+        client=source(request),
+        virtual=destination(request),
+        local=destination(reply),
+        server=source(reply),
+        state=STATES[state],
+        worker=worker.index,
+        age=((tick - conn.created & 0xFFFFFFFF) << TICK) / 1e9,
+        expires=max(0, left << TICK) / 1e9,
+        packets_in=request.packets,
+        packets_out=reply.packets,
+        octets_in=request.octets,
+        octets_out=reply.octets,
+    )
+    return row if state != 0 and request.ports != 0 and reply.ports != 0 and conn.state == state else None
