@@ -56,6 +56,7 @@ class Arena:
         bounds.register(memory.address, FIRST_TABLE, 0, f"{label}: directory")
         self.header = ArenaHeader(memory.address)
         self._entries: Array[TableEntry] = array_at(TableEntry, memory.address + PAGE)
+        self._places = PLACES  # entries beyond are free
 
     # --- coming and going ---------------------------------------------------------------------------------------------
 
@@ -77,6 +78,7 @@ class Arena:
         else:
             memory = create_shared(label, path, limit, address, huge)
         arena = cls(memory, label, "write")
+        arena._places = 0
         header = arena.header
         header.version, header.byte_order, header.layout = VERSION, 0x01020304, header_layout()
         header.start, header.limit, header.process = memory.address, limit, os.getpid()
@@ -236,7 +238,7 @@ class Arena:
     # --- inside -------------------------------------------------------------------------------------------------------
 
     def _used(self) -> Iterator[TableEntry]:
-        return (self._entries[place] for place in range(PLACES) if self._entries[place].base)
+        return (self._entries[place] for place in range(self._places) if self._entries[place].base)
 
     def _entry(self, name: str) -> TableEntry | None:
         return next((entry for entry in self._used() if Table.read(entry).name == name), None)
@@ -267,6 +269,7 @@ class Arena:
         if place is None:
             raise ArenaError(f"{self._label}: {PLACES} tables, and no place for {name}")
         base = self._gap(_whole_pages(capacity * size), name)
+        self._places = max(self._places, place + 1)
         entry = self._entries[place]
         Table(name, base, size, capacity, committed, -1, os.getpid(), layout).write(entry)
         return entry
