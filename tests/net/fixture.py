@@ -1,8 +1,8 @@
 """A worker with two interfaces, and a way in for frames as short as can be: what input/ does in full.
 
-    port 0: 192.0.2.1/24     2001:db8:1::1/64     02:00:00:00:00:10
-    port 1: 198.51.100.1/24  2001:db8:2::1/64     02:00:00:00:00:11
-    default routes over 192.0.2.254 and 2001:db8:1::fe on port 0
+port 0: 192.0.2.1/24     2001:db8:1::1/64     02:00:00:00:00:10
+port 1: 198.51.100.1/24  2001:db8:2::1/64     02:00:00:00:00:11
+default routes over 192.0.2.254 and 2001:db8:1::fe on port 0
 """
 
 from __future__ import annotations
@@ -58,16 +58,23 @@ class NetBench(WorkerBench):
     def settle(self) -> None:
         """Let announcements go out, and forget them."""
         while self.net.announcing:
-            self.wait(1)
-        self.sent(0), self.sent(1)
+            self.pass_time(3)
+            self.sweep()
+        self.sent(0)
+        self.sent(1)
 
     def wait(self, seconds: float) -> None:
-        """Let time pass in steps of a tenth of a second, with a whole sweep of the neighbours after each."""
-        for _ in range(max(1, round(seconds * 10))):
-            self.pass_time(0.1)
-            for _ in range(12):
-                self.net.next_sweep = 0
-                net_timers(self.worker)
+        """Let time pass in steps, with a whole sweep of the neighbours after each."""
+        step = 0.1 if seconds < 10 else 5
+        for _ in range(max(1, round(seconds / step))):
+            self.pass_time(step)
+            self.sweep()
+
+    def sweep(self) -> None:
+        """Let timers look at every neighbour once."""
+        for _ in range(10):
+            self.net.next_sweep = 0
+            net_timers(self.worker)
 
     def hear(self, frame: Scapy | bytes, port: int = 0) -> str:
         """Let a frame come in; the name of its verdict."""
@@ -170,4 +177,9 @@ def advertisement(address: str, mac: str = PEER, port: int = 0, **fields: Any) -
 
     own = ("fe80::ff:fe00:10", "fe80::ff:fe00:11")[port]
     message = ICMPv6ND_NA(**{"tgt": address, "R": 0, "S": 1, "O": 1, **fields})
-    return Ether(src=mac, dst=OWN[port]) / IPv6(src=address, dst=own, hlim=255) / message / ICMPv6NDOptDstLLAddr(lladdr=mac)
+    return (
+        Ether(src=mac, dst=OWN[port])
+        / IPv6(src=address, dst=own, hlim=255)
+        / message
+        / ICMPv6NDOptDstLLAddr(lladdr=mac)
+    )

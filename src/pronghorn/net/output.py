@@ -12,15 +12,14 @@ them.
 from __future__ import annotations
 
 from pronghorn.compiled import hot, leaf
-from pronghorn.net.errors import report_expired, report_no_route, report_too_big
+from pronghorn.net.errors import report_no_route, report_too_big
 from pronghorn.net.fragment_output import fragment4_output
 from pronghorn.net.path_mtu import FLOOR4, path_limit
 from pronghorn.net.resolve import UNREACHABLE, neighbour_output, resolve4, resolve6, unresolved
 from pronghorn.net.state import MAPPED, net_of
 from pronghorn.state.packet import UNSEGMENTED, Packet
-from pronghorn.state.verdicts import TOO_BIG, TTL_EXPIRED
+from pronghorn.state.verdicts import TOO_BIG
 from pronghorn.state.worker import Worker
-from pronghorn.wire import ipv4, ipv6
 from pronghorn.wire.ipv4 import DO_NOT_FRAGMENT, IPv4
 from pronghorn.wire.ipv6 import IPv6
 
@@ -69,21 +68,3 @@ def output_mtu(worker: Worker, packet: Packet, index: int) -> int:
         return path_limit(worker, 0, MAPPED | IPv4(packet.network).dst, mtu)
     ip = IPv6(packet.network)
     return path_limit(worker, ip.dst_hi, ip.dst_lo, mtu)
-
-
-@hot
-def ip_forward(worker: Worker, packet: Packet) -> int:
-    """Send a received packet on to another host: one hop less. Returns its verdict."""
-    if packet.family == 4:
-        ip = IPv4(packet.network)
-        if ip.ttl <= 1:
-            report_expired(worker, packet)
-            return TTL_EXPIRED
-        ipv4.decrement_ttl(ip)
-    else:
-        ip6 = IPv6(packet.network)
-        if ip6.hop_limit <= 1:
-            report_expired(worker, packet)
-            return TTL_EXPIRED
-        ipv6.decrement_hop_limit(ip6)
-    return ip_output(worker, packet)
