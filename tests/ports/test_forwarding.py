@@ -1,4 +1,4 @@
-"""Real traffic between two hosts through two ports of one kind, which pass everything on: nothing else connects them."""
+"""Real traffic between two hosts through two ports of one kind that pass everything on: nothing else joins them."""
 
 from __future__ import annotations
 

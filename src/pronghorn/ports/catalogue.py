@@ -9,11 +9,11 @@ from pronghorn.ports.driver import Driver, PortError
 DRIVERS = {
     "bridge": "pronghorn.ports.bridge:BridgePort",
     "null": "pronghorn.ports.null:NullPort",
-    "packet": "pronghorn.ports.packet:PacketPort",
+    "packet": "pronghorn.ports.packet_port:PacketPort",
     "pcap": "pronghorn.ports.pcap:PcapPort",
-    "tap": "pronghorn.ports.tap:TapPort",
+    "tap": "pronghorn.ports.tap_port:TapPort",
     "veth": "pronghorn.ports.veth:VethPort",
-    "xdp": "pronghorn.ports.xdp:XdpPort",
+    "xdp": "pronghorn.ports.xdp_port:XdpPort",
 }
 """Where each driver's class is; it is imported when it is asked for."""
 

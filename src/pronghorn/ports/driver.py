@@ -51,7 +51,10 @@ class Driver(Protocol):
     mtu: int  # octets of layer 3; this and the following are known after `open`
     mac: int  # 48 bits, first octet most significant
     offloads: int  # of state/port.py
-    descriptors: int  # 2 KB chunks that the device may hold at once, all its queues together
+
+    @property
+    def descriptors(self) -> int:
+        """2 KB chunks that the device may hold at once, all its queues together; known before `open`."""
 
     def open(self, engine: EngineMemory, port: Port, queues: Sequence[Queue]) -> None:
         """Take the device. `queues` is each worker's Queue of this port, in order of workers; fills in both views."""

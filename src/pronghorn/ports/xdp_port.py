@@ -33,7 +33,6 @@ class XdpPort:
             raise PortError(f"{device}: {per_queue} descriptors per queue: must be a power of two from 64 to 32768")
         self.device = device
         self.mtu = self.mac = self.offloads = 0
-        self.descriptors = 2 * per_queue * ethtool.queues_of(device)
         self._per_queue = per_queue
         self._program: Attachment | None = None
         self._sockets: list[Socket] = []
@@ -41,6 +40,11 @@ class XdpPort:
         self._epolls: list[select.epoll] = []
         self._engine: EngineMemory | None = None
         self._groups: socket.socket | None = None
+
+    @property
+    def descriptors(self) -> int:
+        """Chunks on the receive side, and as many again on their way out, of every queue."""
+        return 2 * self._per_queue * ethtool.queues_of(self.device)
 
     def open(self, engine: EngineMemory, port: Port, queues: Sequence[Queue]) -> None:
         """Take the whole interface."""

@@ -1,0 +1,153 @@
+"""What the kernel is left with: while a port is open, when it was closed, when its process was killed; and refusals."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from pronghorn.ports import ethtool
+from pronghorn.ports.driver import PortError
+from pronghorn.ports.packet_port import PacketPort
+from pronghorn.ports.xdp_port import XdpPort
+from pronghorn.ports.xdp_program import attached
+from tests.peers.namespaces import Namespace
+from tests.ports.line import Line, line
+from tests.ports.support import Bench, bench, inside
+
+pytestmark = pytest.mark.root
+
+HOLDER = """
+import sys, time
+from pronghorn.ports.packet_port import PacketPort
+from pronghorn.ports.xdp_port import XdpPort
+from tests.ports.support import Bench
+one = Bench(ports=1)
+one.open({"xdp": XdpPort, "packet": PacketPort}[sys.argv[1]]("left"))
+print("open", flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.fixture(scope="module")
+def place() -> Iterator[Line]:
+    with line() as one:
+        yield one
+
+
+@contextlib.contextmanager
+def elsewhere(place: Line, kind: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Another process that has the port open."""
+    process = subprocess.Popen(
+        place.gateway.command(sys.executable, "-c", HOLDER, kind), stdout=subprocess.PIPE, env={"PYTHONPATH": "src:."}
+    )
+    assert process.stdout is not None
+    with process:
+        try:
+            assert process.stdout.readline() == b"open\n"
+            yield process
+        finally:
+            process.kill()
+
+
+def programs(where: Namespace, device: str) -> str:
+    """What iproute2 says about XDP on the device."""
+    return "".join(part for part in where.run("ip", "link", "show", device).stdout.split("\n") if "xdp" in part)
+
+
+def answers(place: Line) -> bool:
+    """Whether the gateway's own kernel answers pings from the left."""
+    return place.left.run("ping", "-c", "1", "-W", "1", "10.9.0.77", check=False).returncode == 0
+
+
+def test_segmentation_offload_of_the_neighbour_comes_back(place: Line) -> None:
+    """An XDP program on one end of a veth switches TSO off at the other, by itself; closing undoes it."""
+
+    def offloads() -> dict[str, bool]:
+        with inside(place.left):
+            return ethtool.offloads_of("eth0")
+
+    before = offloads()
+    assert before["tso"]
+    assert before["tx"]
+    with bench(ports=1) as one:
+        with inside(place.gateway):
+            one.open(XdpPort("left"))
+        assert "pronghorn" in place.gateway.run("ip", "link", "show", "left").stdout
+        assert offloads() == {**before, "tso": False}
+    assert offloads() == before
+    assert not programs(place.gateway, "left")
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+def test_a_killed_process_leaves_no_program(place: Line, how: signal.Signals) -> None:
+    with elsewhere(place, "xdp") as process:
+        assert "xdp" in programs(place.gateway, "left")
+        process.send_signal(how)
+        process.wait(10)
+        end = time.monotonic() + 5
+        while programs(place.gateway, "left") and time.monotonic() < end:
+            time.sleep(0.01)  # sockets are torn down after the process is gone
+        assert not programs(place.gateway, "left")
+
+
+def test_a_second_owner_is_told_who_the_first_is(place: Line) -> None:
+    with elsewhere(place, "xdp"), bench(ports=1) as one, inside(place.gateway):
+        number = attached(socket.if_nametoindex("left"))
+        with pytest.raises(PortError, match=f"another XDP program is attached.*program {number} 'pronghorn'"):
+            one.open(XdpPort("left"))
+
+
+def test_packet_keeps_the_kernel_quiet(place: Line) -> None:
+    """The gateway's kernel has the pinged address, yet says nothing while the port is open."""
+    place.gateway.ip("address add 10.9.0.77/24 dev left")
+    try:
+        assert answers(place)
+        with elsewhere(place, "packet") as process:
+            assert not answers(place)
+            process.kill()
+            process.wait()
+        assert answers(place)
+    finally:
+        place.gateway.ip("address del 10.9.0.77/24 dev left")
+
+
+def test_statistics_of_packet(place: Line) -> None:
+    with bench(ports=1) as one:
+        port = PacketPort("left")
+        with inside(place.gateway):
+            one.open(port)
+        place.left.run("ping", "-c", "1", "-W", "1", "10.9.0.55", check=False)
+        facts = port.statistics()
+        assert facts["kernel"] == "quiet"
+        assert int(facts["seen"]) >= 1
+        assert facts["ring_full"] == 0
+
+
+def test_refusals(place: Line) -> None:
+    """Every refusal names the device and says what to do."""
+    place.gateway.ip("link add big type veth peer name big2", "link set big mtu 9000 up")
+    place.gateway.ip("link add down0 type veth peer name down1")
+
+    def fails(one: Bench, name: str, words: str) -> None:
+        for kind in (XdpPort, PacketPort):
+            with pytest.raises(PortError, match=f"^{name}.*{words}"):
+                one.open(kind(name))
+
+    with bench(ports=1) as one, inside(place.gateway):
+        fails(one, "nothing0", "the devices here are: .*left")
+        fails(one, "down0", "is down; `ip link set down0 up` first")
+        with pytest.raises(PortError, match=r"big: its MTU of 9000 exceeds 1774; `ip link set big mtu 1500`"):
+            one.open(XdpPort("big"))
+        with pytest.raises(PortError, match="power of two"):
+            XdpPort("left", per_queue=100)
+        with pytest.raises(PortError, match="power of two"):
+            PacketPort("left", slots=100)
+        with pytest.raises(PortError, match="lo: is no Ethernet device"):
+            one.open(XdpPort("lo"))
