@@ -92,3 +92,11 @@ def test_broken_links_are_found() -> None:
     assert complaint(here, "text", "no_such_file.py") == "leads nowhere"
     assert complaint(here, "`wire/`", "../house") == "is not wire/"
     assert complaint(here, "text", "../../README.md#no-such-heading") == "no heading #no-such-heading"
+
+
+def test_decision_records_are_numbered_once_and_open_with_their_number() -> None:
+    records = sorted((ROOT / "docs/adr").glob("*.md"))
+    numbers = [path.name[:4] for path in records]
+    assert len(numbers) == len(set(numbers)), numbers
+    for path, number in zip(records, numbers, strict=True):
+        assert path.read_text().startswith(f"# {number}: "), path.name
