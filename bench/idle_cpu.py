@@ -10,24 +10,19 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 from bench import gateway
+from bench.cores import cpu_seconds
 from bench.harness import Benchmark, Measure
 from bench.http_xdp import served
 
 SECONDS = 10.0
 
 
-def cpu_seconds(pid: int) -> float:
-    """CPU time of a process so far, all threads that still live."""
-    return sum(int(path.read_text().split()[0]) for path in Path(f"/proc/{pid}/task").glob("*/schedstat")) / 1e9
-
-
 def percent(pid: int, seconds: float = SECONDS) -> float:
-    begin, spent = time.monotonic(), cpu_seconds(pid)
+    begin, spent = time.monotonic(), sum(cpu_seconds(pid).values())
     time.sleep(seconds)
-    return 100 * (cpu_seconds(pid) - spent) / (time.monotonic() - begin)
+    return 100 * (sum(cpu_seconds(pid).values()) - spent) / (time.monotonic() - begin)
 
 
 @contextlib.contextmanager
