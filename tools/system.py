@@ -19,7 +19,9 @@ from progress import note, warn
 
 PATHS = os.pathsep.join([os.environ.get("PATH", ""), "/usr/local/sbin", "/usr/sbin", "/sbin"])
 SYSTEMD = Path("/run/systemd/system")  # exists where systemd is running
-APT = ("apt-get", "-o", "Acquire::Retries=1", "-o", "Acquire::http::Timeout=20", "-o", "DPkg::Lock::Timeout=120")
+APT_OPTIONS = ("-o", "Acquire::Retries=1", "-o", "Acquire::http::Timeout=20", "-o", "DPkg::Lock::Timeout=120")
+APT = ("apt-get", *APT_OPTIONS, "install", "-y", "-qq", "--no-install-recommends")
+DNF = ("dnf", "install", "-y", "-q", "--setopt=install_weak_deps=False")
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ PROGRAMS = {
         Program("tshark", "an independent judge of packets", "tshark", "wireshark-cli"),
         Program("nft", "the kernel's NAT, to compare with", "nftables", "nftables"),
         Program("wrk", "HTTP load", "wrk", "wrk"),
-        Program("nginx", "HTTP servers", "nginx-light", "nginx-core", unit="nginx.service"),
+        Program("nginx", "HTTP servers", "nginx", "nginx-core", unit="nginx.service"),
         Program("dpdk-testpmd", "DPDK's forwarder, to compare with", "dpdk dpdk-dev", "dpdk"),
         Program("ethtool", "offload settings of veth pairs", "ethtool", "ethtool"),
     )
@@ -78,9 +80,8 @@ def packages(manager: str, programs: Sequence[Program]) -> list[str]:
 
 def install(manager: str, programs: Sequence[Program]) -> None:
     """Install as root, asking nothing and starting no service. Failure is not fatal: the caller looks again."""
-    names = packages(manager, programs)
     if manager == "dnf":  # starts no services by itself
-        run("dnf", "install", "-y", "-q", "--setopt=install_weak_deps=False", *names)
+        install_packages(DNF, packages(manager, programs))
         return
     # Without systemd, Debian's invoke-rc.d would look at the run level: 1 starts nothing.
     os.environ.update(DEBIAN_FRONTEND="noninteractive", RUNLEVEL="1")
@@ -89,15 +90,23 @@ def install(manager: str, programs: Sequence[Program]) -> None:
     if systemd:
         run("systemctl", "mask", "--runtime", "--quiet", *units)
     try:
-        if not run(*APT, "install", "-y", "-qq", "--no-install-recommends", *names):
-            run(*APT, "update", "-qq")
-            if not run(*APT, "install", "-y", "-qq", "--no-install-recommends", *names):
-                for name in names:  # one that does not exist here must not keep the others away
-                    run(*APT, "install", "-y", "-qq", "--no-install-recommends", name)
+        install_packages(APT, packages(manager, programs))
     finally:
         if systemd:
             run("systemctl", "unmask", "--runtime", "--quiet", *units)
             run("systemctl", "disable", "--quiet", *units)
+
+
+def install_packages(command: Sequence[str], names: Sequence[str]) -> None:
+    """All at once; else one by one, so that a name that does not exist here keeps no other away."""
+    if run(*command, *names):
+        return
+    if command is APT:  # the lists may be old, or never fetched
+        run(APT[0], *APT_OPTIONS, "update", "-qq")
+        if run(*command, *names):
+            return
+    for name in names:
+        run(*command, name)
 
 
 def run(*command: str) -> bool:

@@ -60,12 +60,19 @@ def test_a_daemon_is_masked_while_it_is_installed(monkeypatch: pytest.MonkeyPatc
     system.ensure(["curl", "nginx"])
     assert [command[:2] if command[0] == "systemctl" else command[-3:] for command in machine.commands] == [
         ("systemctl", "mask"),
-        ("--no-install-recommends", "curl", "nginx-light"),
+        ("--no-install-recommends", "curl", "nginx"),
         ("systemctl", "unmask"),
         ("systemctl", "disable"),
     ]
     assert all(command[-1] == "nginx.service" for command in machine.commands if command[0] == "systemctl")
     assert os.environ["RUNLEVEL"] == "1"
+
+
+def test_a_package_that_does_not_exist_keeps_no_other_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = Machine(monkeypatch, "apt-get", uid=0)
+    monkeypatch.setattr(system, "run", lambda *command: machine.run(*command) and "wrk" not in command)
+    system.ensure(["curl", "wrk"])
+    assert [command[-1] for command in machine.commands] == ["wrk", "-qq", "wrk", "curl", "wrk"]
 
 
 def test_nothing_happens_where_nothing_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
