@@ -11,7 +11,7 @@ from ipaddress import ip_address, ip_interface, ip_network
 from typing import Any
 
 from scapy.layers.inet import ICMP, IP, UDP
-from scapy.layers.inet6 import IPv6
+from scapy.layers.inet6 import ICMPv6ND_NA, ICMPv6NDOptDstLLAddr, IPv6
 from scapy.layers.l2 import ARP, Ether
 from scapy.packet import Packet as Scapy
 from scapy.packet import Raw
@@ -24,6 +24,7 @@ from pronghorn.net.icmp import icmp_input
 from pronghorn.net.icmpv6 import icmpv6_input
 from pronghorn.net.neighbours import neighbour_find
 from pronghorn.net.output import ip_output
+from pronghorn.net.show import STATES
 from pronghorn.net.state import Neighbour
 from pronghorn.net.timers import net_timers
 from pronghorn.state.packet import BROADCAST, MULTICAST, Packet
@@ -34,7 +35,6 @@ from tests.support.worker import WorkerBench
 OWN = ("02:00:00:00:00:10", "02:00:00:00:00:11")
 PEER = "02:00:00:00:00:aa"
 ROUTER = "02:00:00:00:00:fe"
-STATES = ("free", "incomplete", "failed", "reachable", "stale", "delay", "probe")
 ANY = "ff:ff:ff:ff:ff:ff"
 
 
@@ -148,7 +148,7 @@ class NetBench(WorkerBench):
 
 def assert_rebuilds(frame: Any) -> None:
     """Scapy computes the same lengths and checksums, when it is asked to compute them anew."""
-    twin = Ether(bytes(frame))
+    twin: Any = Ether(bytes(frame))
     layer = twin
     while layer and not isinstance(layer, Raw):
         for name in ("chksum", "len", "plen", "cksum"):
@@ -173,8 +173,6 @@ def request(target: str, sender: str, mac: str = PEER) -> Any:
 
 def advertisement(address: str, mac: str = PEER, port: int = 0, **fields: Any) -> Any:
     """A solicited neighbour advertisement to us; `fields` are the message's."""
-    from scapy.layers.inet6 import ICMPv6ND_NA, ICMPv6NDOptDstLLAddr
-
     own = ("fe80::ff:fe00:10", "fe80::ff:fe00:11")[port]
     message = ICMPv6ND_NA(**{"tgt": address, "R": 0, "S": 1, "O": 1, **fields})
     return (

@@ -61,7 +61,7 @@ def test_the_states_of_a_neighbour(bench: NetBench, address: str) -> None:
     assert bench.state(address) == "delay"
     bench.wait(5.2)
     assert bench.state(address) == "probe"
-    data, question = bench.frames()
+    _, question = bench.frames()
     assert is_question(question, address)
     assert question.dst == PEER
     assert bench.hear(answer(address)) == "consumed"

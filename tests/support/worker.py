@@ -1,4 +1,4 @@
-"""A worker without an engine: arena, packet pool, ports whose transmit bursts are looked at, and a clock that tests set.
+"""A worker without an engine: arena, packet pool, ports whose bursts are looked at, and a clock that tests set.
 
     bench = WorkerBench(ports=2)
     packet = bench.packet(frame, port=0)                     # as if port 0 had received the frame
@@ -70,7 +70,7 @@ class WorkerBench:
         packet = allocate(self.worker)
         assert packet.address != 0, "the pool is empty"
         ctypes.memmove(packet.data, frame, len(frame))
-        packet.length, packet.port, packet.flags, packet.time = len(frame), port, flags, self.worker.now
+        packet.length, packet.port, packet.flags = len(frame), port, flags
         self.worker.received += 1
         return packet
 

@@ -52,6 +52,14 @@ def address_of(hi: int, lo: int) -> Address:
     return IPv6Address(unsigned(hi) << 64 | unsigned(lo))
 
 
+def interface_of(hi: int, lo: int, length: int) -> AnyInterface:
+    """The address with the length (of 128 bits) of its network."""
+    address = address_of(hi, lo)
+    if isinstance(address, IPv4Address):
+        return IPv4Interface((address, length - 96))
+    return IPv6Interface((address, length))
+
+
 def present(net: Net, interface: int) -> Interface:
     """The interface; NetError when there is none."""
     if interface >= net.interface_limit or not net.interfaces[interface].flags & PRESENT:
