@@ -23,6 +23,7 @@ from tests.peers.namespaces import Namespace
 
 CHUNKS = 8192
 LARGE = 64
+PORTS = 2
 _CLONE_NEWNET = 0x40000000
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -39,9 +40,9 @@ def inside(where: Namespace) -> Iterator[None]:
 
 
 class Bench:
-    """The memory of an engine with `workers` workers and room for `ports` ports."""
+    """The memory of an engine with `workers` workers and two ports; one that is not opened does nothing."""
 
-    def __init__(self, workers: int = 1, ports: int = 2, chunks: int = CHUNKS) -> None:
+    def __init__(self, workers: int = 1, chunks: int = CHUNKS) -> None:
         self.arena = Arena.create(limit=256 << 20)
         small = create_pool(self.arena, "small", Chunk, chunks, workers + 1, "marks")
         large = create_pool(self.arena, "large", LargeChunk, LARGE, workers + 1, "marks")
@@ -49,15 +50,15 @@ class Bench:
         for n in range(chunks + LARGE):
             packet, home, place = (packets[n], small, n) if n < chunks else (packets[n], large, n - chunks)
             packet.chunk, packet.index, packet.room = home.base + place * home.octets, n, home.octets
-        self.ports: Array[Port] = self.arena.table("ports", Port, ports)
+        self.ports: Array[Port] = self.arena.table("ports", Port, PORTS)
         table: Array[Worker] = self.arena.table("workers", Worker, workers)
         self.workers = [table[w] for w in range(workers)]
         self.small, self.large = small, large
         for w, worker in enumerate(self.workers):
             worker.index, worker.workers, worker.packets, worker.small_packets = w, workers, packets, chunks
             worker.pool, worker.large_pool = small.caches[w].address, large.caches[w].address
-            worker.ports, worker.port_count = self.ports, ports
-            worker.queues = self.arena.table(f"queues{w}", Queue, ports)
+            worker.ports, worker.port_count = self.ports, PORTS
+            worker.queues = self.arena.table(f"queues{w}", Queue, PORTS)
         control, control_large = (PoolCache(pool.caches[workers].address) for pool in (small, large))
         self.memory = EngineMemory(self.arena, packets, small, large, control, control_large, workers)
         self.drivers: list[Driver] = []
@@ -94,9 +95,9 @@ class Bench:
 
 
 @contextlib.contextmanager
-def bench(workers: int = 1, ports: int = 2) -> Iterator[Bench]:
+def bench(workers: int = 1) -> Iterator[Bench]:
     """A bench whose ports are closed at the end, and whose chunks are counted then."""
-    one = Bench(workers, ports)
+    one = Bench(workers)
     try:
         yield one
     finally:

@@ -28,7 +28,7 @@ import sys, time
 from pronghorn.ports.packet_port import PacketPort
 from pronghorn.ports.xdp_port import XdpPort
 from tests.ports.support import Bench
-one = Bench(ports=1)
+one = Bench()
 one.open({"xdp": XdpPort, "packet": PacketPort}[sys.argv[1]]("left"))
 print("open", flush=True)
 time.sleep(60)
@@ -76,7 +76,7 @@ def test_segmentation_offload_of_the_neighbour_comes_back(place: Line) -> None:
     before = offloads()
     assert before["tso"]
     assert before["tx"]
-    with bench(ports=1) as one:
+    with bench() as one:
         with inside(place.gateway):
             one.open(XdpPort("left"))
         assert "pronghorn" in place.gateway.run("ip", "link", "show", "left").stdout
@@ -98,10 +98,23 @@ def test_a_killed_process_leaves_no_program(place: Line, how: signal.Signals) ->
 
 
 def test_a_second_owner_is_told_who_the_first_is(place: Line) -> None:
-    with elsewhere(place, "xdp"), bench(ports=1) as one, inside(place.gateway):
+    with elsewhere(place, "xdp"), bench() as one, inside(place.gateway):
         number = attached(socket.if_nametoindex("left"))
         with pytest.raises(PortError, match=f"another XDP program is attached.*program {number} 'pronghorn'"):
             one.open(XdpPort("left"))
+
+
+@pytest.mark.parametrize("kind", [XdpPort, PacketPort])
+def test_open_again(place: Line, kind: type[XdpPort] | type[PacketPort]) -> None:
+    """Closed and opened in a row, also by the same object; the pool is whole each time."""
+    with bench() as one:
+        port = kind("left")
+        for _ in range(3):
+            with inside(place.gateway):
+                one.open(port)
+            port.close()
+            port.close()
+            assert one.free == one.full
 
 
 def test_packet_keeps_the_kernel_quiet(place: Line) -> None:
@@ -119,7 +132,7 @@ def test_packet_keeps_the_kernel_quiet(place: Line) -> None:
 
 
 def test_statistics_of_packet(place: Line) -> None:
-    with bench(ports=1) as one:
+    with bench() as one:
         port = PacketPort("left")
         with inside(place.gateway):
             one.open(port)
@@ -140,7 +153,7 @@ def test_refusals(place: Line) -> None:
             with pytest.raises(PortError, match=f"^{name}.*{words}"):
                 one.open(kind(name))
 
-    with bench(ports=1) as one, inside(place.gateway):
+    with bench() as one, inside(place.gateway):
         fails(one, "nothing0", "the devices here are: .*left")
         fails(one, "down0", "is down; `ip link set down0 up` first")
         with pytest.raises(PortError, match=r"big: its MTU of 9000 exceeds 1774; `ip link set big mtu 1500`"):

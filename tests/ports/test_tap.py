@@ -58,7 +58,7 @@ def respond(worker: Worker, mac: str) -> int:
 
 def test_ping_is_answered() -> None:
     """The kernel pings a host that scapy plays."""
-    with stage() as place, bench(ports=1) as one:
+    with stage() as place, bench() as one:
         host = place.namespace("host")
         port = TapPort("tap0")
         with inside(host):
@@ -95,7 +95,7 @@ def test_unsegmented_frames_and_unfinished_checksums_cross_both_ways(workers: in
 def test_refusals() -> None:
     with (
         stage() as place,
-        bench(ports=1) as one,
+        bench() as one,
         inside(place.namespace("host")),
         pytest.raises(PortError, match="no TAP device"),
     ):

@@ -12,6 +12,7 @@ import errno
 import os
 import socket
 import struct
+import time
 from dataclasses import dataclass, field
 
 from pronghorn.compiled import bounds
@@ -28,6 +29,7 @@ _MAP = {"receive": 0, "transmit": 0x80000000, "fill": 0x100000000, "completion":
 _ENTRY = {"receive": 16, "transmit": 16, "fill": 8, "completion": 8}
 _SO_SNDBUFFORCE = 32
 _SEND_BUFFER = 32 << 20  # of socket buffers in flight; the rings are the real limit
+_LINGER = 1.0  # seconds for which the kernel may still be clearing up after an earlier owner
 _MAP_SHARED_POPULATE = 0x8001
 _PINNING = {
     errno.ENOBUFS: "raise the limit (`ulimit -l`) or give CAP_IPC_LOCK",
@@ -128,9 +130,13 @@ def _bind(device: str, handle: socket.socket, interface: int, queue: int, mode: 
     """Without copying if driver and program allow, the kernel decides; a generic program always copies."""
     flags = _USE_NEED_WAKEUP | (_COPY if mode == "generic" else 0)
     address = struct.pack("<HHIII", _AF_XDP, flags, interface, queue, 0)
-    if _libc.bind(handle.fileno(), address, len(address)) == 0:
-        return
-    code = ctypes.get_errno()
+    code = errno.EBUSY
+    patience = time.monotonic() + _LINGER
+    while code == errno.EBUSY and time.monotonic() < patience:
+        if _libc.bind(handle.fileno(), address, len(address)) == 0:
+            return
+        code = ctypes.get_errno()
+        time.sleep(0.01)
     if code == errno.EBUSY:
         raise PortError(f"{device}: queue {queue} has another AF_XDP socket; stop its owner, or use packet:{device}")
     raise PortError(f"{device}: AF_XDP on queue {queue} is refused ({os.strerror(code)}): use packet:{device}")
