@@ -9,6 +9,7 @@ from __future__ import annotations
 from pronghorn.compiled import hot
 from pronghorn.input.ipv4 import ipv4_input
 from pronghorn.input.ipv6 import ipv6_input
+from pronghorn.input.share import share
 from pronghorn.net.arp import arp_input
 from pronghorn.state.packet import BROADCAST, MULTICAST, UNSEGMENTED, Packet
 from pronghorn.state.port import Port
@@ -50,5 +51,5 @@ def frame_input(worker: Worker, port: Port, packet: Packet) -> int:
     if ethertype == ETHERTYPE_IPV6:
         return ipv6_input(worker, packet)
     if ethertype == ETHERTYPE_ARP:
-        return arp_input(worker, packet)
+        return share(worker, packet, arp_input(worker, packet))
     return UNKNOWN_ETHERTYPE

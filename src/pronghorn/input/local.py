@@ -7,6 +7,7 @@ of UDP is told so. Packets for others are forwarded where the interface they cam
 from __future__ import annotations
 
 from pronghorn.compiled import hot
+from pronghorn.input.share import share
 from pronghorn.net.addresses import input_interface, is_broadcast4, is_local4, is_local6, is_member4, is_member6
 from pronghorn.net.errors import report_expired, report_port_unreachable, report_unknown_protocol
 from pronghorn.net.icmp import icmp_input
@@ -50,7 +51,7 @@ def deliver(worker: Worker, packet: Packet) -> int:
     if packet.family == 4 and protocol == PROTOCOL_ICMP:
         return icmp_input(worker, packet)
     if packet.family == 6 and protocol == PROTOCOL_ICMPV6:
-        return icmpv6_input(worker, packet)
+        return share(worker, packet, icmpv6_input(worker, packet))
     if protocol == PROTOCOL_TCP:
         return NO_LISTENER
     if protocol == PROTOCOL_UDP:
