@@ -61,7 +61,6 @@ class Engine:
         self.packets = self.arena.table("packets", Packet, packets + large_packets)
         self.ports = self.arena.table("ports", Port, PORTS)
         self.drivers: dict[int, Driver] = {}
-        self.cores: list[int] = []
         self.workers = self.arena.table("workers", Worker, workers)
         self.worker_count = workers
         self._loops = self.arena.table("loops", Loop, workers)
@@ -175,9 +174,8 @@ class Engine:
     def start(self, cores: list[int] | None = None) -> None:
         """A thread per worker, pinned to `cores[index]` (default: the process's cores in turn)."""
         available = cores or sorted(os.sched_getaffinity(0))
-        self.cores = [available[index % len(available)] for index in range(self.worker_count)]
         for index in range(self.worker_count):
-            core = self.cores[index]
+            core = available[index % len(available)]
             thread = threading.Thread(target=self._run_worker, args=(index, core), name=f"worker {index}", daemon=True)
             self._threads.append(thread)
             thread.start()
@@ -231,20 +229,11 @@ class Engine:
             worker_start(self.workers[index])
         return run_turns(self.workers[index], turns)
 
-    def set_spin(self, nanoseconds: int) -> None:
-        """How long workers look for work before they sleep."""
-        for index in range(self.worker_count):
-            self._loops[index].spin = nanoseconds
-
     # --- accounts -----------------------------------------------------------------------------------------------------
 
     def free_packets(self) -> int:
         """Packets that nobody holds; exact while no worker runs."""
         return pool_free_count(self.pool) + (pool_free_count(self.large_pool) if self.large_pool else 0)
-
-    def busy_seconds(self, index: int) -> float:
-        """Time that a worker has spent in turns that found work."""
-        return self.workers[index].busy_cycles * self._loops[index].scale / 2**32 / 1e9
 
     def close(self) -> None:
         """Stop, close the ports and give the memory back."""
