@@ -99,8 +99,8 @@ class Gateway:
             add_server(self.balancer, number, ip_address(server), to)
         return number
 
-    def put(self, frame: bytes, port: int = CLIENTS, flags: int = 0) -> int:
-        """Receive a frame that was parsed. Returns its verdict; CONTINUE counts as no_listener."""
+    def put(self, frame: bytes, port: int = CLIENTS, flags: int = 0, hash: int | None = None) -> int:
+        """Receive a frame, parsed; `hash` stands for its own. Returns its verdict; CONTINUE counts as no_listener."""
         worker = self.worker
         packet = allocate(worker)
         assert packet.address, "the pool is empty"
@@ -113,6 +113,8 @@ class Gateway:
         packet.protocol = frame[23 if version == 4 else 20]
         packet.transport = packet.network + ((frame[14] & 15) * 4 if version == 4 else 40)
         flow_prepare(worker, packet)
+        if hash is not None:
+            packet.hash = hash
         flow_prefetch(worker, packet)
         verdict = balancer_input(worker, packet)
         if verdict == CONTINUE:
@@ -135,9 +137,9 @@ class Gateway:
             queue.waiting = 0
         return frames
 
-    def forward(self, frame: bytes, port: int = CLIENTS, flags: int = 0) -> bytes:
+    def forward(self, frame: bytes, port: int = CLIENTS, flags: int = 0, hash: int | None = None) -> bytes:
         """Put a frame that is to be forwarded to the other side at once; returns what came out."""
-        assert self.put(frame, port, flags) == QUEUED
+        assert self.put(frame, port, flags, hash) == QUEUED
         [(out, result)] = self.taken()
         assert out == 1 - port
         return result

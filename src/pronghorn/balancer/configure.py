@@ -18,7 +18,7 @@ from pronghorn.balancer.addresses import PROTOCOLS, Address, ConfigureError, raw
 from pronghorn.balancer.create import change_timeouts, create_balancer
 from pronghorn.balancer.local_addresses import add_local_address, change_local_ports, remove_local_address, start_sweep
 from pronghorn.balancer.schedulers import SCHEDULERS
-from pronghorn.balancer.schedulers.maglev import fill_table
+from pronghorn.balancer.schedulers.maglev import fill_table, identity_of
 from pronghorn.balancer.services import search_service, service_hash
 from pronghorn.balancer.tables import (
     MAGLEV,
@@ -32,7 +32,7 @@ from pronghorn.balancer.tables import (
     Server,
     Service,
 )
-from pronghorn.compiled import array_at, fence, hashing, u16, u32
+from pronghorn.compiled import array_at, fence, u16, u32
 from pronghorn.memory.hashtable import HashIndex, hash_add, hash_remove
 
 __all__ = [
@@ -145,7 +145,7 @@ def add_server(
     server.hi, server.lo = to_raw(address)
     server.family, server.port, server.service, server.weight = address.version, raw_port(port), service, weight
     server.conns = server.active = server.connections = 0
-    server.identity = hashing.mix(hashing.mix(server.hi, server.lo, 0), server.port, 0)
+    server.identity = identity_of(server.hi, server.lo, server.port)
     server.state = SERVER_UP if state == "up" else SERVER_DRAIN
     owner.members[owner.member_count] = number
     owner.member_count += 1
@@ -218,10 +218,8 @@ def refresh(balancer: Balancer, number: int) -> None:
         service.weights[place] = weight
     largest, step = max(weights, default=0), math.gcd(*weights) or 1
     service.largest, service.step = largest, step
-    if service.scheduler == WRR:  # as IPVS: from the first server on, at about the threshold that was reached
-        service.current = 0
-        threshold = -(-service.threshold // step) * step
-        service.threshold = threshold if 0 < threshold <= largest else largest
+    if service.scheduler == WRR:  # its round begins anew
+        service.current, service.threshold = 0, largest
     elif service.scheduler == MAGLEV:
         _fill_lookup(balancer, service, servers, [weight // step for weight in weights])
 

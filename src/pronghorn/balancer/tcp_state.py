@@ -44,6 +44,8 @@ def next_state(state: int, closer: int, direction: int, flags: int) -> int:
         if direction == REPLY or flags & SYN != 0 or flags & (ACK | FIN) == 0:
             return SYN_RECEIVED
         return FIN_WAIT if flags & FIN != 0 else ESTABLISHED
+    if flags & SYN != 0:
+        return state
     if flags & FIN != 0:
         if state == ESTABLISHED:
             return CLOSE_WAIT if direction == REPLY else FIN_WAIT

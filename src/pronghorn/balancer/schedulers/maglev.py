@@ -18,8 +18,7 @@ from pronghorn.balancer.tables import NOBODY, Balancer, Service
 from pronghorn.compiled import Array, hashing, hot, leaf, load32, load64, u16, u32
 from pronghorn.state.packet import Packet
 
-_SKIP = 0x5851F42D4C957F2D
-_BITS = 0x7FFFFFFF
+_KEY = 0x5851F42D4C957F2D
 
 
 @hot
@@ -36,13 +35,16 @@ def choose_maglev(balancer: Balancer, service: Service, packet: Packet) -> int:
 
 
 @leaf
-def _offset(identity: int, size: int) -> int:
-    return hashing.shift_right(hashing.mix(identity, 0, _SKIP), 33) % size
+def identity_of(hi: int, lo: int, port: int) -> int:
+    """What stands for a server here: 32 bits of its address and port, the same everywhere."""
+    return hashing.mix(hashing.mix(hi, lo, _KEY), port, _KEY) & 0xFFFFFFFF
 
 
 @leaf
-def _skip(identity: int, size: int) -> int:
-    return hashing.shift_right(hashing.mix(identity, 1, _SKIP), 33) % (size - 1) + 1
+def permutation(identity: int, size: int) -> tuple[int, int]:
+    """Offset and skip of a server's permutation of the places."""
+    offset = hashing.shift_right(hashing.mix(identity, 0, _KEY), 33) % size
+    return offset, hashing.shift_right(hashing.mix(identity, 1, _KEY), 33) % (size - 1) + 1
 
 
 @hot
@@ -57,13 +59,14 @@ def fill_table(
     for place in range(size):
         table[place] = NOBODY
     for member in range(count):
-        places[member] = _offset(identities[member], size)
+        offset, _ = permutation(identities[member], size)
+        places[member] = offset
         all_turns += turns[member]
     if all_turns == 0:
         return
     while True:
         for member in range(count):
-            skip = _skip(identities[member], size)
+            _, skip = permutation(identities[member], size)
             for _ in range(turns[member]):
                 place = places[member]
                 while table[place] != NOBODY:
