@@ -63,7 +63,7 @@ class FakeEngine:
         self.calls: list[str] = []
         self.fail_at: int | None = None
         self.looks: list[Callable[[], None]] = []
-        self.closed = False
+        self.started = self.closed = False
         self.packets = 0
 
     def state(self) -> Any:
@@ -194,6 +194,9 @@ class FakeEngine:
         assert self.servers[key, address].state == "drain"
         self._change_server(key, address, state="up")
 
+    def start(self) -> None:
+        self.started = True
+
     def close(self) -> None:
         assert not self.closed
         self.closed = True
@@ -289,7 +292,7 @@ class FakeEngine:
         ]
 
     def drops(self) -> Sequence[DropView]:
-        return [DropView(verdict="TTL_EXPIRED", severity="info", sentence="The hop limit reached zero.", count=7)]
+        return [DropView(verdict="TTL_EXPIRED", severity="input", sentence="The hop limit reached zero.", count=7)]
 
 
 def state_of(config: Config) -> Any:

@@ -93,7 +93,7 @@ servers = [ { address = "10.0.2.1:80", weight = 70000 }, { weight = true } ]
         ("gateway.arena", '"arena"', "is not the absolute path of a file"),
         ("balancer.local_ports", '"1-2"', "is out of range"),
         ("balancer.local_ports", '"3000-2000"', "ends before it begins"),
-        ("balancer.timeouts.udp", "0", "is too small; allowed: 1..31536000"),
+        ("balancer.timeouts.udp", "0", "is too small; allowed: 1..2000000"),
         ("balancer.timeouts.udp", "07:32:00", "is a date or time"),
         ("balancer", "3", "is a number; allowed: a table with the keys local_addresses, local_ports, timeouts"),
         ("ports", '"x"', "is a string; allowed: an array, each: a table"),

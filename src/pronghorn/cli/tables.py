@@ -12,8 +12,8 @@ from rich.text import Text
 from pronghorn.cli.units import bits, count, percent, seconds
 
 Row = dict[str, Any]
-GOOD = {"up", "reachable", "info"}
-BAD = {"down", "failed", "error", "serious"}
+GOOD = {"up", "reachable"}
+BAD = {"down", "failed", "resource", "defect"}
 
 
 def console() -> Console:
@@ -97,8 +97,12 @@ def _workers(rows: Sequence[Row]) -> Table:
 def _neighbours(rows: Sequence[Row]) -> Table:
     result = _table("Address", "Hardware address", "State", "Port", ">Confirmed")
     for row in rows:
-        result.add_row(row["address"], row["mac"] or "?", _state(row["state"]), row["port"], seconds(row["age"]))
+        result.add_row(row["address"], row["mac"] or "?", _state(row["state"]), row["port"], _age(row["age"]))
     return result
+
+
+def _age(value: float | None) -> str:
+    return "never" if value is None else seconds(value)
 
 
 def _routes(rows: Sequence[Row]) -> Table:

@@ -23,6 +23,7 @@ class Gateway:
         self.engine: Engine = factory(self.running)
         try:
             self.configure(wanted)
+            self.engine.start()
         except BaseException:
             self.engine.close()
             raise

@@ -32,7 +32,7 @@ __all__ += ["Server", "Service", "ServiceKey", "Timeouts"]
 
 T = TypeVar("T")
 Many = Annotated[tuple[T, ...], NotStrict]
-Seconds = Annotated[int, Field(ge=1, le=31_536_000)]
+Seconds = Annotated[int, Field(ge=1, le=2_000_000)]
 
 
 class _Section(BaseModel):
@@ -103,7 +103,7 @@ class Balancer(_Section):
     local_addresses: Many[AddressField] = Field(
         default=(), description="full NAT's source addresses towards the servers; each must be owned by a port"
     )
-    local_ports: PortRangeField = Field(default=(1024, 65535), description="full NAT's source ports")
+    local_ports: PortRangeField = Field(default=(1025, 65535), description="full NAT's source ports")
     timeouts: Timeouts = Field(default=Timeouts(), description="see below")
 
 

@@ -1,9 +1,277 @@
-"""The engine of this build behind the control plane's interface (plane.py)."""
+"""The engine of this build behind the control plane's interface (plane.py): one method per action.
 
-from pronghorn.control.model import Config
-from pronghorn.control.plane import Engine, EngineError
+Every worker has its own tables, so every change is made on each of them, between two of its turns. When one refuses a
+new thing, those that have taken it give it back. Names are for people: they are kept here, the engine has numbers.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+
+from pronghorn.balancer import configure as balancing
+from pronghorn.balancer.tables import Balancer
+from pronghorn.control import native_views as show
+from pronghorn.control.endpoint import Address, Endpoint
+from pronghorn.control.fields import Interface
+from pronghorn.control.model import Config, Port, Route, Server, Service, ServiceKey, Timeouts
+from pronghorn.control.plane import EngineError
+from pronghorn.control.views import ConnView, DropView, NeighbourView, PortView, RouteView, ServiceView, WorkerView
+from pronghorn.engine.engine import Engine
+from pronghorn.engine.loop import Loop
+from pronghorn.engine.run import worker_start
+from pronghorn.memory.arena import Arena
+from pronghorn.net import configure as network
+from pronghorn.net import configure_routes as routing
+from pronghorn.net.create import create_net
+from pronghorn.ports.catalogue import driver_for
+from pronghorn.state.worker import Worker
+
+SPIN = 20_000  # ns without work before a worker sleeps
+BUSY = 1 << 62  # never
 
 
-def open_engine(starting: Config) -> Engine:
-    """Start an engine without ports and services."""
-    raise EngineError("this build has no engine yet")
+def open_engine(starting: Config) -> NativeEngine:
+    """An engine without ports and services. Raises EngineError."""
+    try:
+        return NativeEngine(starting)
+    except OSError as error:
+        raise EngineError(f"the engine cannot be started: {error}") from error
+
+
+class NativeEngine:
+    """Follows plane.Engine."""
+
+    def __init__(self, starting: Config) -> None:
+        settings, balancer = starting.gateway, starting.balancer
+        available = sorted(os.sched_getaffinity(0))
+        chosen = settings.workers
+        cores = list(chosen) if isinstance(chosen, tuple) else [available[n % len(available)] for n in range(chosen)]
+        missing = [core for core in cores if core not in available]
+        if missing:
+            raise EngineError(f"gateway.workers = {cores}: this process may not run on {missing}, only on {available}")
+        self.cores = cores
+        self.ports_by_name: dict[str, tuple[int, Port]] = {}
+        self.addresses: list[tuple[str, Interface]] = []
+        self.service_names: dict[ServiceKey, str] = {}
+        self.server_names: dict[tuple[ServiceKey, Endpoint], str | None] = {}
+        arena = Arena.create(settings.name, settings.arena, huge="auto" if settings.huge_pages else "never")
+        self.engine = Engine(len(cores), settings.packets * len(cores), arena=arena)
+        for index in range(len(cores)):
+            worker = self.engine.workers[index]
+            worker_start(worker)  # tables are made for a time
+            create_net(arena, worker)
+            balancing.create_balancer(arena, worker)
+        self.change_timeouts(balancer.timeouts)
+        self.change_local_ports(*balancer.local_ports)
+        self.change_polling(settings.busy_poll)
+
+    def start(self) -> None:
+        self.engine.start(self.cores)
+
+    def close(self) -> None:
+        self.engine.close()
+
+    def _everywhere(self, do: Callable[[Worker], object], undo: Callable[[Worker], object] | None = None) -> None:
+        """On every worker, or on none when there is an `undo` and one refuses."""
+        for index in range(len(self.cores)):
+            try:
+                self.engine.call(index, do)
+            except Exception:
+                for earlier in range(index):
+                    if undo is not None:
+                        self.engine.call(earlier, undo)
+                raise
+
+    # --- ports, addresses, routes -------------------------------------------------------------------------------------
+
+    def add_port(self, port: Port) -> None:
+        index = self.engine.add_port(driver_for(port.device))
+        try:
+            if port.mac is not None:
+                self.engine.ports[index].mac = int(port.mac.replace(":", ""), 16)
+            mtu = self._mtu(port, index)
+
+            def add(worker: Worker) -> None:
+                network.add_interface(worker, index)
+                network.change_mtu(worker, index, mtu)
+
+            self._everywhere(add, lambda worker: network.remove_interface(worker, index))
+        except Exception:
+            self.engine.remove_port(index)
+            raise
+        self.ports_by_name[port.name] = index, port
+
+    def remove_port(self, port: Port) -> None:
+        index, _ = self.ports_by_name.pop(port.name)
+        self._everywhere(lambda worker: network.remove_interface(worker, index))
+        self.engine.remove_port(index)
+
+    def change_mtu(self, port: str, mtu: int | None) -> None:
+        index, model = self.ports_by_name[port]
+        changed = model.model_copy(update={"mtu": mtu})
+        octets = self._mtu(changed, index)
+        self._everywhere(lambda worker: network.change_mtu(worker, index, octets))
+        self.ports_by_name[port] = index, changed
+
+    def _mtu(self, port: Port, index: int) -> int:
+        device = self.engine.drivers[index].mtu
+        if port.mtu is not None and port.mtu > device:
+            raise EngineError(f"port {port.name}: MTU {port.mtu} is more than the {device} of {port.device}")
+        return port.mtu or device
+
+    def add_address(self, port: str, interface: Interface) -> None:
+        index, _ = self.ports_by_name[port]
+        self._everywhere(
+            lambda worker: network.add_address(worker, index, interface),
+            lambda worker: network.remove_address(worker, index, interface),
+        )
+        self.addresses.append((port, interface))
+
+    def remove_address(self, port: str, interface: Interface) -> None:
+        index, _ = self.ports_by_name[port]
+        self._everywhere(lambda worker: network.remove_address(worker, index, interface))
+        self.addresses.remove((port, interface))
+
+    def add_route(self, route: Route) -> None:
+        index = self._out(route)
+        self._everywhere(
+            lambda worker: routing.add_route(worker, route.prefix, index, route.via),
+            lambda worker: routing.remove_route(worker, route.prefix, index, route.via),
+        )
+
+    def change_route(self, route: Route) -> None:
+        index = self._out(route)
+        self._everywhere(lambda worker: routing.replace_route(worker, route.prefix, index, route.via))
+
+    def remove_route(self, route: Route) -> None:
+        index = self._out(route)
+        self._everywhere(lambda worker: routing.remove_route(worker, route.prefix, index, route.via))
+
+    def _out(self, route: Route) -> int:
+        assert route.port is not None
+        return self.ports_by_name[route.port][0]
+
+    # --- what services share ------------------------------------------------------------------------------------------
+
+    def add_local_address(self, address: Address) -> None:
+        self._everywhere(
+            lambda worker: balancing.add_local_address(_balancer(worker), address),
+            lambda worker: balancing.remove_local_address(_balancer(worker), address),
+        )
+
+    def remove_local_address(self, address: Address) -> None:
+        self._everywhere(lambda worker: balancing.remove_local_address(_balancer(worker), address))
+
+    def change_local_ports(self, low: int, high: int) -> None:
+        self._everywhere(lambda worker: balancing.change_local_ports(_balancer(worker), worker, low, high))
+
+    def change_timeouts(self, timeouts: Timeouts) -> None:
+        seconds = timeouts.model_dump()
+        self._everywhere(lambda worker: balancing.change_timeouts(_balancer(worker), seconds))
+
+    def change_polling(self, busy_poll: bool) -> None:
+        def change(worker: Worker) -> None:
+            Loop(worker.loop).spin = BUSY if busy_poll else SPIN
+
+        self._everywhere(change)
+
+    # --- services and servers -----------------------------------------------------------------------------------------
+
+    def add_service(self, service: Service) -> None:
+        key, at = service.key, service.address
+
+        def add(worker: Worker) -> None:
+            balancing.add_service(_balancer(worker), key[0], at.address, at.port, service.scheduler)
+
+        self._everywhere(add, lambda worker: balancing.remove_service(_balancer(worker), _service(worker, key)))
+        self.service_names[key] = service.name
+
+    def remove_service(self, service: Service) -> None:
+        key = service.key
+        self._everywhere(lambda worker: balancing.remove_service(_balancer(worker), _service(worker, key)))
+        del self.service_names[key]
+
+    def rename_service(self, key: ServiceKey, name: str) -> None:
+        self.service_names[key] = name
+
+    def change_scheduler(self, key: ServiceKey, scheduler: str) -> None:
+        self._everywhere(lambda worker: balancing.change_scheduler(_balancer(worker), _service(worker, key), scheduler))
+
+    def add_server(self, key: ServiceKey, server: Server) -> None:
+        address, port = server.address
+
+        def add(worker: Worker) -> None:
+            number = _service(worker, key)
+            balancing.add_server(_balancer(worker), number, address, port, server.weight, server.state)
+
+        self._everywhere(
+            add, lambda worker: balancing.remove_server(_balancer(worker), _server(worker, key, server.address))
+        )
+        self.server_names[key, server.address] = server.name
+
+    def remove_server(self, key: ServiceKey, server: Server) -> None:
+        address = server.address
+        self._everywhere(lambda worker: balancing.remove_server(_balancer(worker), _server(worker, key, address)))
+        del self.server_names[key, address]
+
+    def rename_server(self, key: ServiceKey, address: Endpoint, name: str | None) -> None:
+        self.server_names[key, address] = name
+
+    def change_weight(self, key: ServiceKey, address: Endpoint, weight: int) -> None:
+        self._everywhere(
+            lambda worker: balancing.change_weight(_balancer(worker), _server(worker, key, address), weight)
+        )
+
+    def drain_server(self, key: ServiceKey, address: Endpoint) -> None:
+        self._everywhere(
+            lambda worker: balancing.change_state(_balancer(worker), _server(worker, key, address), "drain")
+        )
+
+    def resume_server(self, key: ServiceKey, address: Endpoint) -> None:
+        self._everywhere(lambda worker: balancing.change_state(_balancer(worker), _server(worker, key, address), "up"))
+
+    # --- what it shows ------------------------------------------------------------------------------------------------
+
+    def services(self) -> Sequence[ServiceView]:
+        return show.services(self._workers(), self.service_names, self.server_names)
+
+    def conns(self, limit: int) -> Sequence[ConnView]:
+        return show.conns(self._workers(), limit)
+
+    def ports(self) -> Sequence[PortView]:
+        return [
+            show.port(self.engine, index, model, [str(own) for name, own in self.addresses if name == model.name])
+            for index, model in self.ports_by_name.values()
+        ]
+
+    def workers(self) -> Sequence[WorkerView]:
+        return show.workers(self.engine, self.cores)
+
+    def neighbours(self) -> Sequence[NeighbourView]:
+        return show.neighbours(self._workers(), self._port_names())
+
+    def routes(self) -> Sequence[RouteView]:
+        return show.routes(self.engine.workers[0], self._port_names())
+
+    def drops(self) -> Sequence[DropView]:
+        return show.drops(self._workers())
+
+    def _workers(self) -> list[Worker]:
+        return [self.engine.workers[index] for index in range(len(self.cores))]
+
+    def _port_names(self) -> dict[int, str]:
+        return {index: name for name, (index, _) in self.ports_by_name.items()}
+
+
+def _balancer(worker: Worker) -> Balancer:
+    return Balancer(worker.balancer)
+
+
+def _service(worker: Worker, key: ServiceKey) -> int:
+    protocol, (address, port) = key
+    return balancing.find_service(_balancer(worker), protocol, address, port)
+
+
+def _server(worker: Worker, key: ServiceKey, at: Endpoint) -> int:
+    return balancing.find_server(_balancer(worker), _service(worker, key), at.address, at.port)

@@ -13,8 +13,8 @@ from typing import Protocol
 from pronghorn.control.endpoint import Address, Endpoint
 from pronghorn.control.fields import Interface
 from pronghorn.control.model import Config, Port, Route, Server, Service, ServiceKey, Timeouts
+from pronghorn.control.snapshot import Snapshot
 from pronghorn.control.trouble import Trouble
-from pronghorn.control.views import Snapshot
 
 
 class DataPlane(Protocol):
@@ -82,6 +82,9 @@ class DataPlane(Protocol):
 
 class Engine(DataPlane, Snapshot, Protocol):
     """A running data plane: takes actions, tells its state."""
+
+    def start(self) -> None:
+        """Begin to forward. Called once, after the first configuration was carried out."""
 
     def close(self) -> None:
         """End the workers, close all ports, give everything back. Called once."""

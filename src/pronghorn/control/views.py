@@ -4,9 +4,8 @@ The engine gives counters, which only grow; fields marked `RateOf` are left at 0
 looks at the counters. Every field's meaning stands in its annotation, from which docs/reference/show.md is made.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, NamedTuple, Protocol
+from typing import Annotated, NamedTuple
 
 
 class RateOf(NamedTuple):
@@ -46,6 +45,10 @@ class ServiceView:
     address: Annotated[str, "where clients connect"]
     scheduler: Annotated[str, "how servers are chosen"]
     forwarding: Annotated[str, "how packets reach the servers"]
+    no_server: Annotated[int, "packets refused: no server takes new connections"] = 0
+    no_port: Annotated[int, "packets refused: no local port was free"] = 0
+    no_conn: Annotated[int, "packets refused: TCP without a connection and no SYN"] = 0
+    no_room: Annotated[int, "packets refused: the connection table was full"] = 0
     servers: Annotated[tuple[ServerView, ...], "its servers"]
 
     @property
@@ -65,6 +68,10 @@ class ConnView:
     worker: Annotated[int, "the worker that owns it"]
     age: Annotated[float, "seconds since its first packet"]
     expires: Annotated[float, "seconds until it is forgotten if nothing comes"]
+    packets_in: Annotated[int, "packets to the server"] = 0
+    packets_out: Annotated[int, "packets from the server"] = 0
+    octets_in: Annotated[int, "octets to the server"] = 0
+    octets_out: Annotated[int, "octets from the server"] = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,9 +123,9 @@ class WorkerView:
 class NeighbourView:
     address: Annotated[str, "the neighbour's address"]
     mac: Annotated[str | None, "its hardware address, if known"]
-    state: Annotated[str, "incomplete, reachable, stale, delay, probe or failed (RFC 4861 section 7.3.2)"]
+    state: Annotated[str, "reachable, stale, delay, probe, incomplete (RFC 4861 section 7.3.2), failed or permanent"]
     port: Annotated[str, "where it is"]
-    age: Annotated[float, "seconds since it was last confirmed"]
+    age: Annotated[float | None, "seconds since it was last confirmed, if it ever was"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,7 +139,7 @@ class RouteView:
 @dataclass(frozen=True, kw_only=True)
 class DropView:
     verdict: Annotated[str, "the verdict's name"]
-    severity: Annotated[str, "how bad it is"]
+    severity: Annotated[str, "policy (refused on purpose), input (the sender's doing), resource (no room), defect"]
     sentence: Annotated[str, "what it means"]
     count: Annotated[int, "packets that ended so"]
     rate: Annotated[float, "packets per second", RateOf("count")] = 0.0
@@ -140,26 +147,6 @@ class DropView:
     @property
     def key(self) -> str:
         return self.verdict
-
-
-class Snapshot(Protocol):
-    """What an engine tells about itself. Called from the control thread while workers run, without stopping them."""
-
-    def services(self) -> Sequence[ServiceView]: ...
-
-    def conns(self, limit: int) -> Sequence[ConnView]:
-        """At most `limit` connections, of all workers."""
-
-    def ports(self) -> Sequence[PortView]: ...
-
-    def workers(self) -> Sequence[WorkerView]: ...
-
-    def neighbours(self) -> Sequence[NeighbourView]: ...
-
-    def routes(self) -> Sequence[RouteView]: ...
-
-    def drops(self) -> Sequence[DropView]:
-        """All verdicts that mean a packet was dropped and that were counted at least once."""
 
 
 KINDS: dict[str, type] = {

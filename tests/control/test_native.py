@@ -1,0 +1,123 @@
+"""The engine of this build takes every action that a plan can contain, and shows what it took."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from pronghorn.control.apply import ApplyError, apply
+from pronghorn.control.load import parse
+from pronghorn.control.model import Config
+from pronghorn.control.native import NativeEngine, open_engine
+from pronghorn.control.plan import plan
+from pronghorn.control.plane import EngineError
+
+
+def config(**change: object) -> Config:
+    data: dict[str, object] = {
+        "gateway": {"workers": 2, "packets": 1024, "huge_pages": False},
+        "ports": [
+            {"name": "in", "device": "null:", "addresses": ["10.0.0.1/24", "10.0.0.80/32", "fd00::1/64"], "mtu": 1400},
+            {"name": "out", "device": "null:", "addresses": ["10.0.1.1/24", "fd00:1::1/64"]},
+        ],
+        "routes": [{"prefix": "0.0.0.0/0", "via": "10.0.0.2"}],
+        "balancer": {"local_addresses": ["10.0.1.1", "fd00:1::1"]},
+        "services": [
+            {
+                "name": "web",
+                "address": "10.0.0.80:80",
+                "servers": [{"name": "a", "address": "10.0.1.10:80", "weight": 2}, {"address": "10.0.1.11:80"}],
+            },
+            {"name": "dns", "protocol": "udp", "address": "[fd00::1]:53", "scheduler": "maglev"},
+        ],
+    }
+    return parse(data | change)
+
+
+@pytest.fixture
+def engine() -> Iterator[NativeEngine]:
+    engine = open_engine(config().empty())
+    apply(plan(config().empty(), config()), engine)
+    yield engine
+    engine.close()
+
+
+def test_it_shows_what_it_was_given(engine: NativeEngine) -> None:
+    web, dns = engine.services()
+    assert (web.name, web.address, web.scheduler) == ("web", "10.0.0.80:80", "wrr")
+    assert [(server.address, server.name, server.weight, server.state) for server in web.servers] == [
+        ("10.0.1.10:80", "a", 2, "up"),
+        ("10.0.1.11:80", None, 1, "up"),
+    ]
+    assert (dns.protocol, dns.address, dns.servers) == ("udp", "[fd00::1]:53", ())
+    inside, outside = engine.ports()
+    assert (inside.name, inside.mtu, inside.addresses) == ("in", 1400, ("10.0.0.1/24", "10.0.0.80/32", "fd00::1/64"))
+    assert outside.mtu == 1500
+    assert ("0.0.0.0/0", "10.0.0.2", "in") in {(route.prefix, route.via, route.port) for route in engine.routes()}
+    assert ("fd00:1::/64", None, "out") in {(route.prefix, route.via, route.port) for route in engine.routes()}
+    assert [worker.index for worker in engine.workers()] == [0, 1]
+    assert engine.workers()[0].pool_size == 2048
+    assert list(engine.conns(10)) == []
+    assert list(engine.drops()) == []
+    assert list(engine.neighbours()) == []
+
+
+def test_it_takes_every_change_and_takes_it_back(engine: NativeEngine) -> None:
+    def seen() -> object:
+        ports = {(port.name, port.mac, port.mtu, *sorted(port.addresses)) for port in engine.ports()}
+        return set(engine.services()), ports, set(engine.routes()), dict(engine.server_names)
+
+    before = seen()
+    other = config(
+        ports=[
+            {"name": "in", "device": "null:", "addresses": ["10.0.0.1/24", "10.0.0.81/32", "fd00::1/64"]},
+            {
+                "name": "new",
+                "device": "null:",
+                "addresses": ["10.0.1.1/24", "fd00:1::1/64"],
+                "mac": "02:00:00:00:00:09",
+            },
+        ],
+        routes=[{"prefix": "0.0.0.0/0", "via": "10.0.0.3"}, {"prefix": "fd09::/16", "port": "new"}],
+        balancer={"local_addresses": ["10.0.1.1"], "local_ports": "2000-3000", "timeouts": {"udp": 9}},
+        services=[
+            {
+                "name": "dns-v6",
+                "protocol": "udp",
+                "address": "[fd00::1]:53",
+                "scheduler": "rr",
+            },
+            {
+                "name": "www",
+                "address": "10.0.0.81:80",
+                "servers": [{"name": "b", "address": "10.0.1.11:80", "weight": 5, "state": "drain"}],
+            },
+        ],
+    )
+    apply(plan(config(), other), engine)
+    assert [(service.name, service.scheduler) for service in engine.services()] == [("dns-v6", "rr"), ("www", "wrr")]
+    (server,) = engine.services()[1].servers
+    assert (server.name, server.weight, server.state) == ("b", 5, "drain")
+    assert [(port.name, port.mac) for port in engine.ports()][1] == ("new", "02:00:00:00:00:09")
+    assert ("0.0.0.0/0", "10.0.0.3") in {(route.prefix, route.via) for route in engine.routes()}
+    apply(plan(other, config()), engine)
+    assert seen() == before
+
+
+def test_a_refusal_changes_nothing(engine: NativeEngine) -> None:
+    services = engine.services()
+    ports = [port.model_dump(mode="json") for port in config().ports]
+    wanted = config(services=[], ports=[*ports, {"name": "x", "device": "pcap:/nonexistent/file"}])
+    with pytest.raises(ApplyError, match="could not add port x"):
+        apply(plan(config(), wanted), engine)
+    wanted = config(ports=[ports[0] | {"mtu": 65000}, ports[1]])
+    with pytest.raises(ApplyError, match="port in: MTU 65000 is more than the 1500 of null:"):
+        apply(plan(config(), wanted), engine)
+    assert engine.services() == services
+    assert [port.name for port in engine.ports()] == ["in", "out"]
+
+
+def test_cores_that_are_not_there_are_refused() -> None:
+    with pytest.raises(EngineError, match=r"may not run on \[1023\]"):
+        open_engine(parse({"gateway": {"workers": [1023]}}))
