@@ -16,10 +16,12 @@ from pronghorn.memory import (
     PrefixTable,
     create_prefix_table,
     prefix_add,
+    prefix_add4,
     prefix_exact,
     prefix_find,
     prefix_find4,
     prefix_remove,
+    prefix_remove4,
 )
 from tests.memory.test_blocks import free_elements
 
@@ -93,12 +95,12 @@ def test_ipv4_routes(arena: Arena) -> None:
     table = create_prefix_table(arena, "routes", 10)
     for number, text in enumerate(["0.0.0.0/0", "10.0.0.0/8", "10.1.0.0/16", "10.1.2.0/24", "10.1.2.3/32"]):
         network = ipaddress.IPv4Network(text)
-        assert prefix_add(table, int(network.network_address) << 32, 0, network.prefixlen, number)
+        assert prefix_add4(table, int(network.network_address), network.prefixlen, number)
     found = [
         prefix_find4(table, address4(text)) for text in ("10.1.2.3", "10.1.2.4", "10.1.3.4", "10.2.0.1", "11.0.0.1")
     ]
     assert found == [4, 3, 2, 1, 0]
-    assert prefix_remove(table, address4("10.1.2.0") << 32, 0, 24)
+    assert prefix_remove4(table, address4("10.1.2.0"), 24)
     assert prefix_find4(table, address4("10.1.2.4")) == 2
     assert prefix_remove(table, 0, 0, 0)
     assert prefix_find4(table, address4("11.0.0.1")) == -1

@@ -152,8 +152,16 @@ def pool_get_many(cache: PoolCache, to: Array[u32], wanted: int) -> int:
 @hot
 def pool_put_many(cache: PoolCache, chunks: Array[u32], count: int) -> None:
     """Free `count` chunks."""
-    for place in range(count):
-        pool_put(cache, chunks[place])
+    if cache.checked != 0:
+        for place in range(count):
+            pool_put(cache, chunks[place])
+        return
+    done = 0
+    while done < count and (cache.count < cache.size or pool_spill(cache)):
+        step = min(count - done, cache.size - cache.count)
+        copy(cache.items.address + 4 * cache.count, chunks.address + 4 * done, 4 * step)
+        cache.count += step
+        done += step
 
 
 @hot

@@ -6,10 +6,10 @@ that the highest common bit with the address's own ancestors is the longest matc
 children exist. The values and the children lie side by side, in order, in two small arrays (blocks.py); how many bits
 are set below one's own is one's place. Two nodes fit in a cache line, and a prefix of any length costs a few octets.
 
-An address is two words, high and low; IPv4 fills the upper half of `high` (`prefix_find4`). A look-up visits at most 6
-nodes for IPv4 and 22 for IPv6. Adding or removing changes one node and the path that leads only to it: nothing is
-pushed down to leaves, so the time is bounded however many routes there are (at most 22 arrays of 64 elements are
-shifted).
+An address is two words, high and low; IPv4 fills the upper half of `high` (`prefix_find4` and the like). A look-up
+visits at most 6 nodes for IPv4 and 22 for IPv6. Adding or removing changes one node and the path that leads only to
+it: nothing is pushed down to leaves, so the time is bounded however many routes there are (at most 22 arrays of 64
+elements are shifted).
 
 The writer is the reader: a table belongs to one worker and changes between its turns. After a restart it is filled
 anew.
@@ -85,7 +85,7 @@ def prefix_exact(table: PrefixTable, high: int, low: int, length: int) -> int:
 
 @hot
 def prefix_add(table: PrefixTable, high: int, low: int, length: int, value: int) -> bool:
-    """Set the value of the prefix of `length` bits (0 to 128; 0 to 32 for IPv4). False, and counted: no place."""
+    """Set the value of the prefix of `length` bits (0 to 128). False, and counted: no place."""
     node = _descend(table, high, low, length)
     while table.arrived == 0 and _add_child(table, node, table.bits[table.depth]):
         node = _descend(table, high, low, length)
@@ -112,6 +112,18 @@ def prefix_remove(table: PrefixTable, high: int, low: int, length: int) -> bool:
     table.count -= 1
     _prune(table)
     return True
+
+
+@leaf
+def prefix_add4(table: PrefixTable, address: int, length: int, value: int) -> bool:
+    """Set the value of an IPv4 prefix of `length` bits (0 to 32)."""
+    return prefix_add(table, address << 32, 0, length, value)
+
+
+@leaf
+def prefix_remove4(table: PrefixTable, address: int, length: int) -> bool:
+    """Remove an IPv4 prefix; False when it is not there."""
+    return prefix_remove(table, address << 32, 0, length)
 
 
 @hot
