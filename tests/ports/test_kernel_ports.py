@@ -164,3 +164,38 @@ def test_refusals(place: Line) -> None:
             PacketPort("left", slots=100)
         with pytest.raises(PortError, match="lo: is no Ethernet device"):
             one.open(XdpPort("lo"))
+
+
+UNPRIVILEGED = """
+import subprocess
+from pronghorn.ports.driver import PortError
+from pronghorn.ports.packet_port import PacketPort
+from pronghorn.ports.tap_port import TapPort
+from pronghorn.ports.xdp_port import XdpPort
+from tests.ports.support import Bench
+subprocess.run(["ip", "link", "add", "left", "type", "veth", "peer", "name", "eth0"], check=True)
+for name in ("left", "eth0"):
+    subprocess.run(["ip", "link", "set", name, "up"], check=True)
+one = Bench()
+try:
+    one.open(XdpPort("left"))
+    print("granted")
+except PortError as error:
+    print(error)
+port = PacketPort("left")
+one.open(port, TapPort("tap0"))
+print(port.statistics()["kernel"])
+one.close()
+"""
+
+
+def test_in_a_user_namespace() -> None:
+    """Without privileges of the host AF_XDP is refused with reasons, and AF_PACKET and TAP do what they can."""
+    command = ["unshare", "--user", "--map-root-user", "--net", sys.executable, "-c", UNPRIVILEGED]
+    done = subprocess.run(command, env={"PYTHONPATH": "src:."}, capture_output=True, text=True, timeout=60, check=False)
+    if "unshare failed" in done.stderr:
+        pytest.skip(done.stderr)
+    assert done.returncode == 0, done.stderr
+    xdp, kernel = done.stdout.splitlines()
+    assert xdp == "granted" or "needs root, or CAP_BPF, CAP_NET_ADMIN and CAP_NET_RAW" in xdp
+    assert kernel.startswith(("quiet", "sees every frame too"))

@@ -14,6 +14,7 @@ from pronghorn.ports.driver import PortError
 _NAME = 15  # IFNAMSIZ without its zero
 _SIOCGIFFLAGS, _SIOCSIFFLAGS, _SIOCGIFMTU, _SIOCGIFHWADDR, _SIOCGIFINDEX = 0x8913, 0x8914, 0x8921, 0x8927, 0x8933
 _IFF_UP = 1
+_SO_SNDBUFFORCE, _SO_RCVBUFFORCE = 32, 33
 _SOL_PACKET, _ADD_MEMBERSHIP, _ALL_GROUPS = 263, 1, 2
 ETHERNET = 1  # ARPHRD_ETHER
 
@@ -64,3 +65,12 @@ def set_up(device: str) -> None:
     """Switch the device on (`ip link set DEVICE up`)."""
     flags: int = struct.unpack_from("H", request(device, _SIOCGIFFLAGS))[0]
     request(device, _SIOCSIFFLAGS, struct.pack("H", flags | _IFF_UP))
+
+
+def enlarge_buffers(own: socket.socket, octets: int) -> None:
+    """Let as much as `octets` wait on a socket, each way; where only root may, as much as the system allows anybody."""
+    for force, ordinary in ((_SO_SNDBUFFORCE, socket.SO_SNDBUF), (_SO_RCVBUFFORCE, socket.SO_RCVBUF)):
+        try:
+            own.setsockopt(socket.SOL_SOCKET, force, octets)
+        except PermissionError:
+            own.setsockopt(socket.SOL_SOCKET, ordinary, octets)

@@ -80,20 +80,29 @@ def _layer4(data: int, length: int) -> tuple[int, int, int, int, int]:
 
     All zero for other frames, and for those that are shorter than they say.
     """
-    at = 12
+    at = network_place(data, length)
+    if at == 0:
+        return 0, 0, 0, 0, 0
+    kind = load_be16(data + at - 2)
+    if kind == ETHERTYPE_IPV4:
+        return _behind4(data, at, length)
+    if kind == ETHERTYPE_IPV6:
+        return _behind6(data, at, length)
+    return 0, 0, 0, 0, 0
+
+
+@leaf
+def network_place(data: int, length: int) -> int:
+    """Octets from the frame to its layer-3 header, right behind the EtherType; 0 when the frame is too short."""
+    at = 14
     for _ in range(_TAGS):
-        if length < at + 6:
-            return 0, 0, 0, 0, 0
-        kind = load_be16(data + at)
+        if length < at + 4:
+            return 0
+        kind = load_be16(data + at - 2)
         if kind != ETHERTYPE_VLAN and kind != ETHERTYPE_SERVICE_VLAN:
             break
         at += 4
-    kind = load_be16(data + at)
-    if kind == ETHERTYPE_IPV4:
-        return _behind4(data, at + 2, length)
-    if kind == ETHERTYPE_IPV6:
-        return _behind6(data, at + 2, length)
-    return 0, 0, 0, 0, 0
+    return at
 
 
 @leaf

@@ -19,7 +19,7 @@ from collections.abc import Mapping, Sequence
 
 from pronghorn.compiled import Array, bounds
 from pronghorn.ports import bpf
-from pronghorn.ports.device import index_of, join_groups, mac_of, mtu_of
+from pronghorn.ports.device import enlarge_buffers, index_of, join_groups, mac_of, mtu_of
 from pronghorn.ports.driver import EngineMemory, PortError, describe, fresh_table
 from pronghorn.ports.packet import SLOT, Message, PacketQueue, Piece
 from pronghorn.state.port import CHECKSUM_RX, CHECKSUM_TX, PACKET, RSS, SEGMENTATION, TRANSMIT_BURST, Port, Queue
@@ -31,7 +31,6 @@ _VERSION_2 = 1
 _ALL_PROTOCOLS = 3  # ETH_P_ALL
 _FANOUT_HASH, _FANOUT_UNIQUE = 0, 0x2000
 _BLOCK = 1 << 16
-_SO_SNDBUFFORCE, _SO_RCVBUFFORCE = 32, 33
 _BUFFER = 32 << 20  # frames in flight to the device, and long frames that wait on the socket
 
 
@@ -116,8 +115,7 @@ class PacketPort:
         own.setsockopt(_SOL_PACKET, _VERSION, _VERSION_2)
         own.setsockopt(_SOL_PACKET, _VIRTIO, 1)
         own.setsockopt(_SOL_PACKET, _COPY_THRESHOLD, int(large))
-        own.setsockopt(socket.SOL_SOCKET, _SO_SNDBUFFORCE, _BUFFER)
-        own.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER)
+        enlarge_buffers(own, _BUFFER)
         per_block = _BLOCK // SLOT
         blocks = -(-self._slots // per_block)
         own.setsockopt(_SOL_PACKET, _RX_RING, struct.pack("IIII", _BLOCK, blocks, SLOT, blocks * per_block))

@@ -15,126 +15,52 @@ Rules:
   socket; its transmit and completion rings are then used under a lock that is held for one burst.
 * A device with more queues: a worker owns several sockets and visits them in turn.
 
-Checksums: `CHECKSUM_PARTIAL` is set where the neighbour is this machine (a veth), see `offload`. On transmission the
-kernel fills the checksum where it can (copy mode, from Linux 6.8), otherwise it is filled here.
+`CHECKSUM_PARTIAL` is set where the neighbour is this machine (a veth), see `offload`. The transmit side, and what it
+does with work left over, is in `xdp_send`.
 """
 
 from __future__ import annotations
 
 from pronghorn.compiled import (
     Array,
-    View,
-    au32,
     compare_exchange32,
-    copy,
     entry,
     external,
-    field,
     hot,
     i32,
     i64,
     leaf,
-    load64,
-    move,
     pause,
     prefetch,
-    store16,
     store64,
-    u8,
-    u32,
     u64,
 )
 from pronghorn.memory.pool import PoolCache, pool_get, pool_put
-from pronghorn.ports.offload import checksum_place, complete_checksum, is_partial
-from pronghorn.state.packet import CHECKSUM_PARTIAL, HEADROOM, Packet
-from pronghorn.state.packets import allocate, release
+from pronghorn.ports.offload import is_partial
+from pronghorn.ports.xdp_rings import (
+    CHUNK,
+    CHUNK_BITS,
+    DONT_WAIT,
+    INDEX,
+    LOCAL_PEER,
+    NEED_WAKEUP,
+    SHARED,
+    Descriptor,
+    Word,
+    XdpEnd,
+    XdpSocket,
+    theirs,
+)
+from pronghorn.ports.xdp_send import xdp_complete, xdp_kick, xdp_send
+from pronghorn.state.packet import CHECKSUM_PARTIAL, Packet
+from pronghorn.state.packets import release
 from pronghorn.state.port import Port, Queue
 from pronghorn.state.worker import Worker
 
-CHUNK = 2048
-CHUNK_BITS = 11
-METADATA = 24
-"""Octets before a transmitted frame that the kernel reads (struct xsk_tx_metadata), when the socket offloads."""
-
-# XdpSocket.flags
-KERNEL_CHECKSUMS = 1  # the kernel fills checksums: frames are described by metadata before them
-LOCAL_PEER = 2  # frames may come with unfinished checksums, unmarked
-ZERO_COPY = 4  # the device reads and writes the chunks itself
-SHARED = 8  # several workers transmit here
-
-_INDEX = 0xFFFFFFFF  # ring indexes count modulo 2^32
-_NEED_WAKEUP = 1
-_OPTION_METADATA = 2  # XDP_TX_METADATA
-_METADATA_CHECKSUM = 2  # XDP_TXMD_FLAGS_CHECKSUM
-_DONT_WAIT = 0x40
 _FILL_STEP = 16  # chunks that are worth a look at the pool
-_KICKS = 16
-
-sendto = external("sendto", (i32, u64, u64, i32, u64, u32), i64)
-recvfrom = external("recvfrom", (i32, u64, u64, i32, u64, u64), i64)
-
-
-class Word(View):
-    """An index or the flags of a ring, in the kernel's memory."""
-
-    value: au32
-
-
-class Descriptor(View, align=8, size=16):
-    """A frame on the receive or transmit ring (struct xdp_desc)."""
-
-    start: u64  # octets from the start of the memory for frames to the frame
-    length: u32
-    options: u32
-
-
-class XdpRing(View, align=64, size=64):
-    """Our view of one ring. Constant but for `mine`."""
-
-    producer: u64  # addresses of the ring's words
-    consumer: u64
-    flags: u64
-    entries: u64  # address of the first descriptor (receive, transmit) or chunk address (fill, completion)
-    size: u32  # entries: a power of two
-    mine: u32  # our index, the kernel's is in the ring
-
-
-class XdpSocket(View, align=64):
-    """A socket on one queue of a device. Receiving and filling belong to one worker."""
-
-    receive: XdpRing
-    fill: XdpRing
-    transmit: XdpRing
-    completion: XdpRing
-    base: u64  # address of chunk 0
-    owned: Array[u8]  # per chunk: 1 while the kernel has it through this socket
-    chunks: u32
-    fd: i32
-    target: u32  # chunks to be kept on the receive side
-    given: u32  # chunks that are there; written by the receiving worker
-    flags: u32
-    wrong: u32  # descriptors refused; 0 unless the kernel or we are broken
-    unfit: u64  # packets that no chunk can carry, or without a chunk to copy them into
-    lock: au32 = field(align=64)  # 1 while a worker transmits; used only if SHARED
-
-
-class XdpEnd(View, align=64, size=64):
-    """One worker's part of the device: it receives from sockets `first`, `first + step`, ..."""
-
-    sockets: Array[XdpSocket]
-    first: u32
-    step: u32
-    count: u32  # sockets it receives from; may be 0
-    next: u32  # the one to begin with
-    sender: u32  # the socket it transmits on
-
-
 _LOCK = XdpSocket.offset("lock")
 
-
-@leaf
-def _theirs(place: int) -> int:
-    return Word(place).value
+recvfrom = external("recvfrom", (i32, u64, u64, i32, u64, u64), i64)
 
 
 @hot
@@ -158,10 +84,10 @@ def xdp_transmit(worker: Worker, port: Port, queue: Queue, packets: Array[u64], 
     end = XdpEnd(queue.driver)
     socket = end.sockets[end.sender]
     if socket.flags & SHARED == 0:
-        return _transmit(worker, queue, socket, packets, count)
+        return xdp_send(worker, queue, socket, packets, count)
     while not compare_exchange32(socket.address + _LOCK, 0, 1):
         pause()
-    taken = _transmit(worker, queue, socket, packets, count)
+    taken = xdp_send(worker, queue, socket, packets, count)
     socket.lock = 0
     return taken
 
@@ -178,15 +104,12 @@ def xdp_reclaim(cache: PoolCache, socket: XdpSocket) -> int:
     return freed
 
 
-# --- receive ------------------------------------------------------------------------------------------------------
-
-
 @hot
 def _receive(worker: Worker, queue: Queue, socket: XdpSocket, at: int, room: int) -> int:
     """Up to `room` frames into worker.burst from place `at`; returns how many."""
     ring = socket.receive
     seen = ring.mine
-    waiting = (_theirs(ring.producer) - seen) & _INDEX
+    waiting = (theirs(ring.producer) - seen) & INDEX
     taken = min(waiting, room)
     if taken == 0 or waiting > ring.size:
         return 0
@@ -236,11 +159,20 @@ def _tend(worker: Worker, socket: XdpSocket) -> None:
     """What a socket needs between bursts: chunks to fill, chunks taken back, frames that still wait."""
     if socket.target - socket.given >= _FILL_STEP:
         _fill(worker, socket)
-    if socket.flags & SHARED == 0:
-        if _theirs(socket.completion.producer) != socket.completion.mine:
-            _complete(worker, socket)
-        if _theirs(socket.transmit.consumer) != socket.transmit.mine:
-            _kick(socket)
+    done, sent = socket.completion, socket.transmit
+    if theirs(done.producer) != done.mine or theirs(sent.consumer) != sent.mine:
+        _tend_transmit(worker, socket)
+
+
+@hot
+def _tend_transmit(worker: Worker, socket: XdpSocket) -> None:
+    shared = socket.flags & SHARED != 0
+    if shared and not compare_exchange32(socket.address + _LOCK, 0, 1):
+        return  # somebody transmits, and does the same
+    xdp_complete(worker, socket)
+    xdp_kick(socket)
+    if shared:
+        socket.lock = 0
 
 
 @hot
@@ -260,111 +192,5 @@ def _fill(worker: Worker, socket: XdpSocket) -> None:
     ring.mine = mine + given
     Word(ring.producer).value = mine + given
     socket.given += given
-    if _theirs(ring.flags) & _NEED_WAKEUP != 0:
-        recvfrom(socket.fd, 0, 0, _DONT_WAIT, 0, 0)
-
-
-# --- transmit -----------------------------------------------------------------------------------------------------
-
-
-@hot
-def _transmit(worker: Worker, queue: Queue, socket: XdpSocket, packets: Array[u64], count: int) -> int:
-    """Put frames on the ring and let the kernel know. The caller holds the lock if there is one."""
-    _complete(worker, socket)
-    ring = socket.transmit
-    mine = ring.mine
-    taken = min(count, ring.size - ((mine - _theirs(ring.consumer)) & _INDEX))
-    sent, octets = 0, 0
-    for i in range(taken):
-        packet = _sendable(worker, socket, Packet(packets[i]))
-        if packet.address == 0:
-            continue
-        descriptor = Descriptor(ring.entries + ((mine + sent) & (ring.size - 1)) * Descriptor.SIZE)
-        descriptor.start = packet.data - socket.base
-        descriptor.length = packet.length
-        descriptor.options = 0 if packet.flags & CHECKSUM_PARTIAL == 0 else _offload(socket, packet)
-        socket.owned[packet.index] = 1
-        sent += 1
-        octets += packet.length
-    ring.mine = mine + sent
-    Word(ring.producer).value = mine + sent
-    queue.tx_packets += sent
-    queue.tx_octets += octets
-    queue.tx_full += taken - sent
-    if sent != 0:
-        _kick(socket)
-    return taken
-
-
-@hot
-def _sendable(worker: Worker, socket: XdpSocket, packet: Packet) -> Packet:
-    """The packet, or one like it that the kernel accepts: in a chunk of ours, with room for metadata before it."""
-    start = packet.data - packet.chunk
-    if packet.index < socket.chunks and start >= METADATA and start + packet.length <= CHUNK:
-        return packet
-    if packet.length > CHUNK - HEADROOM:
-        socket.unfit += 1
-        release(worker, packet)
-        return Packet(0)
-    if packet.index < socket.chunks:
-        move(packet.chunk + HEADROOM, packet.data, packet.length)
-        packet.data = packet.chunk + HEADROOM
-        return packet
-    other = allocate(worker)
-    if other.address == 0:
-        socket.unfit += 1
-    else:
-        copy(other.data, packet.data, packet.length)
-        other.length, other.flags = packet.length, packet.flags
-    release(worker, packet)
-    return other
-
-
-@hot
-def _offload(socket: XdpSocket, packet: Packet) -> int:
-    """The checksum is to be filled: by the kernel, told so in metadata, or here. Returns the descriptor's options."""
-    if socket.flags & KERNEL_CHECKSUMS == 0:
-        complete_checksum(packet.data, packet.length)
-        return 0
-    start, offset, _ = checksum_place(packet.data, packet.length)
-    if start == 0:
-        return 0
-    metadata = packet.data - METADATA
-    store64(metadata, _METADATA_CHECKSUM)
-    store64(metadata + 8, 0)
-    store64(metadata + 16, 0)
-    store16(metadata + 8, start)
-    store16(metadata + 10, offset)
-    return _OPTION_METADATA
-
-
-@hot
-def _complete(worker: Worker, socket: XdpSocket) -> None:
-    """Free the chunks whose frames are out."""
-    ring = socket.completion
-    mine = ring.mine
-    done = (_theirs(ring.producer) - mine) & _INDEX
-    if done == 0 or done > ring.size:
-        return
-    for i in range(done):
-        index = load64(ring.entries + ((mine + i) & (ring.size - 1)) * 8) >> CHUNK_BITS
-        if index < 0 or index >= socket.chunks or socket.owned[index] == 0:
-            socket.wrong += 1
-            continue
-        socket.owned[index] = 0
-        pool_put(PoolCache(worker.pool), index)
-    ring.mine = mine + done
-    Word(ring.consumer).value = mine + done
-
-
-@hot
-def _kick(socket: XdpSocket) -> None:
-    """Let the kernel send what is on the ring, if it wants to be told; in copy mode it takes a few frames per call."""
-    ring = socket.transmit
-    for _ in range(_KICKS):
-        before = _theirs(ring.consumer)
-        if before == ring.mine or _theirs(ring.flags) & _NEED_WAKEUP == 0:
-            return
-        sendto(socket.fd, 0, 0, _DONT_WAIT, 0, 0)
-        if _theirs(ring.consumer) == before:
-            return
+    if theirs(ring.flags) & NEED_WAKEUP != 0:
+        recvfrom(socket.fd, 0, 0, DONT_WAIT, 0, 0)

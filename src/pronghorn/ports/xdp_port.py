@@ -13,11 +13,12 @@ from pronghorn.compiled import Array, u8
 from pronghorn.ports import ethtool
 from pronghorn.ports.device import index_of, join_groups, mac_of, mtu_of
 from pronghorn.ports.driver import EngineMemory, PortError, describe, fresh_table
-from pronghorn.ports.xdp import CHUNK, LOCAL_PEER, SHARED, XdpEnd, XdpSocket, xdp_reclaim
+from pronghorn.ports.xdp import xdp_reclaim
 from pronghorn.ports.xdp_program import Attachment, attach
+from pronghorn.ports.xdp_rings import CHUNK, LOCAL_PEER, SHARED, XdpEnd, XdpSocket
 from pronghorn.ports.xdp_socket import COUNTERS, Socket, open_socket
 from pronghorn.state.packet import HEADROOM
-from pronghorn.state.port import CHECKSUM_TX, RSS, XDP, Port, Queue
+from pronghorn.state.port import CHECKSUM_TX, RSS, SEGMENTATION, XDP, Port, Queue
 
 DESCRIPTORS = 1024
 _LONGEST = CHUNK - HEADROOM - 18  # octets of layer 3 that fit a chunk, behind an Ethernet header and a VLAN tag
@@ -64,7 +65,7 @@ class XdpPort:
         except BaseException:
             self.close()
             raise
-        self.offloads = CHECKSUM_TX | (RSS if count > 1 else 0)
+        self.offloads = CHECKSUM_TX | SEGMENTATION | (RSS if count > 1 else 0)
         describe(port, self, count)
 
     def close(self) -> None:

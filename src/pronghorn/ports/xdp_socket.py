@@ -7,6 +7,7 @@ pinned once per socket.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
 import os
@@ -17,8 +18,9 @@ from dataclasses import dataclass, field
 
 from pronghorn.compiled import bounds
 from pronghorn.memory import Pool
+from pronghorn.ports.device import enlarge_buffers
 from pronghorn.ports.driver import PortError
-from pronghorn.ports.xdp import CHUNK, KERNEL_CHECKSUMS, METADATA, ZERO_COPY, XdpRing, XdpSocket
+from pronghorn.ports.xdp_rings import CHUNK, KERNEL_CHECKSUMS, METADATA, ZERO_COPY, XdpRing, XdpSocket
 
 _AF_XDP, _SOL_XDP = 44, 283
 _OFFSETS, _RX_RING, _TX_RING, _UMEM, _FILL, _COMPLETION, _STATISTICS, _OPTIONS, _BUDGET = 1, 2, 3, 4, 5, 6, 7, 8, 9
@@ -27,7 +29,6 @@ _UMEM_METADATA = 4  # XDP_UMEM_TX_METADATA_LEN: from Linux 6.11; before, the len
 _OPTION_ZEROCOPY = 1
 _MAP = {"receive": 0, "transmit": 0x80000000, "fill": 0x100000000, "completion": 0x180000000}
 _ENTRY = {"receive": 16, "transmit": 16, "fill": 8, "completion": 8}
-_SO_SNDBUFFORCE = 32
 _SEND_BUFFER = 32 << 20  # of socket buffers in flight; the rings are the real limit
 _LINGER = 1.0  # seconds for which the kernel may still be clearing up after an earlier owner
 _MAP_SHARED_POPULATE = 0x8001
@@ -146,11 +147,6 @@ def _tune(own: Socket, descriptors: int) -> None:
     """What the kernel grants: which mode, and more frames per call and in flight than it would by itself."""
     (options,) = struct.unpack("<I", own.handle.getsockopt(_SOL_XDP, _OPTIONS, 4))
     own.zero_copy = bool(options & _OPTION_ZEROCOPY)
-    for level, option, value in (
-        (socket.SOL_SOCKET, _SO_SNDBUFFORCE, _SEND_BUFFER),
-        (_SOL_XDP, _BUDGET, descriptors),  # from Linux 6.17
-    ):
-        try:
-            own.handle.setsockopt(level, option, value)
-        except OSError:
-            continue  # fewer frames per call: slower, not different
+    enlarge_buffers(own.handle, _SEND_BUFFER)
+    with contextlib.suppress(OSError):  # before Linux 6.17, 32 frames per call: slower, not different
+        own.handle.setsockopt(_SOL_XDP, _BUDGET, descriptors)
