@@ -64,7 +64,11 @@ def test_groups_and_broadcast() -> None:
         (FRAME[:13], "ETHERNET_RUNT"),
         (b"", "ETHERNET_RUNT"),
         (FRAME[:12] + b"\x00\x03" + bytes(46), "ETHERNET_LENGTH_FIELD"),
+        (FRAME[:12] + b"\x00\x2e" + bytes(46), "ETHERNET_LENGTH_FIELD"),
+        (FRAME[:12] + b"\x00\x2f" + bytes(46), "ETHERNET_BAD_LENGTH"),
         (FRAME[:12] + b"\x05\xff" + bytes(46), "ETHERNET_BAD_LENGTH"),
+        (FRAME[:12] + b"\x06\x00", "GOOD"),
+        (FRAME[:6] + b"\x01" + FRAME[7:12] + b"\x06\x00", "ETHERNET_GROUP_SOURCE"),
         (FRAME[:6] + b"\x01" + FRAME[7:], "ETHERNET_GROUP_SOURCE"),
     ],
 )

@@ -128,6 +128,10 @@ def test_malformed(data: bytes, reason: str, pointer: int) -> None:
     assert (found, at) == (reason, pointer)
 
 
+def test_kinds_of_extension_headers() -> None:
+    assert {number for number in range(256) if extension.is_extension(number)} == {HBH, RH, FRAG, AH, DST}
+
+
 def test_an_option_of_length_zero_is_passed() -> None:
     assert walk(packet((DST, options(b"\x1e\0\x1e\0\x1e\0"))))[0] == "GOOD"
 

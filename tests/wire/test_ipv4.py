@@ -118,6 +118,7 @@ MALFORMED = [
     (built(b"\x07\x07\x03\0\0\0\0\0"), "IPV4_BAD_OPTION"),  # record route whose pointer is before the first entry
     (built(b"\x07\x07\x06\0\0\0\0\0"), "IPV4_BAD_OPTION"),  # and into the last octets
     (built(b"\1\1\x07\x02"), "IPV4_BAD_OPTION"),
+    (built(b"\x07\x07\x07\0\0\0\0\0"), "IPV4_BAD_OPTION"),
     (built(b"\x44\x08\x04\0\0\0\0\0"), "IPV4_BAD_OPTION"),
     (built(b"\x44\x03\x05\0"), "IPV4_BAD_OPTION"),
 ]
@@ -127,6 +128,8 @@ FINE = [
     b"\x07\x07\x08\0\0\0\0\0",
     b"\x44\x08\x05\0\0\0\0\0",
     b"\0\xff\xff\xff",
+    b"\x07\x03\x04\0",
+    b"\1\1\x94\x02",
 ]
 
 
@@ -154,7 +157,7 @@ def test_options_that_fit_are_good(options: bytes) -> None:
         ("255.255.255.255", "192.0.2.1", "IPV4_MARTIAN_SOURCE"),
         ("192.0.2.1", "0.0.0.0", "IPV4_MARTIAN_DESTINATION"),
         ("192.0.2.1", "127.255.0.1", "IPV4_MARTIAN_DESTINATION"),
-        ("192.0.2.1", "250.0.0.1", "IPV4_MARTIAN_DESTINATION"),
+        ("192.0.2.1", "240.0.0.1", "IPV4_MARTIAN_DESTINATION"),
     ],
 )
 def test_addresses(src: str, dst: str, reason: str) -> None:
@@ -170,6 +173,8 @@ def test_addresses(src: str, dst: str, reason: str) -> None:
         (0x0003, 5, 17, "GOOD"),
         (0x2003, 0, 17, "IPV4_FRAGMENT_EMPTY"),
         (0x2000, 12, 17, "IPV4_FRAGMENT_UNALIGNED"),
+        (0x1FFC, 11, 17, "GOOD"),  # ends at 65,535
+        (0x1FFC, 12, 17, "IPV4_FRAGMENT_BEYOND"),
         (0x1FFF, 8, 17, "IPV4_FRAGMENT_BEYOND"),
         (0x3FFF, 8, 17, "IPV4_FRAGMENT_BEYOND"),
         (0x2000, 8, 6, "IPV4_FRAGMENT_TINY"),

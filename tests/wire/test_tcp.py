@@ -232,6 +232,17 @@ def test_known_options_of_the_wrong_length_are_passed_over(options: bytes) -> No
     assert (reason, found.present) == ("GOOD", 0)
 
 
+def test_an_option_may_end_the_header() -> None:
+    reason, found = parse(b"\1\1\4\2")
+    assert (reason, found.present) == ("GOOD", tcp.HAS_SACK_PERMITTED)
+
+
+def test_no_blocks_are_no_option() -> None:
+    nothing = TCPOptions(scratch(TCPOptions.SIZE))
+    nothing.present = tcp.HAS_SACK
+    assert tcp.emit_options(place(bytes(4)), nothing) == 0
+
+
 def test_what_follows_the_end_of_options_is_not_read() -> None:
     assert parse(b"\0\2\0\0")[0] == "GOOD"
 

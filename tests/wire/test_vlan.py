@@ -55,6 +55,7 @@ HEAD = FRAMES["udp4"][:12]
     ("frame", "reason"),
     [
         (HEAD + TAG[:2] + b"\0", "VLAN_TRUNCATED"),
+        (HEAD + TAG + b"\x06\x00", "GOOD"),
         (HEAD + TAG + TAG[:2] + b"\0\1\x08", "VLAN_TRUNCATED"),
         (HEAD + TAG * 3 + b"\x08\x00" + bytes(40), "VLAN_TOO_DEEP"),
         (HEAD + bytes.fromhex("81000fff") + b"\x08\x00" + bytes(40), "VLAN_RESERVED"),
