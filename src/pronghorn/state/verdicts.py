@@ -123,5 +123,4 @@ SERVICE_NO_SERVER = _define(184, "service_no_server", _POLICY, "the service has 
 CONN_TABLE_FULL = _define(185, "conn_table_full", _RESOURCE, "no room for another connection")
 LOCAL_PORTS_EXHAUSTED = _define(186, "local_ports_exhausted", _RESOURCE, "all local ports to this server are in use")
 NO_CONN = _define(187, "no_conn", _POLICY, "a TCP segment that belongs to no connection and is no SYN")
-CONN_CLOSED = _define(188, "conn_closed", _POLICY, "a segment for a connection that was reset")
 SERVICE_REMOVED = _define(189, "service_removed", _POLICY, "its service or server was removed")
