@@ -35,8 +35,13 @@ class Gateway:
 
 
 def environment(top: Topology) -> dict[str, str]:
-    """Control sockets lie in the stage's scratch directory: no other gateway is seen, and nothing is left."""
-    return {**os.environ, "PRONGHORN_RUNTIME_DIR": str(top.stage.scratch / "run")}
+    """Control sockets lie in the stage's scratch directory: no other gateway is seen, and nothing is left.
+
+    So does Python's bytecode, which an installed package has and a working tree may not.
+    """
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    scratch = top.stage.scratch
+    return {**kept, "PRONGHORN_RUNTIME_DIR": str(scratch / "run"), "PYTHONPYCACHEPREFIX": str(scratch / "bytecode")}
 
 
 def program() -> Path:

@@ -11,6 +11,7 @@ once per reading, leaving it cleans up. Both are open at the same time, so a sid
 from __future__ import annotations
 
 import contextlib
+import functools
 import statistics
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -82,6 +83,7 @@ class Result:
             "ratio": self.ratio,
             "spread": self.spread,
             "runs": self.runs,
+            "mode": data_plane(),
             "bar": str(BARS[self.name]),
             "met": self.met,
             "reason": self.reason or (None if self.peer else "this number has no peer"),
@@ -89,6 +91,17 @@ class Result:
             "peer_readings": self.peer_readings,
             "peer_spread": spread(self.peer_readings),
         }
+
+
+@functools.cache
+def data_plane() -> str:
+    """The mode in which our data plane runs here: native, jit, interpreted; or unknown, where it cannot be imported."""
+    try:
+        from pronghorn.compiled import mode
+
+        return mode()
+    except (ImportError, RuntimeError):
+        return "unknown"
 
 
 def spread(readings: Sequence[float]) -> float | None:

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from bench.bars import BARS
 from bench.figures import short
-from bench.harness import Result
+from bench.harness import Result, data_plane
 
 _MET = {True: "[green]met[/]", False: "[red]missed[/]", None: "[yellow]open[/]"}
 
@@ -23,7 +23,13 @@ def as_json(results: Sequence[Result]) -> str:
 
 def table(results: Sequence[Result]) -> Table:
     """One line each; below the numbers why some are missing."""
-    grid = Table(box=SIMPLE_HEAD, title="Benchmarks", title_justify="left", caption_justify="left", pad_edge=False)
+    grid = Table(
+        box=SIMPLE_HEAD,
+        title=f"Benchmarks, data plane: {data_plane()}",
+        title_justify="left",
+        caption_justify="left",
+        pad_edge=False,
+    )
     for title in ("name", "value", "unit", "spread", "peer", "its value", "ratio", "runs", "bar", ""):
         right = title in ("value", "spread", "its value", "ratio", "runs")
         grid.add_column(title, justify="right" if right else "left", no_wrap=True)
