@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import signal
 import socket
@@ -13,7 +15,7 @@ from typing import Any
 import pytest
 
 from pronghorn.control import runtime
-from pronghorn.control.client import Client, NotRunning, Refused
+from pronghorn.control.client import Client, Connection, NotRunning, Refused
 from tests.control.gateways import CONFIG, Daemon, running, start
 
 
@@ -92,6 +94,32 @@ def test_what_is_wrong_is_refused_and_changes_nothing(daemon: Daemon) -> None:
     assert refusal("GET", "a%2Fb").status == 404
     assert refusal("DELETE", "ports").status == 405
     assert Client("edge").get("config") == before
+
+
+@pytest.mark.parametrize(
+    "octets", [b"", b"{", b"[]", b"null", b"\xff", b"[" * 100_000, b'{"weight": NaN}', b'{"x": 1e999}']
+)
+def test_bodies_that_make_no_sense(daemon: Daemon, octets: bytes) -> None:
+    before = Client("edge").get("config")
+    for method, path in (("POST", "services"), ("PATCH", "services/web/servers/a"), ("PUT", "config")):
+        with contextlib.closing(Connection(runtime.socket_path("edge"))) as connection:
+            connection.request(method, f"/v1/{path}", octets, {"Content-Type": "application/json"})
+            response = connection.getresponse()
+            assert (response.status, bool(json.loads(response.read())["error"])) == (400, True)
+    assert Client("edge").get("config") == before
+
+
+def test_what_is_not_http_is_refused(daemon: Daemon) -> None:
+    for octets in (
+        b"\0" * 100,
+        b"GET / HTTP/1.1\r\n\r\n",
+        b"GET /" + b"a" * 200_000,
+        b"PUT /v1/config HTTP/1.1\r\nHost: x\r\n",
+    ):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as raw, contextlib.suppress(BrokenPipeError):
+            raw.connect(str(runtime.socket_path("edge")))
+            raw.sendall(octets)
+    assert Client("edge").get()["name"] == "edge"
 
 
 def test_a_whole_configuration_is_carried_out_or_only_planned(daemon: Daemon) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 
 import pytest
@@ -193,6 +194,23 @@ def test_what_is_not_toml(text: str, sentence: str) -> None:
 def test_any_depth_is_an_error_and_nothing_worse(depth: int) -> None:
     assert said("a = " + "[" * depth + "]" * depth)
     assert said("a = " + "{b = " * depth + "1" + "}" * depth)
+
+
+def test_mutated_configurations_are_read_or_refused() -> None:
+    draw = random.Random(20261120)
+    for _ in range(400):
+        letters = list(EXAMPLE)
+        for _ in range(draw.randint(1, 6)):
+            place, source = draw.randrange(len(letters)), draw.randrange(len(letters))
+            what = draw.choice([[], list(draw.choice("[]{}\"'=.,#\n09:/x\0é\\")), letters[source : source + 20]])
+            letters[place : place + draw.randint(0, 8)] = what
+        text = "".join(letters)
+        try:
+            loads(text)
+        except ConfigError as error:
+            for problem in error.problems:
+                assert problem.line is not None
+                assert 1 <= problem.line <= text.count("\n") + 1
 
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:

@@ -26,7 +26,9 @@ class Refused(Trouble):
         super().__init__(answer.get("error", f"the gateway answered with status {status}"))
 
 
-class _Connection(http.client.HTTPConnection):
+class Connection(http.client.HTTPConnection):
+    """HTTP to a Unix socket."""
+
     def __init__(self, path: Path) -> None:
         super().__init__("pronghorn", timeout=TIMEOUT)
         self.path = path
@@ -55,7 +57,7 @@ class Client:
             path += "?" + urlencode(query)
         kind = "application/toml" if isinstance(body, str) else "application/json"
         octets = body.encode() if isinstance(body, str) else None if body is None else json.dumps(body).encode()
-        connection = _Connection(self.path)
+        connection = Connection(self.path)
         try:
             connection.request(method, path, octets, {"Content-Type": kind} if octets is not None else {})
             response = connection.getresponse()

@@ -21,6 +21,7 @@ from pronghorn.engine.engine import Engine
 from pronghorn.engine.loop import Loop
 from pronghorn.engine.run import worker_start
 from pronghorn.memory.arena import Arena
+from pronghorn.memory.directory import ArenaError
 from pronghorn.net import configure as network
 from pronghorn.net import configure_routes as routing
 from pronghorn.net.create import create_net
@@ -35,7 +36,7 @@ def open_engine(starting: Config) -> NativeEngine:
     """An engine without ports and services. Raises EngineError."""
     try:
         return NativeEngine(starting)
-    except OSError as error:
+    except (OSError, ArenaError) as error:
         raise EngineError(f"the engine cannot be started: {error}") from error
 
 
