@@ -11,12 +11,15 @@ import itertools
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from bench.harness import Unavailable
 from tests.peers.topology import SERVICE4, SERVICE6, Node, Topology, await_port
+
+PATIENCE = 60.0  # s until a gateway balances
 
 _serial = itertools.count()
 
@@ -32,6 +35,12 @@ class Gateway:
     def command(self, *words: str) -> str:
         """Run `pronghorn WORDS` against this gateway."""
         return self.top.gateway.run(program(), *words, environment=environment(self.top)).stdout
+
+    def said(self) -> str:
+        """What it printed, and how it ended if it has."""
+        status = self.process.poll()
+        text = (self.top.stage.scratch / f"{self.name}.log").read_text(errors="replace")[-2000:].strip()
+        return text if status is None else f"exit status {status}: {text}"
 
 
 def environment(top: Topology) -> dict[str, str]:
@@ -89,12 +98,19 @@ def up(top: Topology) -> Iterator[Gateway]:
     gateway = start(top)
     try:
         for address in (SERVICE4, SERVICE6):
-            await_port(top.client.namespace, address, 80)
-    except RuntimeError as error:
-        status = gateway.process.poll()
-        said = (top.stage.scratch / f"{gateway.name}.log").read_text(errors="replace")[-2000:]
-        raise RuntimeError(f"the gateway does not balance (exit status {status}): {said or error}") from error
-    try:
+            _await(gateway, address)
         yield gateway
     finally:
         top.stage.stop(gateway.process)
+
+
+def _await(gateway: Gateway, address: str) -> None:
+    """Until the service answers. In jit mode a changed source is compiled first, which takes its time."""
+    end = time.monotonic() + PATIENCE
+    while True:
+        try:
+            await_port(gateway.top.client.namespace, address, 80, seconds=2)
+            return
+        except RuntimeError as error:
+            if gateway.process.poll() is not None or time.monotonic() > end:
+                raise RuntimeError(f"the gateway does not balance: {gateway.said() or error}") from error
