@@ -29,7 +29,7 @@ def seconds(top: Topology, patience: float = 10) -> float:
     begin = time.monotonic_ns()
     balancer = gateway.start(top)
     try:
-        probe = [sys.executable, "-S", "-E", PROBE, SERVICE4, "80", str(patience)]
+        probe: list[str | Path] = [sys.executable, "-S", "-E", PROBE, SERVICE4, "80", str(patience)]
         done = client.run(*probe, check=False, timeout=patience + 5)
         if done.returncode:
             raise RuntimeError(f"no answer in {patience:g} s: {balancer.said()}")
