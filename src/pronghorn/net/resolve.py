@@ -50,7 +50,7 @@ def resolve4(worker: Worker, address: int) -> int:
     """Index of the neighbour that packets to the IPv4 address go to; UNREACHABLE or TABLE_FULL (both below 0)."""
     net = net_of(worker)
     found = route_find4(worker, address)
-    if found < 0:
+    if found < 0 or not is_sender(address):
         return UNREACHABLE
     route = net.routes[found]
     if route.flags & GATEWAY != 0:
@@ -58,7 +58,7 @@ def resolve4(worker: Worker, address: int) -> int:
     index = neighbour_find(net, route.interface, 0, MAPPED | address)
     if index >= 0:
         return index
-    if not is_sender(address) or is_broadcast4(worker, route.interface, address):
+    if is_broadcast4(worker, route.interface, address):
         return UNREACHABLE
     return _new(worker, net, route.interface, 0, MAPPED | address)
 
@@ -68,7 +68,7 @@ def resolve6(worker: Worker, hi: int, lo: int) -> int:
     """Index of the neighbour that packets to the IPv6 address go to; UNREACHABLE or TABLE_FULL (both below 0)."""
     net = net_of(worker)
     found = route_find6(worker, hi, lo)
-    if found < 0 or is_multicast(hi):
+    if found < 0 or is_multicast(hi) or hi == 0:
         return UNREACHABLE
     route = net.routes[found]
     if route.flags & GATEWAY != 0:
