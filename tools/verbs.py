@@ -34,7 +34,7 @@ class Verb:
 
 def demo(arguments: Arguments) -> int:
     """Balance real curl requests to real HTTP servers, in network namespaces, and watch. Ends by itself."""
-    return execute(*NATIVE) or execute("-m", "pronghorn.cli.demo", *arguments)
+    return execute(*NATIVE) or execute("-m", "examples.demo", *arguments)
 
 
 def test(arguments: Arguments) -> int:
