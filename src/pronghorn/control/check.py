@@ -99,8 +99,9 @@ def _local_addresses(config: Config) -> Iterator[Finding]:
         (("balancer", "local_addresses", i), address) for i, address in enumerate(config.balancer.local_addresses)
     ]
     yield from _unique(listed, "this address is listed twice")
+    owned = _all_owned(config)
     for path, address in listed:
-        yield from _owned(config, path, address, str(address))
+        yield from _owned(owned, path, address, str(address))
 
 
 def _services(config: Config) -> Iterator[Finding]:
@@ -108,12 +109,13 @@ def _services(config: Config) -> Iterator[Finding]:
     yield from _unique(names, "another service has this name")
     keys = [(("services", i, "address"), service.key) for i, service in enumerate(config.services)]
     yield from _unique(keys, "another service has this protocol and address")
+    owned = _all_owned(config)
     for i, service in enumerate(config.services):
-        yield from _owned(config, ("services", i, "address"), service.address.address, str(service.address))
+        yield from _owned(owned, ("services", i, "address"), service.address.address, str(service.address))
 
 
 def _servers(config: Config) -> Iterator[Finding]:
-    owned = {interface.ip for _, _, interface in _interfaces(config)}
+    owned = _all_owned(config)
     for i, service in enumerate(config.services):
         place: Path = ("services", i, "servers")
         listed = [((*place, k, "address"), server.address) for k, server in enumerate(service.servers)]
@@ -138,11 +140,15 @@ def _local_families(config: Config) -> Iterator[Finding]:
             yield Finding(("services", i, "address"), str(service.address), wrong)
 
 
-def _owned(config: Config, path: Path, address: Address, value: str) -> Iterator[Finding]:
-    owned = [interface.ip for _, _, interface in _interfaces(config)]
+def _owned(owned: dict[Address, None], path: Path, address: Address, value: str) -> Iterator[Finding]:
     if address not in owned:
         same_family = _listed(str(ip) for ip in owned if ip.version == address.version)
         yield Finding(path, value, f"no port owns {address}", f"an address listed in ports.addresses ({same_family})")
+
+
+def _all_owned(config: Config) -> dict[Address, None]:
+    """In the order of the file."""
+    return {interface.ip: None for _, _, interface in _interfaces(config)}
 
 
 def _interfaces(config: Config) -> Iterator[tuple[Path, Port, Any]]:

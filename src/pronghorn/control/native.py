@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from pronghorn.balancer import configure as balancing
 from pronghorn.balancer.tables import Balancer
-from pronghorn.control import native_views as show
 from pronghorn.control.endpoint import Address, Endpoint
 from pronghorn.control.fields import Interface
 from pronghorn.control.model import Config, Port, Route, Server, Service, ServiceKey, Timeouts
 from pronghorn.control.plane import EngineError
-from pronghorn.control.views import ConnView, DropView, NeighbourView, PortView, RouteView, ServiceView, WorkerView
 from pronghorn.engine.engine import Engine
 from pronghorn.engine.loop import Loop
 from pronghorn.engine.run import worker_start
@@ -27,6 +26,17 @@ from pronghorn.net import configure_routes as routing
 from pronghorn.net.create import create_net
 from pronghorn.ports.catalogue import driver_for
 from pronghorn.state.worker import Worker
+
+if TYPE_CHECKING:  # imported when somebody looks: a gateway starts without
+    from pronghorn.control.views import (
+        ConnView,
+        DropView,
+        NeighbourView,
+        PortView,
+        RouteView,
+        ServiceView,
+        WorkerView,
+    )
 
 SPIN = 20_000  # ns without work before a worker sleeps
 BUSY = 1 << 62  # never
@@ -235,27 +245,41 @@ class NativeEngine:
     # --- what it shows ------------------------------------------------------------------------------------------------
 
     def services(self) -> Sequence[ServiceView]:
+        from pronghorn.control import native_views as show
+
         return show.services(self._workers(), self.service_names, self.server_names)
 
     def conns(self, limit: int) -> Sequence[ConnView]:
+        from pronghorn.control import native_views as show
+
         return show.conns(self._workers(), limit)
 
     def ports(self) -> Sequence[PortView]:
+        from pronghorn.control import native_views as show
+
         return [
             show.port(self.engine, index, model, [str(own) for name, own in self.addresses if name == model.name])
             for index, model in self.ports_by_name.values()
         ]
 
     def workers(self) -> Sequence[WorkerView]:
+        from pronghorn.control import native_views as show
+
         return show.workers(self.engine, self.cores)
 
     def neighbours(self) -> Sequence[NeighbourView]:
+        from pronghorn.control import native_views as show
+
         return show.neighbours(self._workers(), self._port_names())
 
     def routes(self) -> Sequence[RouteView]:
+        from pronghorn.control import native_views as show
+
         return show.routes(self.engine.workers[0], self._port_names())
 
     def drops(self) -> Sequence[DropView]:
+        from pronghorn.control import native_views as show
+
         return show.drops(self._workers())
 
     def _workers(self) -> list[Worker]:
