@@ -24,10 +24,9 @@ class Place:
     text = ""
 
 
-def load(builder: Any, address: Any, scalar: Scalar, what: str) -> Any:
-    """The scalar at `address`, widened to 64 bits."""
-    _check(builder, address, scalar.size, what)
-    pointer = builder.inttoptr(address, ir.IntType(scalar.bits).as_pointer())
+def load(builder: Any, base: Any, offset: Any, scalar: Scalar, what: str) -> Any:
+    """The scalar `offset` octets behind `base`, widened to 64 bits."""
+    pointer = _pointer(builder, base, offset, scalar, what)
     if scalar.atomic:
         value = builder.load_atomic(pointer, "acquire", scalar.size)
     else:
@@ -39,24 +38,30 @@ def load(builder: Any, address: Any, scalar: Scalar, what: str) -> Any:
     return builder.sext(value, I64) if scalar.signed else builder.zext(value, I64)
 
 
-def store(builder: Any, address: Any, scalar: Scalar, value: Any, what: str) -> None:
-    """Truncate `value` and put it at `address`."""
-    _check(builder, address, scalar.size, what)
+def store(builder: Any, base: Any, offset: Any, scalar: Scalar, value: Any, what: str) -> None:
+    """Truncate `value` and put it `offset` octets behind `base`."""
     if scalar.bits < 64:
         value = builder.trunc(value, ir.IntType(scalar.bits))
     if scalar.big and scalar.bits > 8:
         value = builder.bswap(value)
-    pointer = builder.inttoptr(address, ir.IntType(scalar.bits).as_pointer())
+    pointer = _pointer(builder, base, offset, scalar, what)
     if scalar.atomic:
         builder.store_atomic(value, pointer, "release", scalar.size)
     else:
         builder.store(value, pointer, align=1)
 
 
+def _pointer(builder: Any, base: Any, offset: Any, scalar: Scalar, what: str) -> Any:
+    """A pointer to the scalar. The offset is pointer arithmetic, so that LLVM sees which accesses cannot overlap."""
+    if bounds.ENABLED:
+        _check(builder, builder.add(base, offset), scalar.size, what)
+    pointer = builder.inttoptr(base, ir.IntType(8).as_pointer())
+    pointer = builder.gep(pointer, [offset], source_etype=ir.IntType(8))
+    return builder.bitcast(pointer, ir.IntType(scalar.bits).as_pointer())
+
+
 def _check(builder: Any, address: Any, octets: int, what: str) -> None:
     """In bounds-check mode: call the checker with the address, the size and the place."""
-    if not bounds.ENABLED:
-        return
     text = f"{Place.text} {what}\n".encode()
     place = cgutils.global_constant(builder, "place", cgutils.make_bytearray(text + b"\0"))
     kind = ir.FunctionType(ir.VoidType(), [I64, I64, I64])
@@ -107,10 +112,11 @@ def _get_field(context: Any, builder: Any, view: ViewType, address: Any, name: s
     if name == "address":
         return address
     field = view.view.FIELDS[name]
-    at = _offset(builder, address, field)
     if field.kind == "scalar":
-        return load(builder, at, field.element, field.place)
-    return load(builder, at, POINTER, field.place) if field.kind == "pointer" else at
+        return load(builder, address, I64(field.offset), field.element, field.place)
+    if field.kind == "pointer":
+        return load(builder, address, I64(field.offset), POINTER, field.place)
+    return _offset(builder, address, field)
 
 
 @lower_setattr_generic(ViewType)  # type: ignore[untyped-decorator]
@@ -121,7 +127,7 @@ def _set_field(context: Any, builder: Any, sig: Any, args: Any, name: str) -> No
         raise TypeError(f"{field.place} is part of the record: assign its fields one by one")
     value = context.cast(builder, args[1], value_type, _field_type(field))
     scalar = field.element if field.kind == "scalar" else POINTER
-    store(builder, _offset(builder, args[0], field), scalar, value, field.place)
+    store(builder, args[0], I64(field.offset), scalar, value, field.place)
 
 
 @lower_getattr_generic(ArrayType)  # type: ignore[untyped-decorator]
@@ -151,19 +157,24 @@ class _SetItem(AbstractTemplate):  # type: ignore[misc]
         return None
 
 
+def _distance(builder: Any, array: ArrayType, index: Any) -> Any:
+    return builder.mul(index, I64(array.stride))
+
+
 def _element(builder: Any, array: ArrayType, base: Any, index: Any) -> Any:
-    return builder.add(base, builder.mul(index, I64(array.stride)))
+    return builder.add(base, _distance(builder, array, index))
 
 
 @lower_builtin(operator.getitem, ArrayType, types.int64)  # type: ignore[untyped-decorator]
 def _get_item(context: Any, builder: Any, sig: Any, args: Any) -> Any:
     array = sig.args[0]
-    at = _element(builder, array, *args)
-    return load(builder, at, array.element, array.name) if array.scalar else at
+    if not array.scalar:
+        return _element(builder, array, *args)
+    return load(builder, args[0], _distance(builder, array, args[1]), array.element, array.name)
 
 
 @lower_builtin(operator.setitem, ArrayType, types.int64, types.int64)  # type: ignore[untyped-decorator]
 def _set_item(context: Any, builder: Any, sig: Any, args: Any) -> Any:
     array = sig.args[0]
-    store(builder, _element(builder, array, args[0], args[1]), array.element, args[2], array.name)
+    store(builder, args[0], _distance(builder, array, args[1]), array.element, args[2], array.name)
     return context.get_dummy_value()

@@ -17,6 +17,7 @@ from pronghorn.compiled.scalars import scalar_of
 I1, I8, I32, I128 = (ir.IntType(bits) for bits in (1, 8, 32, 128))
 BYTES = I8.as_pointer()
 VOID = ir.VoidType()
+NOWHERE = I64(0)
 
 PARAMETERS = {
     "prefetch": 1, "copy": 3, "move": 3, "fill": 3, "same": 3, "fence": 0, "pause": 0, "cycles": 0,
@@ -47,9 +48,9 @@ def emit(name: str, context: Any, builder: Any, args: Any) -> Any:
     if name in ACCESS:
         what = f"{name}()"
         if name.startswith("store"):
-            access.store(builder, args[0], ACCESS[name], args[1], what)
+            access.store(builder, args[0], NOWHERE, ACCESS[name], args[1], what)
             return context.get_dummy_value()
-        return access.load(builder, args[0], ACCESS[name], what)
+        return access.load(builder, args[0], NOWHERE, ACCESS[name], what)
     value = _EMITTERS[name](builder, *args)
     return context.get_dummy_value() if name in NO_RESULT else value
 
