@@ -1,7 +1,7 @@
 """Real HTTP servers for the stage: nginx, or Python's own where nginx is not installed.
 
 Each listens on IPv4 and IPv6 and answers every request with its name and a newline, so that a client sees who served
-it; the content type names the server too, for clients that throw the body away. Below /slow an answer takes about half
+it; the content type names the server too, for clients that throw the body away. Below /slow an answer takes about
 a second, so that a test can have many requests under way. nginx runs as one process (no master, one event loop), keeps
 connections alive, logs nothing and writes only below the scratch directory; it needs no privilege beyond the port.
 """
@@ -15,7 +15,7 @@ from pathlib import Path
 
 from tests.peers.topology import Node, await_port
 
-PAD = 1_200  # octets: at 1,000 octets/s beyond the first 1,000 of an answer, about half a second
+PAD = 1_200  # octets; nginx holds back for a second what goes beyond the first 1,000
 
 _CONFIGURATION = """
 user root root; daemon off; master_process off; worker_processes 1; pid {place}/nginx.pid; error_log stderr error;

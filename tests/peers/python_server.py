@@ -13,7 +13,7 @@ class Answer(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         if self.path.startswith("/slow"):
-            time.sleep(0.5)
+            time.sleep(1)
         self.send_response(200)
         self.send_header("Content-Type", f"text/plain;server={self.name.decode().strip()}")
         self.send_header("Content-Length", str(len(self.name)))
