@@ -7,7 +7,14 @@ from typing import Any
 
 import pytest
 from scapy.layers.inet import ICMP, IP, UDP, IPOption_RR, IPOption_Security
-from scapy.layers.inet6 import ICMPv6PacketTooBig, IPv6
+from scapy.layers.inet6 import (
+    ICMPv6EchoReply,
+    ICMPv6EchoRequest,
+    ICMPv6PacketTooBig,
+    IPv6,
+    IPv6ExtHdrFragment,
+)
+from scapy.layers.l2 import Ether
 
 from pronghorn.net.configure import change_mtu
 from pronghorn.net.configure_routes import remove_route
@@ -15,7 +22,7 @@ from pronghorn.net.path_mtu import LIFETIME, path_limit, path_mtu_add, path_mtu_
 from pronghorn.net.state import MAPPED
 from pronghorn.state.packet import CHECKSUM_PARTIAL, UNSEGMENTED
 from pronghorn.wire.text import parse_ip4, parse_ip6
-from tests.net.fixture import NetBench, reply
+from tests.net.fixture import OWN, PEER, NetBench, advertisement, reply
 
 NEAR4, NEAR6 = "192.0.2.7", "2001:db8:1::7"
 FAR4, FAR6 = "198.51.100.9", "2001:db8:2::9"
@@ -115,6 +122,29 @@ def test_the_pieces_of_a_packet_whose_checksum_was_left_open(bench: NetBench) ->
     whole[UDP].chksum = (pseudo & 0xFFFF) + (pseudo >> 16)
     assert bench.send(whole, 1, CHECKSUM_PARTIAL) == "queued"
     assert payload(bench.frames()) == wanted
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_long_ipv6_packet_of_our_own_goes_in_pieces(bench: NetBench, known: bool) -> None:
+    """RFC 8200 4.5: an echo reply, say."""
+    if known:
+        bench.meet(NEAR6)
+    change_mtu(bench.worker, 0, 1280)
+    message = ICMPv6EchoRequest(id=1, data=bytes(i & 255 for i in range(1500)))
+    head = Ether(src=PEER, dst=OWN[0])
+    assert bench.hear(head / IPv6(src=NEAR6, dst="2001:db8:1::1") / message) == ("queued" if known else "held")
+    if not known:
+        bench.sent()
+        bench.hear(advertisement(NEAR6))
+    pieces = sorted(bench.frames(), key=lambda frame: frame[IPv6ExtHdrFragment].offset)
+    assert [(f[IPv6].plen, f[IPv6ExtHdrFragment].offset, f[IPv6ExtHdrFragment].m) for f in pieces] == [
+        (1240, 0, 1),
+        (284, 154, 0),
+    ]
+    assert len({frame[IPv6ExtHdrFragment].id for frame in pieces}) == 1
+    whole = bytes(pieces[0])[62:] + bytes(pieces[1])[62:]
+    wanted = IPv6(src="2001:db8:1::1", dst=NEAR6) / ICMPv6EchoReply(id=1, data=message.data)
+    assert whole == bytes(wanted)[40:]
 
 
 def test_a_packet_that_must_not_be_cut_is_reported(bench: NetBench) -> None:

@@ -103,7 +103,7 @@ def in_prefix(hi: int, lo: int, prefix_hi: int, prefix_lo: int, length: int) -> 
 def input_interface(worker: Worker, packet: Packet) -> int:
     """The interface of the port that the packet came from, or -1."""
     net = net_of(worker)
-    interface = worker.ports[packet.port].interface
+    interface = packet.port  # they have the same numbers
     if interface >= net.interface_count or net.interfaces[interface].flags & PRESENT == 0:
         return -1
     return interface

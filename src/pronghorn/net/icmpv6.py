@@ -10,10 +10,10 @@ from pronghorn.net.addresses import input_interface, is_local6
 from pronghorn.net.discovery import nd_input
 from pronghorn.net.errors4 import HOPS
 from pronghorn.net.errors6 import send_error6
-from pronghorn.net.output import ip_output, output_to
+from pronghorn.net.output import own_output6
 from pronghorn.net.path_mtu import FLOOR6, path_mtu_add
 from pronghorn.net.rates import take_echo
-from pronghorn.net.resolve import neighbour_on, unresolved
+from pronghorn.net.resolve import neighbour_on, resolve6
 from pronghorn.net.routes import route_find6
 from pronghorn.state.packet import BROADCAST, MULTICAST, Packet
 from pronghorn.state.verdicts import CONSUMED, ICMP_IGNORED, ICMP_RATE_LIMITED
@@ -59,10 +59,9 @@ def _echo(worker: Worker, packet: Packet) -> int:
     ip.src_hi, ip.src_lo = ip.dst_hi, ip.dst_lo
     ip.dst_hi, ip.dst_lo = src_hi, src_lo
     ip.hop_limit = HOPS
-    if not is_link_local(src_hi):
-        return ip_output(worker, packet)
-    index = neighbour_on(worker, interface, src_hi, src_lo)
-    return output_to(worker, packet, index) if index >= 0 else unresolved(index)
+    if is_link_local(src_hi):
+        return own_output6(worker, packet, neighbour_on(worker, interface, src_hi, src_lo))
+    return own_output6(worker, packet, resolve6(worker, src_hi, src_lo))
 
 
 @hot

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from pronghorn.compiled import hot, leaf
 from pronghorn.net.errors import report_no_route, report_too_big
-from pronghorn.net.fragment_output import fragment4_output
+from pronghorn.net.fragment_output import fragment4_output, fragment6_output
 from pronghorn.net.path_mtu import FLOOR4, path_limit
 from pronghorn.net.resolve import UNREACHABLE, neighbour_output, resolve4, resolve6, unresolved
 from pronghorn.net.state import MAPPED, net_of
@@ -68,3 +68,17 @@ def output_mtu(worker: Worker, packet: Packet, index: int) -> int:
         return path_limit(worker, 0, MAPPED | IPv4(packet.network).dst, mtu)
     ip = IPv6(packet.network)
     return path_limit(worker, ip.dst_hi, ip.dst_lo, mtu)
+
+
+@hot
+def own_output6(worker: Worker, packet: Packet, index: int) -> int:
+    """Send an IPv6 packet of our own to the neighbour `index`, in pieces if it is too long. Returns its verdict.
+
+    `index` may be below 0 (resolve.py). Packets of others are not cut in IPv6: `output_to`.
+    """
+    if index < 0:
+        return unresolved(index)
+    mtu = output_mtu(worker, packet, index)
+    if packet.data + packet.length - packet.network <= mtu or packet.flags & UNSEGMENTED != 0:
+        return neighbour_output(worker, packet, index)
+    return fragment6_output(worker, packet, index, mtu)
