@@ -7,6 +7,7 @@ exit status of ./do.
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -133,6 +134,8 @@ def main(arguments: Arguments) -> int:
         fail(f"no verb {name!r}; there are {', '.join(VERBS)}")
         return 2
     os.chdir(native.ROOT)
+    # Started in the background by a shell, this would ignore SIGINT, and so would everything it starts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         system.ensure(verb.programs)
         if verb.environment:
