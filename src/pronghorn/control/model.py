@@ -44,7 +44,7 @@ class GatewaySettings(_Section):
 
     name: NameField = Field(default="gateway", description="names the gateway, its control socket and its arena")
     workers: WorkersField = Field(default=1, description="how many workers, or the cores they are pinned to")
-    packets: int = Field(default=65_536, ge=1_024, le=16_777_216, description="packet buffers of each worker")
+    packets: int = Field(default=16_384, ge=1_024, le=16_777_216, description="packet buffers of each worker")
     arena: PathField | None = Field(
         default=None, description="the file that holds all state; without it all state ends with the gateway"
     )

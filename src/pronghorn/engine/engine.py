@@ -20,6 +20,7 @@ from concurrent.futures import Future
 from typing import Any, TypeVar
 
 from pronghorn.compiled import fill, i32, u64
+from pronghorn.engine.layout import lay_out_packets
 from pronghorn.engine.loop import COMMAND_ENTRY, DESCRIPTORS, POLLIN, Loop
 from pronghorn.engine.run import run, run_turns, turn_at, worker_start
 from pronghorn.memory.arena import Arena
@@ -27,7 +28,7 @@ from pronghorn.memory.mpsc_ring import MpscRing, mpsc_must_wake, mpsc_octets, mp
 from pronghorn.memory.pool import Chunk, LargeChunk, Pool, create_pool, pool_free_count
 from pronghorn.ports.driver import Driver, EngineMemory
 from pronghorn.state.dispatch import Outbox
-from pronghorn.state.packet import NO_PACKET, Packet
+from pronghorn.state.packet import Packet
 from pronghorn.state.port import INPUT, Port, Queue
 from pronghorn.state.worker import Worker
 
@@ -73,13 +74,9 @@ class Engine:
         self._lay_out_workers()
 
     def _lay_out_packets(self) -> None:
-        for index in range(self.packet_count + self.large_count):
-            packet = self.packets[index]
-            small = index < self.packet_count
-            pool, place = (self.pool, index) if small else (self.large_pool, index - self.packet_count)
-            assert pool is not None
-            packet.chunk = pool.base + place * pool.octets
-            packet.room, packet.index, packet.next = pool.octets, index, NO_PACKET
+        lay_out_packets(self.packets, 0, self.pool)
+        if self.large_pool is not None:
+            lay_out_packets(self.packets, self.packet_count, self.large_pool)
 
     def _lay_out_workers(self) -> None:
         count = self.worker_count

@@ -25,6 +25,7 @@ from pronghorn.compiled import (
     au64,
     compare_exchange64,
     copy,
+    entry,
     fetch_add64,
     field,
     fill,
@@ -259,7 +260,7 @@ def _give(depot: Depot, magazines: Array[Magazine], magazine: int) -> None:
             return
 
 
-@hot
+@entry
 def pool_reset(pool: Pool) -> None:
     """Make every chunk free. No worker may run."""
     fill(pool.full.address, 0, Depot.SIZE)
