@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import ctypes
+import socket
+import time
+
 import pytest
+from scapy.layers.inet import IP, UDP
+from scapy.layers.l2 import Dot1Q, Ether
+from scapy.packet import Raw
 
 from pronghorn.compiled import mode
 from pronghorn.ports.driver import Driver
+from pronghorn.ports.drivers import receive
 from pronghorn.ports.packet_port import PacketPort
 from pronghorn.ports.xdp_port import XdpPort
+from pronghorn.state.packet import Packet
+from pronghorn.state.packets import release
+from pronghorn.state.port import BURST
 from tests.ports.line import RIGHT, line
 from tests.ports.support import bench, inside
 
@@ -65,3 +76,23 @@ def forward(kinds: tuple[str, str], workers: int, queues: int, ways: list[tuple[
             assert facts["program"] == "native"
             assert facts["queues"] == queues
             assert facts["wrong"] == facts["unfit"] == 0
+
+
+@pytest.mark.parametrize("kind", ["packet", "xdp"])
+def test_a_tag_in_the_frame_stays_in_the_frame(kind: str) -> None:
+    """The kernel takes VLAN tags off before packet sockets see the frame; the port puts them back."""
+    with line() as place, bench() as one:
+        with inside(place.gateway):
+            one.open(KINDS[kind]("left"))
+        wanted = bytes(Ether(dst="02:00:00:00:00:09") / Dot1Q(vlan=7, prio=3) / IP() / UDP() / Raw(b"tagged" * 20))
+        with inside(place.left), socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as sender:
+            sender.bind(("eth0", 0))
+            sender.send(wanted)
+        worker, end = one.workers[0], time.monotonic() + 5
+        found: set[bytes] = set()
+        while wanted not in found:
+            assert time.monotonic() < end, found
+            for number in range(receive(worker, one.ports[0], worker.queues[0], BURST)):
+                packet = Packet(worker.burst[number])
+                found.add(ctypes.string_at(packet.data, packet.length))
+                release(worker, packet)

@@ -1,59 +1,22 @@
-"""A TAP device with scapy, and with the kernel's own TCP, at the other end."""
+"""A TAP device (and AF_XDP on a bridge) with a scapy host, and with the kernel's own TCP, at the other end."""
 
 from __future__ import annotations
 
-import ctypes
-
 import pytest
-from scapy.layers.inet import ICMP, IP
-from scapy.layers.l2 import ARP, Ether
-from scapy.packet import Packet as Scapy
 
 from pronghorn.compiled import mode
 from pronghorn.ports.driver import Driver, PortError
-from pronghorn.ports.drivers import receive, transmit_burst
 from pronghorn.ports.packet_port import PacketPort
 from pronghorn.ports.tap_port import TapPort
-from pronghorn.state.packet import Packet
-from pronghorn.state.packets import release
-from pronghorn.state.port import BURST, SEGMENTATION
-from pronghorn.state.worker import Worker
+from pronghorn.ports.xdp_port import XdpPort
+from pronghorn.state.port import SEGMENTATION
 from tests.peers.namespaces import stage
+from tests.ports.host import OURS, respond
 from tests.ports.line import line
 from tests.ports.support import bench, drive, inside
 
 pytestmark = pytest.mark.root
-OURS = "10.8.0.2"
 OCTETS = 200_000 if mode() == "interpreted" else 8_000_000
-
-
-def answer(frame: Ether, mac: str) -> bytes:
-    """What a host with address OURS replies; nothing to most."""
-    if ARP in frame and frame[ARP].op == 1 and frame[ARP].pdst == OURS:
-        reply: Scapy = ARP(op=2, hwsrc=mac, psrc=OURS, hwdst=frame.src, pdst=frame[ARP].psrc)
-    elif ICMP in frame and frame[ICMP].type == 8:
-        echo = ICMP(type=0, id=frame[ICMP].id, seq=frame[ICMP].seq)
-        reply = IP(src=OURS, dst=frame[IP].src) / echo / bytes(frame[ICMP].payload)
-    else:
-        return b""
-    return bytes(Ether(src=mac, dst=frame.src) / reply)
-
-
-def respond(worker: Worker, mac: str) -> int:
-    """One turn of that host, which answers in the packet that came; returns how many frames came."""
-    port, queue = worker.ports[0], worker.queues[0]
-    count = receive(worker, port, queue, BURST)
-    for i in range(count):
-        packet = Packet(worker.burst[i])
-        reply = answer(Ether(ctypes.string_at(packet.data, packet.length)), mac)
-        if reply:
-            ctypes.memmove(packet.data, reply, len(reply))
-            packet.length = len(reply)
-            queue.burst[0] = packet.address
-            assert transmit_burst(worker, port, queue, queue.burst, 1) == 1
-        else:
-            release(worker, packet)
-    return count
 
 
 def test_ping_is_answered() -> None:
@@ -90,6 +53,23 @@ def test_unsegmented_frames_and_unfinished_checksums_cross_both_ways(workers: in
             assert octets > OCTETS
             assert octets / packets > 1514, "every frame was a single segment"
         assert one.total("tx_full", 0) == one.total("tx_full", 1) == 0
+
+
+def test_xdp_where_the_driver_has_no_hook() -> None:
+    """A bridge knows no XDP: the kernel runs the program later on its way in, and says so; frames pass all the same."""
+    with line() as place, bench() as one:
+        place.gateway.ip("link add br0 type bridge", "link set left master br0", "link set br0 up")
+        place.left.ip("address add 10.8.0.1/24 dev eth0")
+        port = XdpPort("br0")
+        with inside(place.gateway):
+            one.open(port)
+        mac = port.mac.to_bytes(6, "big").hex(":")
+        ping = place.left.start("ping", "-c", "3", "-i", "0.05", "-W", "3", OURS, log="ping")
+        drive(one, ping, lambda worker: respond(worker, mac))
+        assert ping.returncode == 0, (place.stage.scratch / "ping").read_text()
+        facts = port.statistics()
+        assert (facts["program"], facts["frames"]) == ("generic", "copied")
+        assert "not supported" in str(facts["not_native"])
 
 
 def test_refusals() -> None:

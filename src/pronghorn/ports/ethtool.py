@@ -29,13 +29,19 @@ def _ask(device: str, content: bytes) -> bytes:
     return buffer.raw
 
 
-def driver_of(device: str) -> str:
-    """Name of the kernel driver; empty when it does not say."""
+def driver_of(device: str) -> tuple[str, str]:
+    """Name of the kernel driver, and where on a bus the device is; empty when it does not say, or is on none."""
     try:
         reply = _ask(device, struct.pack("I", _GET_DRIVER) + bytes(192))
     except OSError:
-        return ""
-    return reply[4:36].split(b"\0")[0].decode()
+        return "", ""
+    driver, bus = (reply[start : start + 32].split(b"\0")[0].decode() for start in (4, 100))
+    return driver, bus
+
+
+def is_virtual(device: str) -> bool:
+    """Whether frames may come straight from a program on this machine, with their checksums unfinished."""
+    return driver_of(device)[1] in ("", "N/A", "tap", "tun")
 
 
 def queues_of(device: str) -> int:

@@ -12,18 +12,35 @@ Before each frame stands a virtio-net header, both ways: unfinished checksums an
 
 from __future__ import annotations
 
-from pronghorn.compiled import Array, View, au32, copy, external, field, hot, i32, i64, leaf, u16, u32, u64
+from pronghorn.compiled import (
+    Array,
+    View,
+    au32,
+    copy,
+    external,
+    field,
+    hot,
+    i32,
+    i64,
+    leaf,
+    move,
+    store_be16,
+    u16,
+    u32,
+    u64,
+)
 from pronghorn.ports.virtio import VIRTIO, VirtioHeader, virtio_read, virtio_write
 from pronghorn.state.packet import HEADROOM, Packet
 from pronghorn.state.packets import allocate, allocate_large, release
 from pronghorn.state.port import Port, Queue
 from pronghorn.state.worker import Worker
+from pronghorn.wire.numbers import ETHERTYPE_VLAN
 
 SLOT = 2048
 """Octets of a slot, its header included."""
 
 ETHERNET = 14
-_USER, _COPY, _VLAN_VALID = 1, 2, 16  # TP_STATUS_...
+_USER, _COPY, _VLAN_VALID, _TYPE_VALID = 1, 2, 16, 64  # TP_STATUS_...
 _PATIENCE = 4  # frames that the kernel may refuse before the rest of a burst is given up
 _DONT_WAIT, _TRUNCATED = 0x40, 0x20  # MSG_...
 
@@ -121,8 +138,18 @@ def _take(packet: Packet, slot: Slot, status: int) -> bool:
         packet.length = captured
     virtio_read(packet, VirtioHeader(slot.address + mac - VIRTIO))
     if status & _VLAN_VALID != 0:
-        packet.vlan = slot.vlan
+        _put_tag(packet, slot.vlan_type if status & _TYPE_VALID != 0 else ETHERTYPE_VLAN, slot.vlan)
     return True
+
+
+@hot
+def _put_tag(packet: Packet, kind: int, tag: int) -> None:
+    """Back into the frame with the tag that the kernel took off, so that frames look alike from every port."""
+    packet.data -= 4
+    packet.length += 4
+    move(packet.data, packet.data + 4, 12)
+    store_be16(packet.data + 12, kind)
+    store_be16(packet.data + 14, tag)
 
 
 @hot

@@ -15,8 +15,8 @@ Rules:
   socket; its transmit and completion rings are then used under a lock that is held for one burst.
 * A device with more queues: a worker owns several sockets and visits them in turn.
 
-`CHECKSUM_PARTIAL` is set where the neighbour is this machine (a veth), see `offload`. The transmit side, and what it
-does with work left over, is in `xdp_send`.
+`CHECKSUM_PARTIAL` is found where the neighbour may be this machine (a veth), see `offload`. The transmit side, and what
+it does with work left over, is in `xdp_send`.
 """
 
 from __future__ import annotations

@@ -24,6 +24,9 @@ DESCRIPTORS = 1024
 _LONGEST = CHUNK - HEADROOM - 18  # octets of layer 3 that fit a chunk, behind an Ethernet header and a VLAN tag
 
 
+_GENERIC = "unsegmented frames are lost: switch tso and gso off at neighbours on this machine, gro here, or use packet:"
+
+
 class XdpPort:
     """An AF_XDP port. `per_queue` chunks may wait on each queue, a power of two."""
 
@@ -93,6 +96,7 @@ class XdpPort:
         }
         if self._program.reason:
             facts["not_native"] = self._program.reason
+            facts["caution"] = _GENERIC
         all_counters = [own.counters() for own in self._sockets]
         facts |= {name: sum(counters[name] for counters in all_counters) for name in COUNTERS}
         if self._records is not None:
@@ -103,7 +107,7 @@ class XdpPort:
 
     def _open_sockets(self, engine: EngineMemory, port: Port, interface: int, count: int) -> None:
         assert self._program is not None
-        local = LOCAL_PEER if ethtool.driver_of(self.device) == "veth" else 0
+        local = LOCAL_PEER if ethtool.is_virtual(self.device) else 0
         prefix = f"port.{port.index}.xdp"
         self._records = records = fresh_table(engine.arena, f"{prefix}.sockets", XdpSocket, count)
         chunks = engine.small.chunks

@@ -4,7 +4,8 @@ Whole interface: every frame that arrives on a queue with a socket goes to that 
 included. A queue without a socket (none yet, or no more) passes its frames to the kernel as if nothing were attached.
 
 The driver's own hook (native) is tried first; where a driver has none, the kernel offers the same later on its way in
-(generic), at the price of a socket buffer per frame.
+(generic), at the price of a socket buffer per frame; and frames longer than a chunk, which a native program keeps the
+neighbour on a veth from sending, are then dropped.
 """
 
 from __future__ import annotations
