@@ -15,7 +15,7 @@ requests and of replies are alike and lie in one index.
 from __future__ import annotations
 
 from pronghorn.balancer.tables import Balancer, Flow
-from pronghorn.compiled import hashing, hot, leaf, load16, load32, load64, prefetch
+from pronghorn.compiled import hashing, hot, leaf, load32, load64, prefetch
 from pronghorn.memory.hashtable import HashIndex, hash_first, hash_next, hash_prefetch
 from pronghorn.state.packet import NO_PACKET, Packet
 from pronghorn.state.worker import Worker
@@ -25,14 +25,16 @@ from pronghorn.wire.ipv6 import IPv6
 SRC4 = IPv4.offset("src")
 SRC6_HI, SRC6_LO = IPv6.offset("src_hi"), IPv6.offset("src_lo")
 DST6_HI, DST6_LO = IPv6.offset("dst_hi"), IPv6.offset("dst_lo")
-_PROTOCOL = Packet.offset("protocol")  # and family in the octet after it
 _MASK = 0xFFFFFFFF
 
 
 @leaf
 def packet_ports(packet: Packet) -> int:
-    """The packet's ports, protocol and family as Flow.ports holds them."""
-    return load32(packet.transport) | load16(packet.address + _PROTOCOL) << 32
+    """The packet's ports, protocol and family as Flow.ports holds them.
+
+    Read octet by octet: they were just written so, and a wider load would wait for the stores (a quarter of the time).
+    """
+    return load32(packet.transport) | packet.protocol << 32 | packet.family << 40
 
 
 @leaf
