@@ -191,6 +191,13 @@ def test_unknown_annotations_are_refused() -> None:
             text: str
 
 
+def test_names_that_every_view_has_are_refused() -> None:
+    with pytest.raises(TypeError, match=r"Shadow\.address"):
+
+        class Shadow(View):
+            address: u64
+
+
 def test_the_layout_hash_follows_names_widths_and_nested_layouts() -> None:
     def made(inner: Any, name: str = "x") -> int:
         made_view: Any = type("Made", (View,), {"__annotations__": {name: inner}})

@@ -154,6 +154,7 @@ class Field:
 
 
 _POINTER = Scalar("u64", 64)
+_TAKEN = ("address", "offset", "layout_hash", "describe")
 
 
 class View:
@@ -175,6 +176,8 @@ class View:
         cls.FIELDS = {}
         end = 0
         for name in inspect.get_annotations(cls):
+            if name in _TAKEN:
+                raise TypeError(f"{cls.__qualname__}.{name}: every view has a {name}; call the field something else")
             option = cls.__dict__.get(name, _Option())
             made = Field(cls.__qualname__, name, hints[name], option)
             made.offset = -(-end // made.align) * made.align
