@@ -59,3 +59,20 @@ def test_against_lists(steps: list[tuple[bool, int, int]], limit: int) -> None:
                 model.pop()
             assert first == 0
         assert free_elements(blocks) == blocks.fresh - 1, "nothing is lost"
+
+
+def test_array_that_cannot_move_shrinks_in_place(arena: Arena) -> None:
+    blocks: Blocks = arena.table("blocks", Blocks, 1)[0]
+    elements = arena.table("elements", u32, 9)
+    blocks_open(blocks, elements.address, 4, 9)
+    first = 0
+    for length in range(4):
+        first = blocks_insert(blocks, first, length, length)
+        elements[first + length] = length
+    assert blocks_insert(blocks, first, 4, 4) == 0, "no room for 8"
+    singles = [blocks_insert(blocks, 0, 0, 0) for _ in range(5)]
+    assert sorted(singles) == [0, 1, 2, 3, 8], "everything else is used up"
+    assert blocks_remove(blocks, first, 4, 0) == first
+    assert blocks_remove(blocks, first, 3, 0) == first
+    assert contents(blocks, first, 2) == [2, 3]
+    assert sorted(blocks_insert(blocks, 0, 0, 0) for _ in range(3)) == [0, first + 2, first + 3]

@@ -207,13 +207,35 @@ def test_without_memory_ahead_nothing_splits_until_the_limit_is_raised(arena: Ar
     check(index)
 
 
-def test_overflow_runs_out(arena: Arena) -> None:
-    index = create_hash_index(arena, "index", 64, secret=1)
-    index.overflow_limit = 5
-    taken = fill_up(index, 0, 1000)
-    assert index.refused == 1000 - taken > 0
-    assert empty(index, 0, 1000) == taken
+@pytest.mark.parametrize("limit", [1, 2, 5, 20])
+def test_overflow_runs_out(arena: Arena, limit: int) -> None:
+    index = create_hash_index(arena, "index", 640, secret=1)
+    index.overflow_limit = limit
+    taken = fill_up(index, 0, 2000)
+    assert index.refused == 2000 - taken > 0
+    assert empty(index, 0, 2000) == taken
     check(index)
+
+
+def test_chains_too_long_to_merge_stay_apart(arena: Arena) -> None:
+    index = create_hash_index(arena, "index", 2000, secret=1)
+    fill_up(index, 0, 1200)
+    crowded = [hash for hash in (200, 72) for _ in range(50)]
+    assert all(hash_add(index, hash, 5000 + number) for number, hash in enumerate(crowded))
+    assert empty(index, 0, 1200) == 1200
+    assert index.size == 201
+    check(index)
+    assert all(hash_remove(index, hash, 5000 + number) for number, hash in enumerate(crowded))
+
+
+def test_size_does_not_swing(arena: Arena) -> None:
+    """Between half full and full nothing is split or merged."""
+    index = create_hash_index(arena, "index", 2000, secret=1)
+    fill_up(index, 0, 1200)
+    size = index.size
+    empty(index, 0, 500)
+    fill_up(index, 0, 400)
+    assert index.size == size
 
 
 def test_successor_starts_empty(arena: Arena) -> None:

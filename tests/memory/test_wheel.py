@@ -62,6 +62,7 @@ class Both:
         for _ in range(calls):
             count = wheel_advance(self.wheel, self.now, self.out, room)
             assert count <= room
+            assert wheel_next(self.wheel) > self.wheel.tick
             for k in range(count):
                 assert self.due.pop(self.out[k]) <= self.now
                 assert not timer_waits(self.wheel, self.out[k])

@@ -143,7 +143,7 @@ def _distance(wheel: Wheel, level: int, slot: int) -> int:
             word = word >> (slot & 31) << (slot & 31)
         if word != 0:
             distance = (number << 5) + trailing_zeros(word) - slot
-            return distance if distance >= 0 and step < _WORDS else distance + SLOTS
+            return distance if distance >= 0 else distance + SLOTS
     return SLOTS
 
 
