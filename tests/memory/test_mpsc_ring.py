@@ -143,6 +143,7 @@ def test_between_processes(shared: Arena, size: int) -> None:
     assert consume(many.consumer, many.work, expected, amount * PRODUCERS) == -1
     assert all(finished() for finished in producers)
     assert (many.pop(1), many.consumer.revoked) == ([], 0)
+    assert [end.lost for end in many.producers] == [0] * PRODUCERS, "no slot was reserved twice"
 
 
 def test_dead_producer_holds_others_up_once(arena: Arena) -> None:
@@ -224,6 +225,7 @@ def test_consumer_is_woken_once(arena: Arena) -> None:
     assert mpsc_must_wake(many.producers[0])
     assert not mpsc_must_wake(many.producers[0])
     assert not mpsc_doze(many.consumer)
+    assert not mpsc_must_wake(many.producers[0]), "it did not fall asleep"
 
 
 def test_many_laps(arena: Arena) -> None:

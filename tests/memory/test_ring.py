@@ -147,6 +147,7 @@ def test_consumer_is_woken_once(arena: Arena) -> None:
     assert ring_must_wake(pair.producer)
     assert not ring_must_wake(pair.producer)
     assert not ring_doze(pair.consumer)
+    assert not ring_must_wake(pair.producer), "it did not fall asleep"
     assert pair.pop(8) == [1]
     assert ring_doze(pair.consumer)
 

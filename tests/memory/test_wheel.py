@@ -52,6 +52,7 @@ class Both:
     def add(self, index: int, tick: int) -> None:
         timer_move(self.wheel, index, tick)
         self.due[index] = max(tick, self.wheel.tick + 1)
+        assert wheel_next(self.wheel) > self.wheel.tick
 
     def cancel(self, index: int) -> None:
         assert timer_cancel(self.wheel, index) == (self.due.pop(index, None) is not None)
