@@ -115,8 +115,8 @@ def test_is_a_queue(steps: list[tuple[bool, int]], order: int) -> None:
         assert many.pop(100) == model
 
 
-def start(many: Many, who: int, amount: int) -> Callable[[], bool]:
-    """Run a producer beside this process; the result says whether it sent everything, and waits for that.
+def start(many: Many, who: int, amount: int, gate: Array[int]) -> Callable[[], bool]:
+    """Run a producer beside this process once the gate opens; the result waits, and says whether it sent everything.
 
     Interpreted, atomic operations rely on the interpreter lock, so there it is a thread and not a process.
     """
@@ -127,6 +127,8 @@ def start(many: Many, who: int, amount: int) -> Callable[[], bool]:
     child = os.fork()
     if child == 0:
         work = Arena.create(limit=1 << 26).table("own", u64, 64)
+        while gate[0] == 0:
+            os.sched_yield()
         os._exit(0 if produce(many.producers[who], work, who, amount) == amount else 1)
     return lambda: os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
@@ -139,7 +141,9 @@ def test_between_processes(shared: Arena, size: int) -> None:
     many.consumer.patience = 1 << 62
     produce(many.producers[0], many.work, 0, 0)
     consume(many.consumer, many.work, expected, 0)
-    producers = [start(many, who, amount) for who in range(PRODUCERS)]
+    gate = shared.table("gate", u64, 1)
+    producers = [start(many, who, amount, gate) for who in range(PRODUCERS)]
+    gate[0] = 1
     assert consume(many.consumer, many.work, expected, amount * PRODUCERS) == -1
     assert all(finished() for finished in producers)
     assert (many.pop(1), many.consumer.revoked) == ([], 0)
