@@ -2,7 +2,7 @@
 
 A flow's next hop is looked up once, and again when the network has changed. A packet that cannot go on, because there
 is no way or because it is too long for it, has not been changed yet, so that the ICMP error about it quotes what its
-sender sent. A long IPv4 packet that allows it goes in pieces.
+sender sent. A long IPv4 packet that allows it goes in pieces, and so does whatever came in pieces.
 """
 
 from __future__ import annotations
@@ -11,14 +11,15 @@ from pronghorn.balancer.forwarding.full_nat import rewrite4, rewrite6
 from pronghorn.balancer.tables import REPLY, TICK, Balancer, Flow
 from pronghorn.compiled import hot, leaf, load_be32, load_be64
 from pronghorn.net.errors import report_no_route, report_too_big
-from pronghorn.net.fragment_output import fragment4_output
+from pronghorn.net.fragment_output import fragment4_output, fragment6_output
 from pronghorn.net.path_mtu import FLOOR4, path_limit
 from pronghorn.net.resolve import UNREACHABLE, neighbour_output, resolve4, resolve6, unresolved
 from pronghorn.net.state import MAPPED, net_of
-from pronghorn.state.packet import UNSEGMENTED, Packet
+from pronghorn.state.packet import UNSEGMENTED, WHOLE, Packet
 from pronghorn.state.verdicts import TOO_BIG
 from pronghorn.state.worker import Worker
 from pronghorn.wire.ipv4 import DO_NOT_FRAGMENT, IPv4
+from pronghorn.wire.ipv6 import HEADER
 
 _DST4 = Flow.offset("new_addresses") + 4
 _DST6_HI, _DST6_LO = Flow.offset("new_dst_hi"), Flow.offset("new_dst_lo")
@@ -47,9 +48,13 @@ def forward_long(worker: Worker, balancer: Balancer, packet: Packet, flow: Flow,
     if packet.data + packet.length - packet.network <= mtu:
         rewrite(worker, balancer, packet, flow)
         return neighbour_output(worker, packet, hop)
-    if packet.family == 4 and IPv4(packet.network).fragment & DO_NOT_FRAGMENT == 0:
+    whole = packet.flags & WHOLE != 0  # it came in pieces and goes on in pieces
+    if packet.family == 4 and (whole or IPv4(packet.network).fragment & DO_NOT_FRAGMENT == 0):
         rewrite(worker, balancer, packet, flow)
         return fragment4_output(worker, packet, hop, mtu)
+    if packet.family == 6 and whole and packet.transport == packet.network + HEADER:
+        rewrite(worker, balancer, packet, flow)
+        return fragment6_output(worker, packet, hop, mtu)
     report_too_big(worker, packet, mtu)
     return TOO_BIG
 

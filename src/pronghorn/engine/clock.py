@@ -1,8 +1,12 @@
 """Time for the data plane: the core's cycle counter, scaled to nanoseconds.
 
-`clock_start` measures the counter against CLOCK_MONOTONIC once; `clock_adjust`, called whenever the worker sleeps
-anyway and at least once a second, re-measures the rate over the time since and slews instead of jumping: time never
-goes back. One reading costs a multiplication; reading CLOCK_MONOTONIC itself costs some 25 ns.
+`clock_start` measures the counter against CLOCK_MONOTONIC once. `clock_now` multiplies; when HORIZON has passed since
+the last calibration it calibrates anew (so does a worker that slept: it lost its caches anyway). A clock that is ahead
+then is slowed down until it agrees again, one that is behind is set forward: time never goes back. Reading
+CLOCK_MONOTONIC itself costs some 25 ns.
+
+Products of cycles and scale stay below 2**63 because no more than OVERFLOW is ever multiplied; after a longer gap (a
+stopped process, a suspended machine) the clock is set and the rate kept.
 """
 
 from __future__ import annotations
@@ -14,6 +18,9 @@ from pronghorn.state.worker import Worker
 CLOCK_MONOTONIC = 1
 SECOND = 1_000_000_000
 MEASURE = 2_000_000  # ns that the first calibration takes
+SHORTEST = SECOND // 10  # ns between two calibrations, at least
+HORIZON = SECOND // 2  # ns between two calibrations, at most, while the clock is read
+OVERFLOW = 2 * SECOND
 _SCALE = 32
 
 clock_gettime = external("clock_gettime", (i64, u64), i64)
@@ -28,9 +35,12 @@ def monotonic(scratch: int) -> int:
 
 
 @leaf
-def clock_now(loop: Loop) -> int:
+def clock_now(worker: Worker, loop: Loop) -> int:
     """Nanoseconds now."""
-    return loop.now_then + ((cycles() - loop.cycles_then) * loop.scale >> _SCALE)
+    ticks = cycles() - loop.cycles_then
+    if ticks < 0 or ticks >= loop.horizon:
+        return clock_adjust(worker, loop)
+    return loop.now_then + (ticks * loop.scale >> _SCALE)
 
 
 @hot
@@ -41,22 +51,30 @@ def clock_start(worker: Worker, loop: Loop) -> None:
     now = start
     while now - start < MEASURE:
         now = monotonic(scratch)
-    passed = max(cycles() - counted, 1)
-    loop.scale = ((now - start) << _SCALE) // passed
+    _set_rate(loop, now - start, max(cycles() - counted, 1))
     loop.cycles_then, loop.now_then = cycles(), now
     worker.now = now
 
 
 @hot
-def clock_adjust(worker: Worker, loop: Loop) -> None:
-    """Re-measure the rate over the time since the last calibration, if that is at least a tenth of a second."""
-    counted = cycles()
-    now = monotonic(loop.entries.address)
-    estimate = loop.now_then + ((counted - loop.cycles_then) * loop.scale >> _SCALE)
-    passed, ticks = now - loop.now_then, counted - loop.cycles_then
-    if passed < SECOND // 10 or ticks <= 0:
-        return
-    if passed < 4 * SECOND:  # longer gaps would overflow the shift; the old rate is good enough for them
-        loop.scale = (passed << _SCALE) // ticks
+def clock_adjust(worker: Worker, loop: Loop) -> int:
+    """Re-measure the rate if the last calibration is long enough ago. Nanoseconds now."""
+    counted, now = cycles(), monotonic(loop.entries.address)
+    ticks, passed = counted - loop.cycles_then, now - loop.now_then
+    estimate = worker.now
+    if 0 <= ticks < OVERFLOW // HORIZON * loop.horizon:
+        estimate = max(estimate, loop.now_then + (ticks * loop.scale >> _SCALE))
+        if passed < SHORTEST:
+            return estimate
+        if passed < OVERFLOW and ticks > 0:
+            _set_rate(loop, passed, ticks)
     loop.cycles_then = counted
-    loop.now_then = max(now, max(estimate, worker.now))
+    loop.now_then = max(now, estimate)
+    return loop.now_then
+
+
+@leaf
+def _set_rate(loop: Loop, passed: int, ticks: int) -> None:
+    """So many ns are so many cycles."""
+    loop.scale = max((passed << _SCALE) // ticks, 1)
+    loop.horizon = (HORIZON << _SCALE) // loop.scale

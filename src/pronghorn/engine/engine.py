@@ -15,13 +15,15 @@ from __future__ import annotations
 import os
 import secrets
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import ExitStack
 from typing import Any, TypeVar
 
-from pronghorn.compiled import fill, i32, u64
+from pronghorn.compiled import fence, fill, i32, u64
 from pronghorn.engine.layout import lay_out_packets
-from pronghorn.engine.loop import COMMAND_ENTRY, DESCRIPTORS, POLLIN, Loop
+from pronghorn.engine.loop import COMMAND_ENTRY, POLLIN, Loop
 from pronghorn.engine.run import run, run_turns, turn_at, worker_start
 from pronghorn.memory.arena import Arena
 from pronghorn.memory.mpsc_ring import MpscRing, mpsc_must_wake, mpsc_octets, mpsc_open, mpsc_push, mpsc_reset
@@ -29,13 +31,15 @@ from pronghorn.memory.pool import Chunk, LargeChunk, Pool, create_pool, pool_fre
 from pronghorn.ports.driver import Driver, EngineMemory
 from pronghorn.state.dispatch import Outbox
 from pronghorn.state.packet import Packet
+from pronghorn.state.packets import finish
 from pronghorn.state.port import INPUT, Port, Queue
+from pronghorn.state.verdicts import PORT_DOWN
 from pronghorn.state.worker import Worker
 
 R = TypeVar("R")
 
 PORTS = 64
-"""Ports that an engine can have."""
+"""Ports that an engine can have; loop.DESCRIPTORS is one more."""
 
 INBOX = 4096
 """Entries that a worker's inbox can hold."""
@@ -69,6 +73,7 @@ class Engine:
         self._threads: list[threading.Thread] = []
         self._commands: dict[int, tuple[Callable[[Worker], Any], Future[Any]]] = {}
         self._next_command = 1
+        self._closed = False
         self._lock = threading.Lock()
         self._lay_out_packets()
         self._lay_out_workers()
@@ -119,7 +124,13 @@ class Engine:
         for number, queue in enumerate(queues):
             fill(queue.address, 0, Queue.SIZE)
             queue.port, queue.queue, queue.fd = index, number, -1
-        driver.open(self._memory(), port, queues)
+        try:
+            driver.open(self._memory(), port, queues)
+        except BaseException:
+            for queue in queues:
+                queue.driver, queue.fd = 0, -1
+            raise
+        fence()  # a place that is used again is seen by workers as soon as it is up
         port.up = 1
         self.drivers[index] = driver
         for number in range(self.worker_count):
@@ -127,7 +138,9 @@ class Engine:
         return index
 
     def remove_port(self, index: int) -> None:
-        """Take the port from every worker, then close the device."""
+        """Take the port from every worker, then close the device. What waits to be sent ends as PORT_DOWN."""
+        if index not in self.drivers:
+            raise ValueError(f"there is no port {index}")
         self.ports[index].up = 0
         for number in range(self.worker_count):
             self.call(number, lambda worker: self._end(worker, index))
@@ -138,8 +151,6 @@ class Engine:
         worker.port_count = max(worker.port_count, index + 1)
         loop, descriptor = Loop(worker.loop), worker.queues[index].fd
         if descriptor >= 0:
-            if loop.poll_count >= DESCRIPTORS:
-                raise ValueError(f"a worker waits for at most {DESCRIPTORS} descriptors")
             poll = loop.polls[loop.poll_count]
             poll.fd, poll.events = descriptor, POLLIN
             loop.poll_count += 1
@@ -151,7 +162,9 @@ class Engine:
         for place, descriptor in enumerate(kept):
             loop.polls[place].fd, loop.polls[place].events = descriptor, POLLIN
         loop.poll_count = len(kept)
-        queue.driver, queue.fd = 0, -1
+        for place in range(queue.waiting):
+            finish(worker, Packet(queue.burst[place]), PORT_DOWN)
+        queue.driver, queue.fd, queue.waiting = 0, -1, 0
 
     def _memory(self) -> EngineMemory:
         """What drivers see; the last cache of each pool belongs to the control plane."""
@@ -170,9 +183,13 @@ class Engine:
 
     def start(self, cores: list[int] | None = None) -> None:
         """A thread per worker, pinned to `cores[index]` (default: the process's cores in turn)."""
-        available = cores or sorted(os.sched_getaffinity(0))
+        allowed = os.sched_getaffinity(0)
+        available = cores or sorted(allowed)
+        if self._threads or not allowed.issuperset(available):
+            raise ValueError("the engine runs already" if self._threads else f"cores {available}: of {sorted(allowed)}")
         for index in range(self.worker_count):
             core = available[index % len(available)]
+            self._loops[index].stop = 0
             thread = threading.Thread(target=self._run_worker, args=(index, core), name=f"worker {index}", daemon=True)
             self._threads.append(thread)
             thread.start()
@@ -182,14 +199,19 @@ class Engine:
         worker = self.workers[index]
         worker_start(worker)
         while (number := run(worker)) != 0:
-            function, future = self._commands.pop(number)
+            function, future = self._commands.pop(number, (None, Future()))
+            if function is None or not future.set_running_or_notify_cancel():
+                continue  # its caller has given up
             try:
                 future.set_result(function(worker))
             except BaseException as error:  # the caller of `call` gets it
                 future.set_exception(error)
 
     def call(self, index: int, function: Callable[[Worker], R], timeout: float = 5.0) -> R:
-        """Run `function(worker)` on that worker between two turns, at once when no thread runs; return its result."""
+        """Run `function(worker)` on that worker between two turns, at once when no thread runs; return its result.
+
+        TimeoutError after `timeout` seconds; a command that was not begun by then never is.
+        """
         if not self._threads:
             return function(self.workers[index])
         future: Future[R] = Future()
@@ -197,24 +219,36 @@ class Engine:
             number = self._next_command
             self._next_command = number % 0x7FFFFFFF + 1
             self._commands[number] = (function, future)
-            self._send(index, COMMAND_ENTRY | number)
-        return future.result(timeout)
+            self._send(index, COMMAND_ENTRY | number, time.monotonic() + timeout)
+        try:
+            return future.result(timeout)
+        except TimeoutError:
+            if future.done():
+                raise  # the function's own
+            begun = "did not begin" if future.cancel() else "has not finished"
+            raise TimeoutError(f"worker {index} {begun} the command within {timeout} s") from None
 
-    def _send(self, index: int, entry: int) -> None:
+    def _send(self, index: int, entry: int, deadline: float) -> None:
         loop = self._loops[index]
         loop.control_entry[0] = entry
         while mpsc_push(loop.control, loop.control_entry, 1) == 0:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"the inbox of worker {index} stays full")
             os.sched_yield()
         if mpsc_must_wake(loop.control):
             os.eventfd_write(self._wake_fds[index], 1)
 
     def stop(self) -> None:
-        """End the workers' threads after their current turn."""
-        for index, thread in enumerate(self._threads):
+        """End the workers' threads after their current turn. Commands that were not begun are cancelled."""
+        for index in range(len(self._threads)):
             self._loops[index].stop = 1
             os.eventfd_write(self._wake_fds[index], 1)
+        for thread in self._threads:
             thread.join()
         self._threads.clear()
+        for _, future in self._commands.values():
+            future.cancel()
+        self._commands.clear()
 
     def turn(self, now: int) -> int:
         """One turn of every worker at `now` ns; returns the work done. Only without threads."""
@@ -233,13 +267,17 @@ class Engine:
         return pool_free_count(self.pool) + (pool_free_count(self.large_pool) if self.large_pool else 0)
 
     def close(self) -> None:
-        """Stop, close the ports and give the memory back."""
-        self.stop()
-        for driver in self.drivers.values():
-            driver.close()
-        for descriptor in self._wake_fds:
-            os.close(descriptor)
-        self.arena.close()
+        """Stop, close the ports and give the memory back; once."""
+        if self._closed:
+            return
+        self._closed = True
+        with ExitStack() as last:  # whatever one of them raises, the others are closed
+            last.callback(self.arena.close)
+            for descriptor in self._wake_fds:
+                last.callback(os.close, descriptor)
+            for driver in self.drivers.values():
+                last.callback(driver.close)
+            self.stop()
 
     def __enter__(self) -> Engine:
         return self

@@ -6,8 +6,8 @@ from __future__ import annotations
 from pronghorn.compiled import Array, View, au32, field, fixed, i32, u32, u64
 from pronghorn.memory.mpsc_ring import MpscEnd
 
-DESCRIPTORS = 64
-"""Descriptors that a sleeping worker can wait for."""
+DESCRIPTORS = 65
+"""Descriptors that a sleeping worker can wait for: one for each port, and its own."""
 
 # tags of inbox entries: the top 8 of their 48 bits
 PACKET_ENTRY = 0  # a packet's index: dispatched by another worker
@@ -31,6 +31,7 @@ class Loop(View, align=64):
     cycles_then: u64  # time-stamp counter at the last calibration
     now_then: u64  # worker.now at that moment, ns
     scale: u64  # ns per cycle, times 2**32
+    horizon: u64  # cycles after which the clock is calibrated again
     last_work: u64  # worker.now of the last turn that found something
     spin: u64  # ns without work before the worker sleeps
     nap: u64  # ns it sleeps at most; timers are looked at at least so often

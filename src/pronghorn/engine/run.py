@@ -16,7 +16,6 @@ from pronghorn.memory.mpsc_ring import MpscRing, mpsc_doze
 from pronghorn.state.worker import Worker
 
 MILLISECOND = 1_000_000
-_ADJUST_TURNS = 0xFFFF  # a busy worker calibrates its clock each so many turns
 
 poll = external("poll", (u64, u64, i32), i32)
 read = external("read", (i32, u64, u64), i64)
@@ -34,13 +33,11 @@ def run(worker: Worker) -> int:
     loop = Loop(worker.loop)
     while loop.stop == 0:
         before = cycles()
-        worker.now = clock_now(loop)
+        worker.now = clock_now(worker, loop)
         worker.turns += 1
         if turn(worker) != 0:
             loop.last_work = worker.now
             worker.busy_cycles += cycles() - before
-            if worker.turns & _ADJUST_TURNS == 0:
-                clock_adjust(worker, loop)
         else:
             worker.idle_turns += 1
             if worker.now - loop.last_work >= loop.spin:
@@ -59,7 +56,7 @@ def run_turns(worker: Worker, turns: int) -> int:
     loop = Loop(worker.loop)
     work = 0
     for _ in range(turns):
-        worker.now = clock_now(loop)
+        worker.now = clock_now(worker, loop)
         worker.turns += 1
         work += turn(worker)
     return work

@@ -25,9 +25,9 @@ def turn(worker: Worker) -> int:
     """Everything that waits, once. worker.now is set. Returns how much work there was, 0 when none."""
     work = 0
     for index in range(worker.port_count):
-        queue = worker.queues[index]
-        if queue.driver != 0:
-            work += serve(worker, worker.ports[index], queue)
+        port, queue = worker.ports[index], worker.queues[index]
+        if queue.driver != 0 and port.up != 0:
+            work += serve(worker, port, queue)
     work += take_inbox(worker)
     timers(worker)
     flush(worker)

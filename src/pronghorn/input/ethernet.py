@@ -9,9 +9,8 @@ from __future__ import annotations
 from pronghorn.compiled import hot
 from pronghorn.input.ipv4 import ipv4_input
 from pronghorn.input.ipv6 import ipv6_input
-from pronghorn.input.share import share
 from pronghorn.net.arp import arp_input
-from pronghorn.state.packet import BROADCAST, MULTICAST, UNSEGMENTED, Packet
+from pronghorn.state.packet import BROADCAST, MULTICAST, UNSEGMENTED, WHOLE, Packet
 from pronghorn.state.port import Port
 from pronghorn.state.verdicts import OTHER_HOST, UNKNOWN_ETHERTYPE, UNKNOWN_VLAN
 from pronghorn.state.worker import Worker
@@ -33,7 +32,7 @@ def frame_input(worker: Worker, port: Port, packet: Packet) -> int:
         if not ethernet.is_group_frame(eth):
             return OTHER_HOST
         packet.flags |= BROADCAST if ethernet.is_broadcast_frame(eth) else MULTICAST
-    if packet.flags & UNSEGMENTED == 0:
+    if packet.flags & (UNSEGMENTED | WHOLE) == 0:
         reason = ethernet.check_size(octets, port.mtu)
         if reason != GOOD:
             return reason
@@ -51,5 +50,5 @@ def frame_input(worker: Worker, port: Port, packet: Packet) -> int:
     if ethertype == ETHERTYPE_IPV6:
         return ipv6_input(worker, packet)
     if ethertype == ETHERTYPE_ARP:
-        return share(worker, packet, arp_input(worker, packet))
+        return arp_input(worker, packet)
     return UNKNOWN_ETHERTYPE

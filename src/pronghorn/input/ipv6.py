@@ -16,8 +16,12 @@ from pronghorn.wire.reasons import (
     EXTENSION_FRAGMENT_NESTED,
     EXTENSION_OPTION_REPORT,
     GOOD,
+    IPV6_FRAGMENT_BEYOND,
+    IPV6_FRAGMENT_UNALIGNED,
     IPV6_UNSPECIFIED_SOURCE,
 )
+
+LENGTH = IPv6.offset("length")
 
 
 @hot
@@ -56,11 +60,21 @@ def _extended_input(worker: Worker, packet: Packet) -> int:
     header = extension.Fragment(packet.network + fragment)
     reason = extension.check_fragment(header, HEADER + ip.length - fragment - 8)
     if reason != GOOD:
-        return reason
+        return _refuse_fragment(worker, packet, reason, fragment)
     verdict, whole = reassemble6(worker, packet, fragment)
     if whole.address != 0:
         finish(worker, whole, _whole_input(worker, whole))
     return verdict
+
+
+@hot
+def _refuse_fragment(worker: Worker, packet: Packet, reason: int, fragment: int) -> int:
+    """RFC 8200 4.5: which field makes the fragment impossible, its sender is told."""
+    if reason == IPV6_FRAGMENT_UNALIGNED:
+        parameter_problem(worker, packet, 0, LENGTH, 0)
+    elif reason == IPV6_FRAGMENT_BEYOND:
+        parameter_problem(worker, packet, 0, fragment + 2, 0)
+    return reason
 
 
 @hot

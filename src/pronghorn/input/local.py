@@ -1,26 +1,29 @@
 """A packet that is not balanced: for this host, for a group, or for somebody else (RFC 1122 3.2.1.3, RFC 1812 5.2).
 
 Endpoints of TCP and UDP do not exist yet, so the transports' packets for our addresses find no listener; the sender
-of UDP is told so. Packets for others are forwarded where the interface they came by has forwarding on.
+of UDP is told so. Packets for others are forwarded where the interface they came by has forwarding on; what was
+link-local stays on its link (RFC 4291 2.5.6).
 """
 
 from __future__ import annotations
 
-from pronghorn.compiled import hot
-from pronghorn.input.share import share
+from pronghorn.compiled import hot, leaf
 from pronghorn.net.addresses import input_interface, is_broadcast4, is_local4, is_local6, is_member4, is_member6
 from pronghorn.net.errors import report_expired, report_port_unreachable, report_unknown_protocol
 from pronghorn.net.icmp import icmp_input
 from pronghorn.net.icmpv6 import icmpv6_input
 from pronghorn.net.output import ip_output
 from pronghorn.net.state import FORWARDING, net_of
-from pronghorn.state.packet import BROADCAST, MULTICAST, Packet
+from pronghorn.state.packet import BROADCAST, CHECKSUM_GOOD, CHECKSUM_PARTIAL, MULTICAST, Packet
 from pronghorn.state.verdicts import MULTICAST_IGNORED, NO_LISTENER, NOT_FOR_US, TTL_EXPIRED, UNKNOWN_PROTOCOL
 from pronghorn.state.worker import Worker
-from pronghorn.wire import ipv4, ipv6
+from pronghorn.wire import ipv4, ipv6, tcp, udp
 from pronghorn.wire.ipv4 import IPv4
 from pronghorn.wire.ipv6 import IPv6
 from pronghorn.wire.numbers import PROTOCOL_ICMP, PROTOCOL_ICMPV6, PROTOCOL_TCP, PROTOCOL_UDP
+from pronghorn.wire.reasons import GOOD
+from pronghorn.wire.tcp import TCP
+from pronghorn.wire.udp import UDP
 
 
 @hot
@@ -51,14 +54,39 @@ def deliver(worker: Worker, packet: Packet) -> int:
     if packet.family == 4 and protocol == PROTOCOL_ICMP:
         return icmp_input(worker, packet)
     if packet.family == 6 and protocol == PROTOCOL_ICMPV6:
-        return share(worker, packet, icmpv6_input(worker, packet))
-    if protocol == PROTOCOL_TCP:
-        return NO_LISTENER
-    if protocol == PROTOCOL_UDP:
-        report_port_unreachable(worker, packet)
-        return NO_LISTENER
+        return icmpv6_input(worker, packet)
+    if protocol == PROTOCOL_TCP or protocol == PROTOCOL_UDP:
+        return _endpoint_input(worker, packet)
     report_unknown_protocol(worker, packet, packet.transport - packet.network)
     return UNKNOWN_PROTOCOL
+
+
+@hot
+def _endpoint_input(worker: Worker, packet: Packet) -> int:
+    """TCP or UDP, of good shape, for this host."""
+    if packet.flags & (CHECKSUM_GOOD | CHECKSUM_PARTIAL) == 0:
+        reason = _verify4(packet) if packet.family == 4 else _verify6(packet)
+        if reason != GOOD:
+            return reason
+    if packet.protocol == PROTOCOL_UDP:
+        report_port_unreachable(worker, packet)
+    return NO_LISTENER
+
+
+@leaf
+def _verify4(packet: Packet) -> int:
+    ip = IPv4(packet.network)
+    if packet.protocol == PROTOCOL_UDP:
+        return udp.verify4(ip, UDP(packet.transport))
+    return tcp.verify4(ip, TCP(packet.transport), packet.data + packet.length - packet.transport)
+
+
+@leaf
+def _verify6(packet: Packet) -> int:
+    ip = IPv6(packet.network)
+    if packet.protocol == PROTOCOL_UDP:
+        return udp.verify6(ip, UDP(packet.transport))
+    return tcp.verify6(ip, TCP(packet.transport), packet.data + packet.length - packet.transport)
 
 
 @hot
@@ -76,6 +104,8 @@ def forward(worker: Worker, packet: Packet, interface: int) -> int:
         ipv4.decrement_ttl(ip4)
     else:
         ip6 = IPv6(packet.network)
+        if ipv6.is_link_local(ip6.src_hi) or ipv6.is_link_local(ip6.dst_hi):
+            return NOT_FOR_US
         if ip6.hop_limit <= 1:
             report_expired(worker, packet)
             return TTL_EXPIRED

@@ -19,6 +19,7 @@ from pronghorn.state.worker import Worker
 from pronghorn.wire import tcp, udp
 from pronghorn.wire.numbers import PROTOCOL_TCP, PROTOCOL_UDP
 from pronghorn.wire.reasons import GOOD
+from pronghorn.wire.tcp import TCP
 
 
 @hot
@@ -28,6 +29,8 @@ def transport_input(worker: Worker, packet: Packet) -> int:
     octets = packet.data + packet.length - packet.transport
     if protocol == PROTOCOL_TCP:
         reason = tcp.check(packet.transport, octets)
+        if reason == GOOD:
+            reason = tcp.check_flags(TCP(packet.transport).flags)
     elif protocol == PROTOCOL_UDP:
         reason = udp.check(packet.transport, octets)
     else:

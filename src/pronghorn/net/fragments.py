@@ -7,7 +7,7 @@ goes on in their place.
 Memory and work are bounded whatever comes: PIECES pieces per datagram, a limit on pieces held in all, a share of it
 for each source (sources share SOURCES counters by keyed hash), a limit on datagrams, and a lifetime after which an
 incomplete datagram ends. Any overlap ends the whole datagram, in both families; an exact repetition of a piece ends
-just that piece.
+just that piece, as FRAGMENT_OVERLAP.
 
 The piece that completes a datagram is held for a moment like the others and ends with them: its verdict is HELD too.
 
@@ -22,7 +22,7 @@ from pronghorn.compiled.hashing import mix, mix4
 from pronghorn.memory.hashtable import HashIndex, hash_add, hash_first, hash_next, hash_remove
 from pronghorn.net.errors import report_incomplete
 from pronghorn.net.state import NONE, SECOND, net_of
-from pronghorn.state.packet import HEADROOM, NO_PACKET, ORIGINATED, Packet
+from pronghorn.state.packet import BROADCAST, HEADROOM, MULTICAST, NO_PACKET, WHOLE, Packet
 from pronghorn.state.packets import allocate, allocate_large, finish, hold, release, resume
 from pronghorn.state.verdicts import (
     CONTINUE,
@@ -57,7 +57,7 @@ class Datagram(View, align=64, size=128):
     dst_hi: u64
     dst_lo: u64
     ident: u32
-    protocol: u8  # of the fragmentable part
+    protocol: u8  # IPv4's; 0 in IPv6, where only the first piece's word counts (RFC 8200 4.5)
     family: u8  # 0: the record is free
     pieces: u16
     deadline: u64  # ns
@@ -110,8 +110,7 @@ def reassemble6(worker: Worker, packet: Packet, fragment: int) -> tuple[int, Pac
     packet.hash = header.offset_flags & extension.FRAGMENT_OFFSET
     packet.gso_size = HEADER + ip.length - fragment - 8
     more = header.offset_flags & extension.MORE_FRAGMENTS
-    protocol = header.next_header
-    verdict, found = _add(worker, packet, ip.src_hi, ip.src_lo, ip.dst_hi, ip.dst_lo, header.ident, protocol, more)
+    verdict, found = _add(worker, packet, ip.src_hi, ip.src_lo, ip.dst_hi, ip.dst_lo, header.ident, 0, more)
     if found == NONE:
         return verdict, Packet(0)
     return _whole6(worker, found)
@@ -326,7 +325,7 @@ def _whole6(worker: Worker, number: int) -> tuple[int, Packet]:
     if whole.address != 0:
         ip = IPv6(whole.network)
         ip.length = header - HEADER + datagram.end
-        _rename_next(ip, header, datagram.protocol)
+        _rename_next(ip, header, extension.Fragment(first.transport - 8).next_header)
     _end(worker, own, number, REASSEMBLED if whole.address != 0 else NO_PACKETS)
     return HELD, whole
 
@@ -360,7 +359,7 @@ def _gather(worker: Worker, datagram: Datagram, first: Packet, header: int) -> P
         return whole
     worker.originated += 1
     copy(whole.data, first.data, before + header)
-    whole.flags = first.flags | ORIGINATED
+    whole.flags = first.flags & (BROADCAST | MULTICAST) | WHOLE
     whole.length, whole.port, whole.vlan, whole.family = total, first.port, first.vlan, first.family
     whole.network = whole.data + before
     place = datagram.first

@@ -5,8 +5,8 @@
 
 packet.network and packet.family are set, the headers are complete, and packet.data and packet.length say where the
 packet ends. The MTU is the interface's, or less when a router on the way said so (path_mtu.py). A packet that is too
-long goes in pieces (IPv4 without DF), or its sender hears of it. UNSEGMENTED frames are cut by the port that takes
-them.
+long goes in pieces (IPv4 without DF, and what came in pieces), or its sender hears of it. UNSEGMENTED frames are cut
+by the port that takes them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pronghorn.net.fragment_output import fragment4_output, fragment6_output
 from pronghorn.net.path_mtu import FLOOR4, path_limit
 from pronghorn.net.resolve import UNREACHABLE, neighbour_output, resolve4, resolve6, unresolved
 from pronghorn.net.state import MAPPED, net_of
-from pronghorn.state.packet import UNSEGMENTED, Packet
+from pronghorn.state.packet import UNSEGMENTED, WHOLE, Packet
 from pronghorn.state.verdicts import TOO_BIG
 from pronghorn.state.worker import Worker
 from pronghorn.wire.ipv4 import DO_NOT_FRAGMENT, IPv4
@@ -54,8 +54,20 @@ def _long_output(worker: Worker, packet: Packet, index: int) -> int:
     mtu = output_mtu(worker, packet, index)
     if packet.data + packet.length - packet.network <= mtu:
         return neighbour_output(worker, packet, index)
-    if packet.family == 4 and IPv4(packet.network).fragment & DO_NOT_FRAGMENT == 0:
+    return cut_output(worker, packet, index, mtu)
+
+
+@hot
+def cut_output(worker: Worker, packet: Packet, index: int, mtu: int) -> int:
+    """A packet longer than `mtu`: in pieces to the neighbour `index` if that is allowed. Returns the verdict.
+
+    A packet that was put together here (WHOLE) came in pieces and goes on in pieces.
+    """
+    whole = packet.flags & WHOLE != 0
+    if packet.family == 4 and (whole or IPv4(packet.network).fragment & DO_NOT_FRAGMENT == 0):
         return fragment4_output(worker, packet, index, mtu)
+    if packet.family == 6 and whole:
+        return fragment6_output(worker, packet, index, mtu)
     report_too_big(worker, packet, mtu)
     return TOO_BIG
 

@@ -22,7 +22,7 @@ UNSEGMENTED = 4  # a frame of several segments: gso_size says how long each segm
 MULTICAST = 8  # layer-2 destination is a group
 BROADCAST = 16  # layer-2 destination is everyone
 ORIGINATED = 32  # made by this engine, not received
-FRAGMENT = 64  # an IP fragment (no layer-4 header may be read from it unless it is the first)
+WHOLE = 64  # put together from fragments here: may be longer than any MTU, and is cut again on the way out
 PREPARED = 256  # input/look_ahead.py has parsed and hashed it
 REDIRECTED = 128  # came from another worker by software dispatch: it is not dispatched again
 
