@@ -19,6 +19,7 @@ from pronghorn.balancer.configure import (
     change_scheduler,
     change_state,
     change_weight,
+    rebuild_lookups,
     remove_server,
     remove_service,
 )
@@ -58,7 +59,12 @@ class Chooser:
         return ip_address("192.0.2.80" if self.family == 4 else "2001:db8:2::80") + number
 
     def choose(self, client: int = 0) -> int:
-        """The place of the server that was chosen; -1 for none."""
+        """The place of the server that is chosen; -1 for none."""
+        rebuild_lookups(self.balancer)
+        return self.choose_now(client)
+
+    def choose_now(self, client: int) -> int:
+        """The same without making Maglev's table anew."""
         source = client.to_bytes(4, "big") if self.family == 4 else b"\x20\x01\r\xb8" + client.to_bytes(12, "big")
         for place, octet in enumerate(source):
             _poke(self.packet.network + (12 if self.family == 4 else 8) + place, octet)
@@ -166,9 +172,9 @@ SIZE = 65537 if mode() != "interpreted" else 2039
 
 def lookup(chooser: Chooser) -> list[int]:
     """The whole table, as places of servers in the order of creation."""
+    rebuild_lookups(chooser.balancer)
     service = chooser.balancer.services[chooser.number]
-    places = [chooser.servers.index(service.members[m]) for m in range(service.member_count)]
-    return [places[service.lookup[n]] for n in range(chooser.balancer.maglev_size)]
+    return [chooser.servers.index(service.lookup[n]) for n in range(chooser.balancer.maglev_size)]
 
 
 def test_maglev_spreads_evenly() -> None:
@@ -237,3 +243,15 @@ def test_a_client_meets_the_same_server_on_every_worker(family: int) -> None:
         chosen = [one.choose(client) for client in clients]
         assert chosen == [other.choose(client) for client in clients]
         assert set(chosen) == set(range(5))
+
+
+def test_a_table_that_is_out_of_date_serves_until_the_new_one_is_there() -> None:
+    with Chooser("maglev", [1] * 5) as chooser:
+        before = [chooser.choose(client) for client in range(100)]
+        change_state(chooser.balancer, chooser.servers[0], "drain")
+        change_weight(chooser.balancer, chooser.servers[1], 0)
+        remove_server(chooser.balancer, chooser.servers[2])
+        meanwhile = [chooser.choose_now(client) for client in range(100)]
+        assert set(meanwhile) == {3, 4}
+        assert all(old == new for old, new in zip(before, meanwhile, strict=True) if old in (3, 4))
+        assert {chooser.choose(client) for client in range(100)} == {3, 4}

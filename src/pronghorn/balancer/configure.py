@@ -7,27 +7,30 @@
 
 Services and servers are named by their index afterwards; `find_service` and `find_server` tell it. Every function does
 all of what it says or raises ConfigureError and has changed nothing. Nothing here waits: connections of what is removed
-are ended by the worker's sweep, and an index is free again when its last connection has gone.
+are ended by the worker's sweep, and an index is free again when its last connection has gone. After changes,
+`rebuild_lookups` makes the tables of Maglev services anew.
 """
 
 from __future__ import annotations
-
-import math
 
 from pronghorn.balancer.addresses import PROTOCOLS, Address, ConfigureError, raw_port, service_ports, to_raw
 from pronghorn.balancer.create import change_timeouts, create_balancer
 from pronghorn.balancer.local_addresses import add_local_address, change_local_ports, remove_local_address, start_sweep
 from pronghorn.balancer.schedulers import SCHEDULERS
 from pronghorn.balancer.schedulers.maglev import fill_table, identity_of
-from pronghorn.balancer.services import search_service, service_hash
+from pronghorn.balancer.services import (
+    refresh_weights,
+    search_free_server,
+    search_server,
+    search_service,
+    service_hash,
+)
 from pronghorn.balancer.tables import (
     MAGLEV,
     MEMBERS,
     SERVER_DRAIN,
-    SERVER_FREE,
     SERVER_REMOVED,
     SERVER_UP,
-    WRR,
     Balancer,
     Server,
     Service,
@@ -48,6 +51,7 @@ __all__ = [
     "create_balancer",
     "find_server",
     "find_service",
+    "rebuild_lookups",
     "remove_local_address",
     "remove_server",
     "remove_service",
@@ -117,12 +121,7 @@ def service_at(balancer: Balancer, number: int) -> Service:
 def find_server(balancer: Balancer, service: int, address: Address, port: int) -> int:
     """Index of the service's server with this address, or -1."""
     wanted = (*to_raw(address), raw_port(port))
-    members = service_at(balancer, service)
-    for place in range(members.member_count):
-        server = balancer.servers[members.members[place]]
-        if (server.hi, server.lo, server.port) == wanted:
-            return members.members[place]
-    return -1
+    return search_server(balancer, service_at(balancer, service), *wanted)
 
 
 def add_server(
@@ -198,11 +197,10 @@ def server_at(balancer: Balancer, number: int) -> Server:
 
 
 def _free_server(balancer: Balancer) -> int:
-    for number in range(balancer.server_limit):
-        server = balancer.servers[number]
-        if server.state == SERVER_FREE or (server.state == SERVER_REMOVED and server.conns == 0):
-            return number
-    raise ConfigureError(f"there are {balancer.server_limit} servers already")
+    number = search_free_server(balancer)
+    if number < 0:
+        raise ConfigureError(f"there are {balancer.server_limit} servers already")
+    return number
 
 
 # --- what schedulers remember -------------------------------------------------------------------------------------
@@ -210,28 +208,36 @@ def _free_server(balancer: Balancer) -> int:
 
 def refresh(balancer: Balancer, number: int) -> None:
     """Put right what the service's scheduler knows of its servers, after any change."""
-    service = balancer.services[number]
-    count = service.member_count
-    servers = [balancer.servers[service.members[place]] for place in range(count)]
-    weights = [server.weight if server.state == SERVER_UP else 0 for server in servers]
-    for place, weight in enumerate(weights):
-        service.weights[place] = weight
-    largest, step = max(weights, default=0), math.gcd(*weights) or 1
-    service.largest, service.step = largest, step
-    if service.scheduler == WRR:  # its round begins anew
-        service.current, service.threshold = 0, largest
-    elif service.scheduler == MAGLEV:
-        _fill_lookup(balancer, service, servers, [weight // step for weight in weights])
+    refresh_weights(balancer, balancer.services[number])
+    balancer.services[number].stale = 1
 
 
-def _fill_lookup(balancer: Balancer, service: Service, servers: list[Server], turns: list[int]) -> None:
+def rebuild_lookups(balancer: Balancer) -> None:
+    """Make new Maglev tables for services whose servers have changed.
+
+    Called after the change by the thread that made it, while the worker runs: it takes milliseconds per service.
+    """
+    for number in range(balancer.service_limit):
+        service = balancer.services[number]
+        if service.stale != 0 and service.ports != 0:
+            service.stale = 0
+            if service.scheduler == MAGLEV:
+                _fill_lookup(balancer, service)
+
+
+def _fill_lookup(balancer: Balancer, service: Service) -> None:
     """Write the service's spare Maglev table and let the worker use it."""
-    size, scratch = balancer.maglev_size, balancer.scratch
+    size = balancer.maglev_size
+    servers, identities, turns, places = (
+        array_at(u32, balancer.scratch.address + 4 * MEMBERS * n) for n in range(4)
+    )
+    count = service.member_count
+    for place in range(count):
+        servers[place] = service.members[place]
+        identities[place] = balancer.servers[service.members[place]].identity
+        turns[place] = service.weights[place] // service.step
     first = balancer.lookups.address + 4 * size * service.index
     spare = first + 2 * size if service.lookup.address == first else first
-    for place, (server, turn) in enumerate(zip(servers, turns, strict=True)):
-        scratch[place], scratch[MEMBERS + place] = server.identity, turn
-    turned, places = (array_at(u32, scratch.address + 4 * MEMBERS * n) for n in (1, 2))
-    fill_table(array_at(u16, spare), size, len(servers), scratch, turned, places)
+    fill_table(array_at(u16, spare), size, servers, count, identities, turns, places)
     fence()
     service.lookup = array_at(u16, spare)

@@ -75,7 +75,7 @@ def create_balancer(
         service.weights = array_at(u32, weights.address + 4 * MEMBERS * number)
     balancer.maglev_size, balancer.maglev_seed = maglev_size, hashing.wrap(maglev_seed)
     balancer.lookups = table("lookups", u16, 2 * services * maglev_size)
-    balancer.scratch = table("scratch", u32, 3 * MEMBERS)
+    balancer.scratch = table("scratch", u32, 4 * MEMBERS)
     balancer.index = create_hash_index(arena, f"{name}.flow", 2 * conns, owner, worker.secret).address
     balancer.service_index = create_hash_index(arena, f"{name}.service", services, owner, worker.secret).address
     balancer.wheel = create_wheel(

@@ -1,9 +1,10 @@
-"""Which service a packet is for: the one with its destination address, port, protocol and family."""
+"""Which service a packet is for: the one with its destination address, port, protocol and family. And the walks over
+servers that the control plane asks for, compiled, for there may be thousands."""
 
 from __future__ import annotations
 
 from pronghorn.balancer.lookup import DST6_HI, DST6_LO, hash6, packet_ports
-from pronghorn.balancer.tables import Balancer
+from pronghorn.balancer.tables import SERVER_FREE, SERVER_REMOVED, SERVER_UP, WRR, Balancer, Service
 from pronghorn.compiled import hot, leaf, load32, load64
 from pronghorn.memory.hashtable import HashIndex, hash_first, hash_next
 from pronghorn.state.packet import Packet
@@ -40,3 +41,41 @@ def search_service(balancer: Balancer, hi: int, lo: int, ports: int) -> int:
             return found
         found = hash_next(index, hash, found)
     return -1
+
+
+@hot
+def search_server(balancer: Balancer, service: Service, hi: int, lo: int, port: int) -> int:
+    """Index of the service's server with this address and port (raw), or -1."""
+    for place in range(service.member_count):
+        number = service.members[place]
+        server = balancer.servers[number]
+        if server.lo == lo and server.hi == hi and server.port == port:
+            return number
+    return -1
+
+
+@hot
+def search_free_server(balancer: Balancer) -> int:
+    """Index of a record that no server and no connection uses, or -1."""
+    for number in range(balancer.server_limit):
+        server = balancer.servers[number]
+        if server.state == SERVER_FREE or (server.state == SERVER_REMOVED and server.conns == 0):
+            return number
+    return -1
+
+
+@hot
+def refresh_weights(balancer: Balancer, service: Service) -> None:
+    """Weights that count, the largest and their greatest common divisor; wrr's round begins anew."""
+    largest, step = 0, 0
+    for place in range(service.member_count):
+        server = balancer.servers[service.members[place]]
+        weight = server.weight if server.state == SERVER_UP else 0
+        service.weights[place] = weight
+        largest = max(largest, weight)
+        while weight != 0:
+            step, weight = weight, step % weight
+    service.largest, service.threshold = largest, largest
+    service.step = max(step, 1)
+    if service.scheduler == WRR:
+        service.current = 0

@@ -126,17 +126,17 @@ class Server(View, align=64, size=128):
 
 
 class Service(View, align=64, size=192):
-    """What clients connect to. The scheduler's choice is an index in `members`."""
+    """What clients connect to. """
 
     hi: u64  # address, raw; IPv4 in the low half of lo
     lo: u64
     ports: u64  # port (raw, as destination), protocol << 32, family << 40; 0 when free
     members: Array[u16]  # indexes of its servers, in order of addition
     weights: Array[u32]  # weight that counts for each member: 0 while it drains
-    lookup: Array[u16]  # Maglev: position -> member; 0 when there is none
+    lookup: Array[u16]  # Maglev: place -> server; 0 when there is none
     member_count: u32
     scheduler: u8
-    spare: u8
+    stale: u8  # its servers have changed since `lookup` was made; the control plane's
     index: u16
     current: u32 = field(align=64)  # rr, wrr: the member that was chosen last, plus 1
     threshold: u32  # wrr: weight from which a member is chosen in this pass
@@ -187,7 +187,7 @@ class Balancer(View, align=64):
     server_limit: u32
     service_limit: u32
     lookups: Array[u16]  # two Maglev tables for each service, of which one is spare
-    scratch: Array[u32]  # of fill_table: 3 * MEMBERS
+    scratch: Array[u32]  # of fill_table: 4 * MEMBERS
     timeouts: Array[u32] = fixed(16, align=64)  # ticks, by Conn.state
     local_lists: Array[u16] = fixed(2 * LOCALS)  # indexes of usable local addresses: IPv4, then IPv6
     expired: Array[u32] = fixed(EXPIRED)  # scratch of the wheel

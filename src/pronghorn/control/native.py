@@ -93,6 +93,8 @@ class NativeEngine:
                     if undo is not None:
                         self.engine.call(earlier, undo)
                 raise
+        for index in range(len(self.cores)):  # what takes long is done here, while the workers run
+            balancing.rebuild_lookups(_balancer(self.engine.workers[index]))
 
     # --- ports, addresses, routes -------------------------------------------------------------------------------------
 

@@ -1,8 +1,7 @@
 """Which server gets a new connection. One scheduler per file; this is the table that chooses among them.
 
-A scheduler is a function (balancer, service, packet) -> place in service.members, or NOBODY. It never chooses a
-member whose weight in service.weights is 0. What it remembers lies in Service and is put right by the control plane
-when servers change (configure.py).
+A scheduler is a function that returns a server's index, or NOBODY; it never chooses a server that drains or has weight
+0. What it remembers lies in Service and is put right by the control plane when servers change (configure.py).
 """
 
 from __future__ import annotations
@@ -21,13 +20,13 @@ SCHEDULERS = {"rr": RR, "wrr": WRR, "maglev": MAGLEV}
 @hot
 def choose(balancer: Balancer, service: Service, packet: Packet) -> int:
     """Index in Balancer.servers of the server for the packet's new connection, or NOBODY."""
+    scheduler = service.scheduler
     if service.member_count == 0:
         return NOBODY
-    scheduler = service.scheduler
     if scheduler == WRR:
-        member = choose_wrr(service)
-    elif scheduler == MAGLEV:
-        member = choose_maglev(balancer, service, packet)
-    else:
-        member = choose_rr(service)
-    return NOBODY if member == NOBODY else service.members[member]
+        return choose_wrr(service)
+    if scheduler == MAGLEV:
+        server = choose_maglev(balancer, service, packet)
+        if server != NOBODY:
+            return server  # else its table is still being made
+    return choose_rr(service)

@@ -8,22 +8,27 @@ common divisor (as IPVS's `mh` does).
 
 A client is its address; ports do not count, so all connections of a client meet the same server.
 
-`fill_table` writes a table that no worker reads yet; the control plane then lets Service.lookup point to it.
+Making a table takes milliseconds, so the worker does not wait for it: `fill_table` writes one that no worker reads, the
+control plane then lets Service.lookup point to it, and until then the old one serves, in which those that take no
+connections any more are passed over.
 """
 
 from __future__ import annotations
 
 from pronghorn.balancer.lookup import SRC4, SRC6_HI, SRC6_LO
-from pronghorn.balancer.tables import NOBODY, Balancer, Service
+from pronghorn.balancer.tables import NOBODY, SERVER_UP, Balancer, Service
 from pronghorn.compiled import Array, hashing, hot, leaf, load32, load64, u16, u32
 from pronghorn.state.packet import Packet
+
+PROBES = 64
+"""Places of a table that is out of date that are looked at for one client."""
 
 _KEY = 0x5851F42D4C957F2D
 
 
 @hot
 def choose_maglev(balancer: Balancer, service: Service, packet: Packet) -> int:
-    """The member at the client's place, or NOBODY."""
+    """The server at the client's place, or NOBODY."""
     if service.lookup.address == 0:
         return NOBODY
     network = packet.network
@@ -31,7 +36,16 @@ def choose_maglev(balancer: Balancer, service: Service, packet: Packet) -> int:
         hash = hashing.mix(load32(network + SRC4), 0, balancer.maglev_seed)
     else:
         hash = hashing.mix(load64(network + SRC6_HI), load64(network + SRC6_LO), balancer.maglev_seed)
-    return service.lookup[hashing.shift_right(hash, 33) % balancer.maglev_size]
+    size = balancer.maglev_size
+    place = hashing.shift_right(hash, 33) % size
+    for _ in range(PROBES):
+        number = service.lookup[place]
+        if number != NOBODY:
+            server = balancer.servers[number]
+            if server.state == SERVER_UP and server.weight > 0 and server.service == service.index:
+                return number
+        place = place + 1 if place + 1 < size else 0
+    return NOBODY
 
 
 @leaf
@@ -49,11 +63,12 @@ def permutation(identity: int, size: int) -> tuple[int, int]:
 
 @hot
 def fill_table(
-    table: Array[u16], size: int, count: int, identities: Array[u32], turns: Array[u32], places: Array[u32]
-) -> None:
-    """Give each of `size` places to one of `count` members, of which each takes `turns[member]` places per round.
+    table: Array[u16], size: int, servers: Array[u32], count: int, identities: Array[u32], turns: Array[u32],
+    places: Array[u32],
+) -> None:  # fmt: skip
+    """Give each of `size` places to one of `count` servers, of which each takes `turns[n]` places per round.
 
-    `places` is scratch, one for each member. With no turns at all every place is NOBODY's.
+    `places` is scratch, one for each server. With no turns at all every place is NOBODY's.
     """
     taken, all_turns = 0, 0
     for place in range(size):
@@ -71,7 +86,7 @@ def fill_table(
                 place = places[member]
                 while table[place] != NOBODY:
                     place = (place + skip) % size
-                table[place] = member
+                table[place] = servers[member]
                 places[member] = place
                 taken += 1
                 if taken == size:

@@ -8,7 +8,7 @@ from pronghorn.compiled import hot
 
 @hot
 def choose_rr(service: Service) -> int:
-    """The next member that takes connections, or NOBODY. Remembers it in `current`."""
+    """The next server that takes connections, or NOBODY. Remembers it in `current`."""
     count = service.member_count
     member = service.current
     for _ in range(count):
@@ -17,5 +17,5 @@ def choose_rr(service: Service) -> int:
         member += 1
         if service.weights[member - 1] > 0:
             service.current = member
-            return member - 1
+            return service.members[member - 1]
     return NOBODY

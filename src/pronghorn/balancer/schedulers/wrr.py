@@ -15,7 +15,7 @@ from pronghorn.compiled import hot
 
 @hot
 def choose_wrr(service: Service) -> int:
-    """The next member, or NOBODY. Remembers the place in `current` and `threshold`."""
+    """The next server, or NOBODY. Remembers the place in `current` and `threshold`."""
     count, largest = service.member_count, service.largest
     if largest == 0:
         return NOBODY
@@ -27,5 +27,5 @@ def choose_wrr(service: Service) -> int:
         member += 1
         if service.weights[member - 1] >= threshold:
             service.current, service.threshold = member, threshold
-            return member - 1
+            return service.members[member - 1]
     return NOBODY
