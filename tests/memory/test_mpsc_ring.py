@@ -133,10 +133,9 @@ def start(many: Many, who: int, amount: int, gate: Array[int]) -> Callable[[], b
     return lambda: os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
-@pytest.mark.parametrize("size", [1, 16, 1024])
-def test_between_processes(shared: Arena, size: int) -> None:
+@pytest.mark.parametrize(("size", "amount"), [(1, AMOUNT // 100), (16, AMOUNT // 2), (1024, AMOUNT)])
+def test_between_processes(shared: Arena, size: int, amount: int) -> None:
     many = Many(shared, size, PRODUCERS)
-    amount = AMOUNT * size // 1024 + 200
     expected = shared.table("expected", u64, PRODUCERS)
     many.consumer.patience = 1 << 62
     produce(many.producers[0], many.work, 0, 0)
