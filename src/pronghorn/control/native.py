@@ -16,7 +16,7 @@ from pronghorn.control.endpoint import Address, Endpoint
 from pronghorn.control.fields import Interface
 from pronghorn.control.model import Config, Port, Route, Server, Service, ServiceKey, Timeouts
 from pronghorn.control.plane import EngineError
-from pronghorn.engine.engine import Engine
+from pronghorn.engine.engine import SPIN, Engine
 from pronghorn.engine.loop import Loop
 from pronghorn.engine.run import worker_start
 from pronghorn.memory.arena import Arena
@@ -38,7 +38,6 @@ if TYPE_CHECKING:  # imported when somebody looks: a gateway starts without
         WorkerView,
     )
 
-SPIN = 20_000  # ns without work before a worker sleeps
 BUSY = 1 << 62  # never
 
 

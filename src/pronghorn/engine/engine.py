@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import select
 import threading
 import time
 from collections.abc import Callable
@@ -23,7 +24,7 @@ from typing import Any, TypeVar
 
 from pronghorn.compiled import fence, fill, i32, u64
 from pronghorn.engine.layout import lay_out_packets
-from pronghorn.engine.loop import COMMAND_ENTRY, POLLIN, Loop
+from pronghorn.engine.loop import COMMAND_ENTRY, Loop
 from pronghorn.engine.run import run, run_turns, turn_at, worker_start
 from pronghorn.memory.arena import Arena
 from pronghorn.memory.mpsc_ring import MpscRing, mpsc_must_wake, mpsc_octets, mpsc_open, mpsc_push, mpsc_reset
@@ -39,7 +40,7 @@ from pronghorn.state.worker import Worker
 R = TypeVar("R")
 
 PORTS = 64
-"""Ports that an engine can have; loop.DESCRIPTORS is one more."""
+"""Ports that an engine can have."""
 
 INBOX = 4096
 """Entries that a worker's inbox can hold."""
@@ -48,6 +49,9 @@ PATIENCE = 50_000_000
 """ns after which a worker gives up on a stalled producer of its inbox."""
 
 MILLISECOND = 1_000_000
+
+SPIN = 2_000
+"""ns without work after which a worker sleeps. Longer takes the core away from whom the worker waits for (ADR 0011)."""
 
 
 class Engine:
@@ -70,6 +74,7 @@ class Engine:
         self.worker_count = workers
         self._loops = self.arena.table("loops", Loop, workers)
         self._wake_fds = [os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC) for _ in range(workers)]
+        self._epolls = [select.epoll() for _ in range(workers)]
         self._threads: list[threading.Thread] = []
         self._commands: dict[int, tuple[Callable[[Worker], Any], Future[Any]]] = {}
         self._next_command = 1
@@ -107,9 +112,9 @@ class Engine:
                 mpsc_open(boxes[other].end, MpscRing(rings[other].address), INBOX, PATIENCE)
             mpsc_open(loop.inbox, MpscRing(rings[index].address), INBOX, PATIENCE)
             mpsc_open(loop.control, MpscRing(rings[index].address), INBOX, PATIENCE)
-            loop.wake_fd, loop.wake_fds = self._wake_fds[index], wake_fds
-            loop.polls[0].fd, loop.polls[0].events, loop.poll_count = loop.wake_fd, POLLIN, 1
-            loop.spin, loop.nap = 20_000, 50 * MILLISECOND
+            self._epolls[index].register(self._wake_fds[index], select.EPOLLIN | select.EPOLLET)
+            loop.epoll_fd, loop.wake_fds = self._epolls[index].fileno(), wake_fds
+            loop.spin, loop.nap = SPIN, 50 * MILLISECOND
 
     # --- ports --------------------------------------------------------------------------------------------------------
 
@@ -149,19 +154,15 @@ class Engine:
     def _begin(self, worker: Worker, index: int) -> None:
         """On the worker's thread: receive from the port, and wake up for it."""
         worker.port_count = max(worker.port_count, index + 1)
-        loop, descriptor = Loop(worker.loop), worker.queues[index].fd
+        descriptor = worker.queues[index].fd
         if descriptor >= 0:
-            poll = loop.polls[loop.poll_count]
-            poll.fd, poll.events = descriptor, POLLIN
-            loop.poll_count += 1
+            self._epolls[worker.index].register(descriptor, select.EPOLLIN)
 
     def _end(self, worker: Worker, index: int) -> None:
         """On the worker's thread: the reverse of `_begin`."""
-        loop, queue = Loop(worker.loop), worker.queues[index]
-        kept = [loop.polls[place].fd for place in range(loop.poll_count) if loop.polls[place].fd != queue.fd]
-        for place, descriptor in enumerate(kept):
-            loop.polls[place].fd, loop.polls[place].events = descriptor, POLLIN
-        loop.poll_count = len(kept)
+        queue = worker.queues[index]
+        if queue.fd >= 0:
+            self._epolls[worker.index].unregister(queue.fd)
         for place in range(queue.waiting):
             finish(worker, Packet(queue.burst[place]), PORT_DOWN)
         queue.driver, queue.fd, queue.waiting = 0, -1, 0
@@ -273,6 +274,8 @@ class Engine:
         self._closed = True
         with ExitStack() as last:  # whatever one of them raises, the others are closed
             last.callback(self.arena.close)
+            for epoll in self._epolls:
+                epoll.close()
             for descriptor in self._wake_fds:
                 last.callback(os.close, descriptor)
             for driver in self.drivers.values():

@@ -6,23 +6,10 @@ from __future__ import annotations
 from pronghorn.compiled import Array, View, au32, field, fixed, i32, u32, u64
 from pronghorn.memory.mpsc_ring import MpscEnd
 
-DESCRIPTORS = 65
-"""Descriptors that a sleeping worker can wait for: one for each port, and its own."""
-
 # tags of inbox entries: the top 8 of their 48 bits
 PACKET_ENTRY = 0  # a packet's index: dispatched by another worker
 COMMAND_ENTRY = 1 << 40  # a command's number: from the control plane
 ENTRY_TAG = 0xFF << 40
-
-
-POLLIN = 1  # of poll(2)
-
-
-class Poll(View, align=4, size=8):
-    """struct pollfd of poll(2)."""
-
-    fd: i32
-    events: u32  # two 16-bit halves: events, revents
 
 
 class Loop(View, align=64):
@@ -35,8 +22,7 @@ class Loop(View, align=64):
     last_work: u64  # worker.now of the last turn that found something
     spin: u64  # ns without work before the worker sleeps
     nap: u64  # ns it sleeps at most; timers are looked at at least so often
-    poll_count: u32
-    wake_fd: i32  # eventfd that wakes this worker
+    epoll_fd: i32  # waits for the ports' descriptors and for this worker's eventfd
     command: u32  # number of the command that ended `run`
     stop: au32 = field(align=64)  # 1: end `run` after this turn; any thread may write it
     inbox: MpscEnd = field(align=64)  # consumer's end of this worker's inbox
@@ -44,4 +30,3 @@ class Loop(View, align=64):
     control_entry: Array[u64] = fixed(1, align=8)
     wake_fds: Array[i32]  # eventfd of every worker
     entries: Array[u64] = fixed(64, align=64)  # room to pop into
-    polls: Array[Poll] = fixed(DESCRIPTORS, align=64)

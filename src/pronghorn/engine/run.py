@@ -2,23 +2,26 @@
 
 `run` returns to its caller (the worker's Python thread, or a C program) when a command has come or when it is told to
 stop, so signals, configuration and debuggers are served between two turns. Adaptive sleep: after `loop.spin` ns
-without work the worker waits in poll(2) on its ports' descriptors and its own eventfd, at most `loop.nap` ns because
-timers need looking at. An infinite `spin` is busy polling.
+without work the worker waits in epoll_wait(2) for its ports' descriptors and its own eventfd, at most `loop.nap` ns
+because timers need looking at. The eventfd is edge-triggered: nobody has to read it. An infinite `spin` is busy
+polling.
 """
 
 from __future__ import annotations
 
-from pronghorn.compiled import cycles, entry, external, hot, i32, i64, u64
+from pronghorn.compiled import cycles, entry, external, hot, i32, u64
 from pronghorn.engine.clock import clock_adjust, clock_now, clock_start
-from pronghorn.engine.loop import POLLIN, Loop, Poll
+from pronghorn.engine.loop import Loop
 from pronghorn.engine.turn import turn
 from pronghorn.memory.mpsc_ring import MpscRing, mpsc_doze
 from pronghorn.state.worker import Worker
 
 MILLISECOND = 1_000_000
 
-poll = external("poll", (u64, u64, i32), i32)
-read = external("read", (i32, u64, u64), i64)
+EVENTS = 16
+"""Descriptors that one wait reports; which ones does not matter, every queue is looked at."""
+
+epoll_wait = external("epoll_wait", (i32, u64, i32, i32), i32)
 
 
 @entry
@@ -76,11 +79,6 @@ def _sleep(worker: Worker, loop: Loop) -> None:
     if not mpsc_doze(loop.inbox):
         return
     worker.sleeps += 1
-    ready = poll(loop.polls.address, loop.poll_count, loop.nap // MILLISECOND)
+    epoll_wait(loop.epoll_fd, loop.entries.address, EVENTS, loop.nap // MILLISECOND)
     MpscRing(loop.inbox.ring).dozing = 0
-    if ready > 0:
-        first = Poll(loop.polls.address)
-        if first.events >> 16 != 0:
-            read(loop.wake_fd, loop.entries.address, 8)
-            first.events = POLLIN
     clock_adjust(worker, loop)
