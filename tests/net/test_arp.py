@@ -123,6 +123,8 @@ def test_new_addresses_are_announced_twice() -> None:
     other = NetBench(quiet=False, index=1, workers=2)
     other.wait(5)
     assert not other.sent(0)
+    bench.close()
+    other.close()
 
 
 def test_all_workers_hear_of_an_answer() -> None:

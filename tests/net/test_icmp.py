@@ -14,6 +14,7 @@ from scapy.layers.inet6 import (
     ICMPv6ParamProblem,
     ICMPv6TimeExceeded,
     IPv6,
+    IPv6ExtHdrDestOpt,
     IPv6ExtHdrFragment,
 )
 from scapy.layers.l2 import Ether
@@ -137,12 +138,17 @@ def test_errors(bench: NetBench, function: Any, four: tuple[int, int], six: tupl
 def test_unknown_protocol(bench: NetBench) -> None:
     bench.meet(CLIENT4)
     bench.meet(CLIENT6)
-    report(bench, DATAGRAM4, errors.report_unknown_protocol, 9)
-    report(bench, DATAGRAM6, errors.report_unknown_protocol, 6)
+    report(bench, DATAGRAM4, errors.report_unknown_protocol)
+    report(bench, DATAGRAM6, errors.report_unknown_protocol)
     packet = bench.made(DATAGRAM6)
     parameter_problem(bench.worker, packet, 0, 42, 0)
     bench.end(packet, 148)
-    four, six, other = bench.frames()
+    packet = bench.made(IPv6(src=CLIENT6, dst="2001:db8:1::1") / IPv6ExtHdrDestOpt() / IPv6ExtHdrDestOpt(nh=253))
+    packet.transport += 16
+    errors.report_unknown_protocol(bench.worker, packet)
+    bench.end(packet, 148)
+    four, six, other, last = bench.frames()
+    assert (last[ICMPv6ParamProblem].code, last[ICMPv6ParamProblem].ptr) == (1, 48)
     assert (four[ICMP].type, four[ICMP].code) == (3, 2)
     assert (six[ICMPv6ParamProblem].code, six[ICMPv6ParamProblem].ptr) == (1, 6)
     assert (other[ICMPv6ParamProblem].code, other[ICMPv6ParamProblem].ptr) == (0, 42)

@@ -20,7 +20,7 @@ from pronghorn.net.configure import change_mtu
 from pronghorn.net.configure_routes import remove_route
 from pronghorn.net.path_mtu import LIFETIME, path_limit, path_mtu_add, path_mtu_find
 from pronghorn.net.state import MAPPED
-from pronghorn.state.packet import CHECKSUM_PARTIAL, UNSEGMENTED
+from pronghorn.state.packet import CHECKSUM_PARTIAL, UNSEGMENTED, WHOLE
 from pronghorn.wire.text import parse_ip4, parse_ip6
 from tests.net.fixture import OWN, PEER, NetBench, advertisement, reply
 
@@ -145,6 +145,18 @@ def test_a_long_ipv6_packet_of_our_own_goes_in_pieces(bench: NetBench, known: bo
     whole = bytes(pieces[0])[62:] + bytes(pieces[1])[62:]
     wanted = IPv6(src="2001:db8:1::1", dst=NEAR6) / ICMPv6EchoReply(id=1, data=message.data)
     assert whole == bytes(wanted)[40:]
+
+
+def test_what_came_in_pieces_goes_on_in_pieces(bench: NetBench) -> None:
+    """A packet that was put together here is cut again, whatever its family or DF."""
+    bench.meet(NEAR4)
+    bench.meet(NEAR6)
+    change_mtu(bench.worker, 0, 1280)
+    assert bench.send(big4(1400, flags="DF"), 1, WHOLE) == "queued"
+    assert bench.send(big6(1400), 1, WHOLE) == "queued"
+    frames = bench.frames()
+    assert payload(frames[:2]) == bytes(big4(1400).payload)
+    assert bytes(frames[2])[62:] + bytes(frames[3])[62:] == bytes(big6(1400).payload)
 
 
 def test_a_packet_that_must_not_be_cut_is_reported(bench: NetBench) -> None:

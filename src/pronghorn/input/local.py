@@ -57,7 +57,7 @@ def deliver(worker: Worker, packet: Packet) -> int:
         return icmpv6_input(worker, packet)
     if protocol == PROTOCOL_TCP or protocol == PROTOCOL_UDP:
         return _endpoint_input(worker, packet)
-    report_unknown_protocol(worker, packet, packet.transport - packet.network)
+    report_unknown_protocol(worker, packet)
     return UNKNOWN_PROTOCOL
 
 

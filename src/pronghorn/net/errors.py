@@ -12,7 +12,9 @@ from pronghorn.net.errors4 import send_error4
 from pronghorn.net.errors6 import send_error6
 from pronghorn.state.packet import Packet
 from pronghorn.state.worker import Worker
-from pronghorn.wire import icmp, icmpv6
+from pronghorn.wire import extension, icmp, icmpv6, ipv6
+from pronghorn.wire.extension import NEXT_HEADER, Extension
+from pronghorn.wire.ipv6 import IPv6
 
 
 @hot
@@ -43,12 +45,26 @@ def report_port_unreachable(worker: Worker, packet: Packet) -> None:
 
 
 @hot
-def report_unknown_protocol(worker: Worker, packet: Packet, offset: int) -> None:
-    """Nobody speaks the layer-4 protocol; `offset` (IPv6) is where in the packet its number stands."""
+def report_unknown_protocol(worker: Worker, packet: Packet) -> None:
+    """Nobody speaks the layer-4 protocol of the packet, whose packet.transport is set."""
     if packet.family == 4:
         send_error4(worker, packet, icmp.UNREACHABLE, icmp.PROTOCOL_UNREACHABLE, 0)
     else:
-        send_error6(worker, packet, icmpv6.PARAMETER_PROBLEM, icmpv6.UNKNOWN_NEXT_HEADER, offset, 0)
+        send_error6(worker, packet, icmpv6.PARAMETER_PROBLEM, icmpv6.UNKNOWN_NEXT_HEADER, _named_at(packet), 0)
+
+
+@hot
+def _named_at(packet: Packet) -> int:
+    """Where in an IPv6 packet, whose extension headers have been walked, the number of its layer-4 protocol stands."""
+    place = NEXT_HEADER
+    protocol = IPv6(packet.network).next_header
+    at = packet.network + ipv6.HEADER
+    while at < packet.transport:
+        place = at - packet.network
+        size = extension.header_octets(at, protocol)
+        protocol = Extension(at).next_header
+        at += size
+    return place
 
 
 @hot
