@@ -1,0 +1,1 @@
+"""What the structures of memory/ cost by themselves: scripts that print the figures of docs/adr/0003-memory.md."""
