@@ -7,12 +7,12 @@ import importlib
 from pronghorn.ports.driver import Driver, PortError
 
 DRIVERS = {
-    "bridge": "pronghorn.ports.bridge:BridgePort",
+    "bridge": "pronghorn.ports.bridge_port:BridgePort",
     "null": "pronghorn.ports.null:NullPort",
     "packet": "pronghorn.ports.packet_port:PacketPort",
-    "pcap": "pronghorn.ports.pcap:PcapPort",
+    "pcap": "pronghorn.ports.pcap_port:PcapPort",
     "tap": "pronghorn.ports.tap_port:TapPort",
-    "veth": "pronghorn.ports.veth:VethPort",
+    "veth": "pronghorn.ports.veth_port:VethPort",
     "xdp": "pronghorn.ports.xdp_port:XdpPort",
 }
 """Where each driver's class is; it is imported when it is asked for."""

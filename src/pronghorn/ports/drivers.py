@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pronghorn.compiled import Array, hot, u64
+from pronghorn.ports.bridge import bridge_receive, bridge_transmit
 from pronghorn.ports.null import null_receive, null_transmit
 from pronghorn.ports.packet import packet_receive, packet_transmit
 from pronghorn.ports.tap import tap_receive, tap_transmit
+from pronghorn.ports.veth import veth_receive, veth_transmit
 from pronghorn.ports.xdp import xdp_receive, xdp_transmit
-from pronghorn.state.port import NULL, PACKET, TAP, XDP, Port, Queue
+from pronghorn.state.port import BRIDGE, NULL, PACKET, TAP, VETH, XDP, Port, Queue
 from pronghorn.state.worker import Worker
 
 
@@ -19,6 +21,10 @@ def receive(worker: Worker, port: Port, queue: Queue, room: int) -> int:
         return null_receive(worker, port, queue, room)
     if kind == XDP:
         return xdp_receive(worker, port, queue, room)
+    if kind == VETH:
+        return veth_receive(worker, port, queue, room)
+    if kind == BRIDGE:
+        return bridge_receive(worker, port, queue, room)
     if kind == TAP:
         return tap_receive(worker, port, queue, room)
     if kind == PACKET:
@@ -34,6 +40,10 @@ def transmit_burst(worker: Worker, port: Port, queue: Queue, packets: Array[u64]
         return null_transmit(worker, port, queue, packets, count)
     if kind == XDP:
         return xdp_transmit(worker, port, queue, packets, count)
+    if kind == VETH:
+        return veth_transmit(worker, port, queue, packets, count)
+    if kind == BRIDGE:
+        return bridge_transmit(worker, port, queue, packets, count)
     if kind == TAP:
         return tap_transmit(worker, port, queue, packets, count)
     if kind == PACKET:
