@@ -62,6 +62,11 @@ def build(arguments: Arguments) -> int:
     return 0
 
 
+def docs(arguments: Arguments) -> int:
+    """Write docs/reference/ anew from the code."""
+    return execute("tools/reference.py")
+
+
 def lock(arguments: Arguments) -> int:
     """Resolve the dependencies of pyproject.toml anew and rewrite requirements.lock."""
     environment.lock()
@@ -122,6 +127,7 @@ VERBS = {
     "check": Verb(check, "[ARGS]", TEST),
     "bench": Verb(bench, "[NAME ...] [--json]", (*COMMON, "ethtool", "nft", "wrk", "nginx", "dpdk-testpmd")),
     "build": Verb(build, "", ("gcc",)),
+    "docs": Verb(docs, ""),
     "lock": Verb(lock, "", environment=False),
     "help": Verb(help_, "", environment=False),
 }

@@ -64,7 +64,14 @@ def test_the_tutorial_works(tmp_path: Path) -> None:
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     environment = {**os.environ, "PATH": path, "TMPDIR": str(tmp_path), "COLUMNS": "100"}
     done = subprocess.run(
-        ["bash", "-c", start], input=script, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=220, check=False
+        ["bash", "-c", start],
+        input=script,
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=220,
+        check=False,
     )
     parts = done.stdout.split(f"{MARK}\n")
     for number, (body, quoted) in enumerate(shown):
