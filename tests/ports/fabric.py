@@ -1,4 +1,4 @@
-"""An engine whose ports are driven by hand: send frames out of a port, take what a port receives, check the accounts."""
+"""An engine whose ports are driven by hand: send frames out of a port, take what it receives, check the accounts."""
 
 from __future__ import annotations
 
@@ -37,7 +37,8 @@ class Fabric:
         return self.engine.drivers[port]
 
     def worker(self, number: int = 0) -> Worker:
-        return self.engine.workers[number]
+        worker: Worker = self.engine.workers[number]
+        return worker
 
     def queue(self, port: int, worker: int = 0) -> Queue:
         return self.worker(worker).queues[port]

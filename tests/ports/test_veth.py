@@ -8,6 +8,7 @@ import time
 import pytest
 from scapy.layers.inet import IP, TCP, UDP
 from scapy.layers.l2 import Ether
+from scapy.packet import Packet as Frame
 
 from pronghorn.compiled import mode
 from pronghorn.ports.driver import PortError
@@ -121,7 +122,7 @@ def test_for_others_the_sender_finishes_and_cuts() -> None:
         assert fabric.engine.workers[0].verdicts[128] == 2
 
 
-def partial(layer4: Ether, payload: bytes) -> bytes:
+def partial(layer4: Frame, payload: bytes) -> bytes:
     """A frame whose layer-4 checksum is the pseudo header's sum."""
     frame = Ether(src=A, dst=B) / IP(src="10.0.0.1", dst="10.0.0.2") / layer4 / payload
     octets = bytearray(bytes(frame))
@@ -133,7 +134,7 @@ def partial(layer4: Ether, payload: bytes) -> bytes:
     return bytes(octets)
 
 
-def finished(frame: Ether) -> bytes:
+def finished(frame: Frame) -> bytes:
     """The frame with its checksums worked out by scapy."""
     again = frame.copy()
     del again[IP].chksum, again[IP].payload.chksum
