@@ -1,7 +1,8 @@
 """ICMPv6 errors: what we tell a sender about its IPv6 packet (RFC 4443 2.4).
 
-Never about an ICMPv6 error or redirect, a fragment but the first, a packet of our own, or one whose source is no
-single other station; about a group packet only when it was too big or has an option that asks for it. The whole is at
+Never about an ICMPv6 error or redirect, a fragment but the first unless it is itself impossible, a packet of our own,
+or one whose source is no single other station; about a group packet only when it was too big or has an option that
+asks for it. The whole is at
 most 1280 octets, and within the rate limits.
 """
 
@@ -34,7 +35,7 @@ def send_error6(worker: Worker, packet: Packet, kind: int, code: int, rest: int,
     """
     ip = IPv6(packet.network)
     interface = input_interface(worker, packet)
-    if interface < 0 or not deserves_error6(worker, packet, always):
+    if interface < 0 or not deserves_error6(worker, packet, kind, always):
         return
     src_hi, src_lo = source6(worker, interface, ip.src_hi, ip.src_lo)
     if is_local6(worker, ip.dst_hi, ip.dst_lo):
@@ -61,8 +62,8 @@ def send_error6(worker: Worker, packet: Packet, kind: int, code: int, rest: int,
 
 
 @hot
-def deserves_error6(worker: Worker, packet: Packet, always: int) -> bool:
-    """Whether the rules allow an error about the packet."""
+def deserves_error6(worker: Worker, packet: Packet, kind: int, always: int) -> bool:
+    """Whether the rules allow an error of this kind about the packet."""
     ip = IPv6(packet.network)
     if packet.flags & ORIGINATED != 0 or ip.src_hi == 0 or is_multicast(ip.src_hi):
         return False
@@ -75,10 +76,10 @@ def deserves_error6(worker: Worker, packet: Packet, always: int) -> bool:
     if reason != GOOD:
         return True
     if fragment != 0 and Fragment(ip.address + fragment).offset_flags & FRAGMENT_OFFSET != 0:
-        return False
+        return kind == icmpv6.PARAMETER_PROBLEM  # RFC 8200 4.5
     if protocol != PROTOCOL_ICMPV6:
         return True
     if at >= octets:
         return False
-    kind = load8(packet.network + at)
-    return not icmpv6.is_error(kind) and kind != icmpv6.REDIRECT
+    about = load8(packet.network + at)
+    return not icmpv6.is_error(about) and about != icmpv6.REDIRECT

@@ -45,7 +45,7 @@ PIECES = 64  # a packet of 65,535 octets in pieces of 1,280 has 52
 SOURCES = 256
 LIFETIME = 30 * SECOND  # IPv4; Linux's ip_frag_time
 LIFETIME6 = 60 * SECOND  # RFC 8200 4.5
-EXPIRED = 4  # datagrams that may end by age in one turn
+EXPIRED = 32  # datagrams that may end by age in one turn
 NO_END = 0xFFFFFFFF
 
 
