@@ -109,10 +109,18 @@ def test_tables_are_full() -> None:
 def test_sizes_that_cannot_be(sizes: dict[str, int]) -> None:
     with Arena.create(huge="never") as arena:
         worker: Worker = arena.table("worker", Worker, 1)[0]
-        worker.workers = 1
-        with pytest.raises(ConfigureError):
+        worker.workers, worker.secret = 1, 7
+        with pytest.raises(ConfigureError, match=r"range|prime"):
             create_balancer(arena, worker, **{"services": 4, **sizes})
         assert worker.balancer == 0
+
+
+def test_hashes_have_a_key() -> None:
+    with Arena.create(huge="never") as arena:
+        worker: Worker = arena.table("worker", Worker, 1)[0]
+        worker.workers = 1
+        with pytest.raises(ConfigureError, match="secret"):
+            create_balancer(arena, worker)
 
 
 def test_services_are_shown_as_they_were_added() -> None:

@@ -21,6 +21,7 @@ from pronghorn.balancer.schedulers.maglev import fill_table, identity_of
 from pronghorn.balancer.services import (
     refresh_weights,
     search_free_server,
+    search_free_service,
     search_server,
     search_service,
     service_hash,
@@ -71,8 +72,7 @@ def add_service(balancer: Balancer, protocol: str, address: Address, port: int, 
         raise ConfigureError(f"service {protocol} {address}:{port}, scheduler {scheduler}: unknown or out of range")
     if find_service(balancer, protocol, address, port) >= 0:
         raise ConfigureError(f"service {protocol} {address}:{port} exists already")
-    free = (n for n in range(balancer.service_limit) if balancer.services[n].ports == 0)
-    number = next(free, -1)
+    number = search_free_service(balancer)
     if number < 0:
         raise ConfigureError(f"there are {balancer.service_limit} services already")
     service = balancer.services[number]

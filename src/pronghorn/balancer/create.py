@@ -48,6 +48,8 @@ def create_balancer(
         raise ConfigureError(f"{conns} connections, {services} services, {servers} servers: out of range")
     if maglev_size < 3 or any(maglev_size % n == 0 for n in range(2, math.isqrt(maglev_size) + 1)):
         raise ConfigureError(f"a Maglev table of {maglev_size} places: not a prime")
+    if worker.secret == 0:
+        raise ConfigureError("the worker has no secret: without one every flow has the same hash")
     owner = worker.index
     name = f"balancer{owner}"
 

@@ -65,6 +65,15 @@ def search_free_server(balancer: Balancer) -> int:
 
 
 @hot
+def search_free_service(balancer: Balancer) -> int:
+    """Index of a record that no service uses, or -1."""
+    for number in range(balancer.service_limit):
+        if balancer.services[number].ports == 0:
+            return number
+    return -1
+
+
+@hot
 def refresh_weights(balancer: Balancer, service: Service) -> None:
     """Weights that count, the largest and their greatest common divisor; wrr's round begins anew."""
     largest, step = 0, 0
