@@ -154,7 +154,7 @@ class Arena:
 
     @property
     def pages(self) -> Pages:
-        """What backs it: `hugetlb`, `transparent` (2 MiB where the kernel can) or `ordinary`."""
+        """What backs tables with a `count`: `hugetlb`, `transparent` (2 MiB where the kernel can) or `ordinary`."""
         return self._memory.pages
 
     @property
@@ -175,13 +175,12 @@ class Arena:
         capacity: int,
         owner: int = -1,
         count: int | None = None,
-        pages: Literal["arena", "ordinary"] = "arena",
     ) -> Array[Any]:
         """The table `name` of `capacity` records of `kind` (a view class or a scalar), new or an earlier process's.
 
-        `owner` is the worker that writes it, -1 for the engine. `count` records are backed by memory now and the rest
-        by `grow`; None leaves all to first touch. `pages="ordinary"` keeps first touches short in a table that grows in
-        the data plane.
+        `owner` is the worker that writes it, -1 for the engine. `count` records are backed by memory now, in large
+        pages where there are any, and the rest by `grow`; None leaves all to first touch, in ordinary pages: a data
+        plane that touches a page of 2 MiB first would stall.
         """
         element = element_of(kind)
         if not self._writable:
@@ -193,8 +192,6 @@ class Arena:
             self._adopt(Table.read(entry), kind, capacity)
         else:
             entry = self._add(name, element.size, element.layout, capacity, 0 if count is not None else capacity)
-            if pages == "ordinary":
-                self._memory.use_ordinary_pages(entry.base, _whole_pages(capacity * element.size))
         entry.worker, entry.process = owner, os.getpid()
         self._held.add(name)
         if count is not None and count > entry.committed:

@@ -303,10 +303,8 @@ def create_hash_index(
     spare = most // 8 + 64
     index: HashIndex = arena.table(f"{name}.index", HashIndex, 1, owner)[0]
     fill(index.address, 0, HashIndex.SIZE)
-    index.buckets = arena.table(
-        f"{name}.buckets", Bucket, most, owner, count=ahead, pages="ordinary" if ahead is None else "arena"
-    )
-    index.overflow = arena.table(f"{name}.overflow", Bucket, spare, owner, pages="ordinary")
+    index.buckets = arena.table(f"{name}.buckets", Bucket, most, owner, count=ahead)
+    index.overflow = arena.table(f"{name}.overflow", Bucket, spare, owner)
     fill(index.buckets.address, 0, _LEAST * Bucket.SIZE)
     index.size, index.mask = _LEAST, _LEAST - 1
     index.limit = most if ahead is None else ahead

@@ -7,8 +7,9 @@ Which pages back it is an optimisation and never a requirement:
 
     hugetlb       pages of 2 MiB set aside by the administrator; only when asked for and when enough are free, because a
                   page that is missing later would be a SIGBUS in the data plane
-    transparent   madvise(MADV_HUGEPAGE): the kernel gives 2 MiB where it can
-    ordinary      the rest
+    transparent   madvise(MADV_HUGEPAGE) for what is populated ahead: the kernel gives 2 MiB where it can
+    ordinary      the rest, and all that is touched first by the data plane: touching 4 KiB costs a microsecond or two,
+                  touching 2 MiB from 170 microseconds to milliseconds (docs/adr/0003-memory.md)
 """
 
 from __future__ import annotations
@@ -50,6 +51,8 @@ class Mapping:
 
     def discard(self, address: int, octets: int) -> None:
         """Give the pages back; they read as zero afterwards."""
+        if self.pages != "hugetlb":
+            _libc.madvise(address, octets, _MADV_NOHUGEPAGE)
         advice = _MADV_DONTNEED if self.descriptor < 0 else _MADV_REMOVE
         if octets and _libc.madvise(address, octets, advice) != 0:
             ctypes.memset(address, 0, octets)
@@ -60,6 +63,8 @@ class Mapping:
             return
         start = address // PAGE * PAGE
         octets += address - start
+        if self.pages == "transparent" and octets >= HUGE_PAGE:
+            _libc.madvise(start, octets, _MADV_HUGEPAGE)
         if self.descriptor >= 0:
             os.posix_fallocate(self.descriptor, start - self.address, octets)
         if _libc.madvise(start, octets, _MADV_POPULATE_WRITE) == 0:
@@ -70,11 +75,6 @@ class Mapping:
         for page in range(start, start + octets, PAGE):
             octet = ctypes.c_uint8.from_address(page)
             octet.value = octet.value
-
-    def use_ordinary_pages(self, address: int, octets: int) -> None:
-        """Ask for 4 KiB pages here: a first touch then costs about a microsecond instead of clearing 2 MiB."""
-        if self.pages == "transparent":
-            _libc.madvise(address, octets, _MADV_NOHUGEPAGE)
 
     def unmap(self) -> None:
         """Give the address space back."""
@@ -112,10 +112,8 @@ def _advise(start: int, octets: int, huge: Huge, policy: str) -> Pages:
         allowed = "[never]" not in Path(f"/sys/kernel/mm/transparent_hugepage/{policy}").read_text()
     except OSError:
         allowed = False
-    if huge == "never" or not allowed:
-        _libc.madvise(start, octets, _MADV_NOHUGEPAGE)
-        return "ordinary"
-    return "transparent" if _libc.madvise(start, octets, _MADV_HUGEPAGE) == 0 else "ordinary"
+    _libc.madvise(start, octets, _MADV_NOHUGEPAGE)
+    return "transparent" if allowed and huge != "never" else "ordinary"
 
 
 def _map(address: int | None, octets: int, flags: int, descriptor: int, *, writable: bool) -> int:
