@@ -2,10 +2,11 @@
 
     null port 0: clients, 64-octet TCP segments over all connections in turn   ->   balancer   ->   null port 1: servers
 
-Connections are opened by the real way in: a SYN of every client through the engine, the server's answer noted by the
-balancer's own state machine (there is no server behind a null port to send it), an ACK of every client. What is
-measured then is segments with data in the direction of the servers: parsed, looked up, counted, both addresses and
-ports rewritten, both checksums adjusted, next hop found, MAC header written, transmitted.
+Connections are opened in another order than they are visited in afterwards, so that neither the flows nor the index
+are read one after the other. They are opened by the real way in: a SYN of every client through the engine, the
+server's answer noted by the balancer's own state machine (there is no server behind a null port to send it), an ACK
+of every client. What is measured then is segments with data in the direction of the servers: parsed, looked up,
+counted, both addresses and ports rewritten, both checksums adjusted, next hop found, MAC header written, transmitted.
 
 Addresses are those for benchmarks (RFC 2544 C.2.2): clients in 198.18/16, servers in 198.19/16.
 """
@@ -34,9 +35,12 @@ def with_connections(connections: int) -> Callable[[Engine], Sequence[int]]:
     """What prepares an engine for null_engine.forwarding."""
 
     def prepare(engine: Engine) -> Sequence[int]:
+        from pronghorn.ports.null import STRIDE
+
         queue, out = configure(engine, connections)
         establish(engine, queue, connections)
         segments(queue, connections, ACK | PSH, engine.ports[0].mac)
+        queue.stride = STRIDE % connections or 1
         queue.remaining = -1
         return [out]
 
@@ -99,7 +103,7 @@ def segments(queue: NullQueue, connections: int, flags: int, mac: int) -> None:
     frame, network_sum, transport_sum = template(flags, mac)
     for place, octet in enumerate(frame):
         queue.template[place] = octet
-    queue.octets, queue.flows, queue.next, queue.source = FRAME, connections, 0, CLIENT
+    queue.octets, queue.flows, queue.next, queue.source, queue.stride = FRAME, connections, 0, CLIENT, 1
     queue.network_sum, queue.transport_sum = network_sum, transport_sum
 
 

@@ -23,7 +23,7 @@ TEMPLATE = 256
 """Octets that a template frame may have."""
 
 STRIDE = 7919
-"""Flows follow each other in steps of this prime, so that neighbours in time are not neighbours in memory."""
+"""A prime to step through the flows with, so that neighbours in time are not neighbours in memory."""
 
 PORTS_PER_ADDRESS = 1 << 15
 FIRST_PORT = 1024
@@ -43,7 +43,7 @@ class NullQueue(View, align=64):
     network_sum: u32  # checksum over the template's IPv4 header, its source address being 0, unfolded
     transport_sum: u32  # the same for TCP, source port being 0 too
     template: Array[u8] = fixed(TEMPLATE, align=64)
-    unused: u64 = field(align=64)
+    stride: u32 = field(align=64)  # from one frame's flow to the next one's; below `flows`
 
 
 @hot
@@ -77,7 +77,7 @@ def null_receive(worker: Worker, port: Port, queue: Queue, room: int) -> int:
 def _write(own: NullQueue, packet: Packet) -> None:
     """The template as a packet of the next flow."""
     flow = own.next
-    following = flow + STRIDE
+    following = flow + own.stride
     own.next = following - own.flows if following >= own.flows else following
     copy(packet.data, own.template.address, 64)
     ip, tcp = IPv4(packet.data + 14), TCP(packet.data + 34)
