@@ -1,11 +1,14 @@
-"""Every command line in the documentation exists; those that only print are run.
+"""Every command line in the documentation exists: program, subcommand, options, module, files of the repository.
 
-Read are the lines of fenced code blocks that begin with ./do, pronghorn, or python -m MODULE, after an optional prompt
-and sudo. A line is cut at a pipe, a redirection or a comment.
+Read are the lines of fenced shell blocks. What stands before a command is taken off (a prompt, variables, sudo,
+`until`, `ip netns exec NAME`, `timeout 60`); a line is cut at a pipe, a redirection, a semicolon or a comment. Our own
+commands are held against the command line as it is, other programs against a list. The tutorial's commands are run by
+tests/docs/test_tutorial.py, the how-tos' programs by tests/docs/test_howto.py.
 """
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import re
 import shlex
@@ -18,21 +21,45 @@ import pytest
 
 from tests.house.source import ROOT, documents, place
 
-BLOCK = re.compile(r"^```[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(r"^```(?:sh|console)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+HERE_DOCUMENT = re.compile(r"<<'?(\w+)'?$.*?^\1$", re.MULTILINE | re.DOTALL)
+BEFORE = re.compile(r"^(\$ |sudo |env |until |then |do |ip netns exec \S+ |timeout \d+ |[A-Z_]+=\S* |\w+=\$!$)")
 CHEAP_VERBS = {"help"}
+SHELL = frozenset({"for", "done", "cd", "echo", "mkdir", "cat", "kill", "wait", "}"})
+PROGRAMS = frozenset(
+    {
+        "ip",
+        "ethtool",
+        "curl",
+        "ping",
+        "perf",
+        "gdb",
+        "objdump",
+        "grep",
+        "sed",
+        "sysctl",
+        "lscpu",
+        "mount",
+        "unshare",
+        "pip",
+    }
+)
 
 
 def commands(text: str) -> Iterator[list[str]]:
-    """The command lines of a page's code blocks, split into words."""
+    """The command lines of a page's shell blocks, split into words."""
+    own = set(re.findall(r"^(\w+)\(\) \{", text, re.MULTILINE))  # functions that the page defines
     for block in BLOCK.findall(text):
-        for line in block.replace("\\\n", " ").splitlines():
-            words = shlex.split(re.split(r"\s[|>&#]|;", f" {line}")[0], comments=True)
-            while words and (words[0] in ("$", "sudo") or re.fullmatch(r"[A-Z_]+=\S*", words[0])):
-                words = words[1:]
-            if words and (words[0] in ("./do", "pronghorn") or re.fullmatch(r"(.*/)?python3?", words[0])):
+        for line in HERE_DOCUMENT.sub("", block).replace("\\\n", " ").splitlines():
+            line = line.strip()
+            while before := BEFORE.match(line):
+                line = line[before.end() :].lstrip()
+            words = shlex.split(re.split(r"\s[|>&#<]|;|\d>", f" {line}")[0], comments=True)
+            if words and not words[0].endswith("()") and words[0] not in SHELL | own:
                 yield words
 
 
+@functools.cache
 def verbs() -> set[str]:
     """What ./do offers, as its help says."""
     done = subprocess.run([ROOT / "do", "help"], capture_output=True, text=True, check=True, timeout=30)
@@ -50,9 +77,25 @@ def subcommands() -> dict[str, set[str]]:
     return {name: set(getattr(command, "commands", {})) for name, command in commands.items()}
 
 
+def options_of(words: list[str]) -> set[str]:
+    """The options that `pronghorn COMMAND ...` takes."""
+    import typer.main
+
+    from pronghorn.cli.app import app
+
+    command = typer.main.get_command(app)
+    for word in words:
+        command = getattr(command, "commands", {}).get(word, command)
+    return {"--help", "-h", *(option for parameter in command.params for option in parameter.opts)}
+
+
 def complaint(words: list[str]) -> str:
     """Why a command line cannot work; empty when it can."""
     program, *rest = words
+    absent = [word for word in rest if re.match(r"(src|tests|docs|bench|examples|tools)/", word)]
+    absent = [word for word in absent if not (ROOT / word).exists() and not word.endswith(".so")]
+    if absent:
+        return f"no file {absent[0]}"
     if program == "./do":
         return "" if not rest or rest[0] in verbs() else f"./do has no verb {rest[0]}"
     if program == "pronghorn":
@@ -62,11 +105,15 @@ def complaint(words: list[str]) -> str:
             return f"pronghorn has no command {plain[0]}"
         if len(plain) > 1 and offered[plain[0]] and plain[1] not in offered[plain[0]]:
             return f"pronghorn {plain[0]} has no command {plain[1]}"
-        return ""
-    module = rest[rest.index("-m") + 1] if "-m" in rest[:-1] else ""
-    return f"no module {module}" if module and importlib.util.find_spec(module) is None else ""
+        wrong = {word.partition("=")[0] for word in rest if word.startswith("-")} - options_of(plain)
+        return f"no option {sorted(wrong)[0]}" if wrong else ""
+    if re.fullmatch(r"(.*/)?python3?", program):
+        module = rest[rest.index("-m") + 1] if "-m" in rest[:-1] else ""
+        return f"no module {module}" if module and importlib.util.find_spec(module) is None else ""
+    return "" if program in PROGRAMS else f"an unknown program {program}"
 
 
+@functools.cache
 def documented() -> list[tuple[Path, list[str]]]:
     return [(page, words) for page in documents() for words in commands(page.read_text())]
 
@@ -106,9 +153,20 @@ def test_documented_subcommands_explain_themselves() -> None:
         assert done.returncode == 0, done.stderr
 
 
-def test_wrong_commands_are_found() -> None:
-    page = "```sh\n$ sudo ./do frobnicate --now  # no such verb\nPRONGHORN_MODE=jit python3 -m no_such_module\n```\n"
-    first, second = commands(page)
-    assert first == ["./do", "frobnicate", "--now"]
-    assert complaint(first) == "./do has no verb frobnicate"
-    assert complaint(second) == "no module no_such_module"
+@pytest.mark.parametrize(
+    ("line", "wrong"),
+    [
+        ("$ sudo ./do frobnicate --now  # no such verb", "./do has no verb frobnicate"),
+        ("PRONGHORN_MODE=jit python3 -m no_such_module", "no module no_such_module"),
+        ("ip netns exec gateway pronghorn op gateway.toml &", "pronghorn has no command op"),
+        ("until pronghorn show ports --wtch 2>/dev/null; do sleep 1; done", "no option --wtch"),
+        ("for one in 1 2; do pronghorn show services; done", ""),
+        ("pronghorn show everything", "pronghorn show has no command everything"),
+        (".venv/bin/python -m pytest tests/wire/test_ipv5.py", "no file tests/wire/test_ipv5.py"),
+        ("iptables -L", "an unknown program iptables"),
+        ("sudo timeout 60 pronghorn up gateway.toml", ""),
+    ],
+)
+def test_wrong_commands_are_found(line: str, wrong: str) -> None:
+    found = [complaint(words) for words in commands(f"```sh\n{line}\n```\n")]
+    assert found in ([[wrong], []] if not wrong else [[wrong]])

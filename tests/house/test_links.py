@@ -94,9 +94,14 @@ def test_broken_links_are_found() -> None:
     assert complaint(here, "text", "../../README.md#no-such-heading") == "no heading #no-such-heading"
 
 
-def test_decision_records_are_numbered_once_and_open_with_their_number() -> None:
-    records = sorted((ROOT / "docs/adr").glob("*.md"))
+def test_decision_records_are_numbered_in_order_and_listed() -> None:
+    """Each opens with its number, and docs/adr/README.md lists all of them with their titles, in order."""
+    folder = ROOT / "docs/adr"
+    records = sorted(folder.glob("[0-9]*.md"))
     numbers = [path.name[:4] for path in records]
-    assert len(numbers) == len(set(numbers)), numbers
-    for path, number in zip(records, numbers, strict=True):
-        assert path.read_text().startswith(f"# {number}: "), path.name
+    assert numbers == [f"{number:04}" for number in range(len(numbers))]
+    titles = {path.name: path.read_text().splitlines()[0] for path in records}
+    for name, title in titles.items():
+        assert title.startswith(f"# {name[:4]}: "), name
+    listed = re.findall(r"^\| \[(\d{4})\]\((.+?)\) \| (.+?) \|", (folder / "README.md").read_text(), re.MULTILINE)
+    assert listed == [(name[:4], name, title[8:]) for name, title in titles.items() if name[:4] != "0000"]
