@@ -17,11 +17,11 @@ from pronghorn.compiled import Array, View, array_at, au32, au64, copy, fence, f
 from pronghorn.compiled.hashing import shift_right
 from pronghorn.ports.bridge_table import NOWHERE, BridgeTable, epoch_at, station_find, station_learn, station_sweep
 from pronghorn.ports.veth import burst_octets
-from pronghorn.ports.veth_rings import Inlet, Outlet, hand_over, inlet_receive, refuse, settle
+from pronghorn.ports.veth_rings import Inlet, Outlet, end_in_driver, hand_over, inlet_receive, refuse, settle
 from pronghorn.state.packet import HEADROOM, Packet
 from pronghorn.state.packets import allocate, allocate_large, release
 from pronghorn.state.port import TRANSMIT_BURST, Port, Queue
-from pronghorn.state.verdicts import BRIDGE_FLOOD_LIMIT, BRIDGE_SAME_PORT, MULTICAST_IGNORED, TRANSMITTED
+from pronghorn.state.verdicts import BRIDGE_FLOOD_LIMIT, BRIDGE_SAME_PORT, MULTICAST_IGNORED
 from pronghorn.state.worker import Worker
 from pronghorn.wire.reasons import ETHERNET_GROUP_SOURCE, ETHERNET_RUNT
 
@@ -101,7 +101,7 @@ def bridge_transmit(worker: Worker, port: Port, queue: Queue, packets: Array[u64
         elif target == _FLOOD:
             _flood(worker, bridge, own, run, end - at)
         else:
-            _end(worker, _verdict(target), run, end - at)
+            end_in_driver(worker, _verdict(target), run, end - at)
         at = end
     own.busy = 0
     taken = settle(packets, refused, count)
@@ -163,15 +163,6 @@ def _forward(worker: Worker, member: Member, packets: Array[u64], count: int) ->
 
 
 @hot
-def _end(worker: Worker, verdict: int, packets: Array[u64], count: int) -> None:
-    """The frames end here. The caller will count them as transmitted, so that is taken back."""
-    worker.verdicts[TRANSMITTED] -= count
-    worker.verdicts[verdict] += count
-    for place in range(count):
-        release(worker, Packet(packets[place]))
-
-
-@hot
 def _flood(worker: Worker, bridge: Bridge, own: BridgeQueue, packets: Array[u64], count: int) -> None:
     """To all other members, as far as the limit allows."""
     own.credit = min(own.credit + max(worker.now - own.then, 0), own.most)
@@ -181,7 +172,7 @@ def _flood(worker: Worker, bridge: Bridge, own: BridgeQueue, packets: Array[u64]
     for place in range(allowed):
         _flood_one(worker, bridge, own, array_at(u64, packets.address + 8 * place))
     if allowed < count:
-        _end(worker, BRIDGE_FLOOD_LIMIT, array_at(u64, packets.address + 8 * allowed), count - allowed)
+        end_in_driver(worker, BRIDGE_FLOOD_LIMIT, array_at(u64, packets.address + 8 * allowed), count - allowed)
 
 
 @hot

@@ -37,6 +37,7 @@ from pronghorn.ports.segment import segment
 from pronghorn.state.packet import CHECKSUM_GOOD, CHECKSUM_PARTIAL, UNSEGMENTED, Packet
 from pronghorn.state.packets import release
 from pronghorn.state.port import CHECKSUM_RX, SEGMENTATION, Queue
+from pronghorn.state.verdicts import TRANSMITTED
 from pronghorn.state.worker import Worker
 
 RING = 1024
@@ -198,6 +199,15 @@ def settle(packets: Array[u64], refused: int, count: int) -> int:
     for k in range(refused):
         packets[count - 1 - k] = packets[refused - 1 - k]
     return count - refused
+
+
+@hot
+def end_in_driver(worker: Worker, verdict: int, packets: Array[u64], count: int) -> None:
+    """Frames that a driver took end there. The flush will count them as transmitted, so that is taken back."""
+    worker.verdicts[TRANSMITTED] -= count
+    worker.verdicts[verdict] += count
+    for place in range(count):
+        release(worker, Packet(packets[place]))
 
 
 @hot
