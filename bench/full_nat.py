@@ -50,6 +50,7 @@ def with_connections(connections: int) -> Callable[[Engine], Sequence[int]]:
 def configure(engine: Engine, connections: int) -> tuple[NullQueue, int]:
     """Ports, addresses, a service with servers. Returns the clients' generator and the servers' port."""
     from pronghorn.balancer.configure import add_local_address, add_server, add_service, create_balancer
+    from pronghorn.balancer.growth import grow
     from pronghorn.net.configure import add_address, add_interface
     from pronghorn.net.configure_routes import add_neighbour
     from pronghorn.net.create import create_net
@@ -62,6 +63,7 @@ def configure(engine: Engine, connections: int) -> tuple[NullQueue, int]:
     for port in (inside, outside):
         add_interface(worker, port)
     balancer = create_balancer(engine.arena, worker, conns=connections + connections // 8)
+    grow(engine.arena, worker, connections)
     add_address(worker, inside, IPv4Interface(f"{SERVICE}/32"))
     add_address(worker, outside, IPv4Interface("198.19.255.254/16"))
     service = add_service(balancer, "tcp", SERVICE, PORT, "rr")

@@ -228,9 +228,7 @@ def rebuild_lookups(balancer: Balancer) -> None:
 def _fill_lookup(balancer: Balancer, service: Service) -> None:
     """Write the service's spare Maglev table and let the worker use it."""
     size = balancer.maglev_size
-    servers, identities, turns, places = (
-        array_at(u32, balancer.scratch.address + 4 * MEMBERS * n) for n in range(4)
-    )
+    servers, identities, turns, places = (array_at(u32, balancer.scratch.address + 4 * MEMBERS * n) for n in range(4))
     count = service.member_count
     for place in range(count):
         servers[place] = service.members[place]

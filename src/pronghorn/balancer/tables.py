@@ -126,7 +126,7 @@ class Server(View, align=64, size=128):
 
 
 class Service(View, align=64, size=192):
-    """What clients connect to. """
+    """What clients connect to."""
 
     hi: u64  # address, raw; IPv4 in the low half of lo
     lo: u64
@@ -188,6 +188,7 @@ class Balancer(View, align=64):
     service_limit: u32
     lookups: Array[u16]  # two Maglev tables for each service, of which one is spare
     scratch: Array[u32]  # of fill_table: 4 * MEMBERS
+    warmed: u32  # connections that have memory already; written by the control plane (growth.py)
     timeouts: Array[u32] = fixed(16, align=64)  # ticks, by Conn.state
     local_lists: Array[u16] = fixed(2 * LOCALS)  # indexes of usable local addresses: IPv4, then IPv6
     expired: Array[u32] = fixed(EXPIRED)  # scratch of the wheel

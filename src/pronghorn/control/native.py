@@ -7,10 +7,12 @@ new thing, those that have taken it give it back. Names are for people: they are
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from pronghorn.balancer import configure as balancing
+from pronghorn.balancer.growth import grow
 from pronghorn.balancer.tables import Balancer
 from pronghorn.control.endpoint import Address, Endpoint
 from pronghorn.control.fields import Interface
@@ -39,6 +41,7 @@ if TYPE_CHECKING:  # imported when somebody looks: a gateway starts without
     )
 
 BUSY = 1 << 62  # never
+GROW_EVERY = 0.2  # s
 
 
 def open_engine(starting: Config) -> NativeEngine:
@@ -72,15 +75,28 @@ class NativeEngine:
             worker_start(worker)  # tables are made for a time
             create_net(arena, worker)
             balancing.create_balancer(arena, worker)
+            grow(arena, worker)
+        self._closing = threading.Event()
+        self._grower = threading.Thread(target=self._keep_ahead, name="memory", daemon=True)
         self.change_timeouts(balancer.timeouts)
         self.change_local_ports(*balancer.local_ports)
         self.change_polling(settings.busy_poll)
 
     def start(self) -> None:
         self.engine.start(self.cores)
+        self._grower.start()
 
     def close(self) -> None:
+        self._closing.set()
+        if self._grower.is_alive():
+            self._grower.join()
         self.engine.close()
+
+    def _keep_ahead(self) -> None:
+        """Tables of connections get their memory here, before the workers need it."""
+        while not self._closing.wait(GROW_EVERY):
+            for index in range(len(self.cores)):
+                grow(self.engine.arena, self.engine.workers[index])
 
     def _everywhere(self, do: Callable[[Worker], object], undo: Callable[[Worker], object] | None = None) -> None:
         """On every worker, or on none when there is an `undo` and one refuses."""

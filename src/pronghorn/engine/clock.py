@@ -2,7 +2,7 @@
 
 `clock_start` measures the counter against CLOCK_MONOTONIC once. `clock_now` multiplies; when HORIZON has passed since
 the last calibration it calibrates anew (so does a worker that slept: it lost its caches anyway). A clock that is ahead
-then is slowed down until it agrees again, one that is behind is set forward: time never goes back. Reading
+then runs slower so that it agrees HORIZON later, one that is behind is set forward: time never goes back. Reading
 CLOCK_MONOTONIC itself costs some 25 ns.
 
 Products of cycles and scale stay below 2**63 because no more than OVERFLOW is ever multiplied; after a longer gap (a
@@ -51,8 +51,8 @@ def clock_start(worker: Worker, loop: Loop) -> None:
     now = start
     while now - start < MEASURE:
         now = monotonic(scratch)
-    _set_rate(loop, now - start, max(cycles() - counted, 1))
-    loop.cycles_then, loop.now_then = cycles(), now
+    _set_rate(loop, now - start, max(cycles() - counted, 1), 0)
+    loop.cycles_then, loop.now_then, loop.true_then = cycles(), now, now
     worker.now = now
 
 
@@ -60,21 +60,22 @@ def clock_start(worker: Worker, loop: Loop) -> None:
 def clock_adjust(worker: Worker, loop: Loop) -> int:
     """Re-measure the rate if the last calibration is long enough ago. Nanoseconds now."""
     counted, now = cycles(), monotonic(loop.entries.address)
-    ticks, passed = counted - loop.cycles_then, now - loop.now_then
+    ticks, passed = counted - loop.cycles_then, now - loop.true_then
     estimate = worker.now
     if 0 <= ticks < OVERFLOW // HORIZON * loop.horizon:
         estimate = max(estimate, loop.now_then + (ticks * loop.scale >> _SCALE))
         if passed < SHORTEST:
             return estimate
         if passed < OVERFLOW and ticks > 0:
-            _set_rate(loop, passed, ticks)
-    loop.cycles_then = counted
+            _set_rate(loop, passed, ticks, max(estimate - now, 0))
+    loop.cycles_then, loop.true_then = counted, now
     loop.now_then = max(now, estimate)
     return loop.now_then
 
 
 @leaf
-def _set_rate(loop: Loop, passed: int, ticks: int) -> None:
-    """So many ns are so many cycles."""
-    loop.scale = max((passed << _SCALE) // ticks, 1)
-    loop.horizon = (HORIZON << _SCALE) // loop.scale
+def _set_rate(loop: Loop, passed: int, ticks: int, ahead: int) -> None:
+    """So many ns are so many cycles, and the clock is `ahead` ns ahead."""
+    rate = max((passed << _SCALE) // ticks, 1)
+    loop.horizon = (HORIZON << _SCALE) // rate
+    loop.scale = rate - rate * min(ahead, HORIZON // 2) // HORIZON

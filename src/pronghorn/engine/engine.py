@@ -68,6 +68,7 @@ class Engine:
         if large_packets:
             self.large_pool = create_pool(self.arena, "large", LargeChunk, large_packets, workers + 1)
         self.packets = self.arena.table("packets", Packet, packets + large_packets)
+        self.arena.warm("packets", packets)
         self.ports = self.arena.table("ports", Port, PORTS)
         self.drivers: dict[int, Driver] = {}
         self.workers = self.arena.table("workers", Worker, workers)
@@ -213,6 +214,8 @@ class Engine:
 
         TimeoutError after `timeout` seconds; a command that was not begun by then never is.
         """
+        if self._closed:
+            raise ValueError("the engine is closed")
         if not self._threads:
             return function(self.workers[index])
         future: Future[R] = Future()
@@ -275,7 +278,7 @@ class Engine:
         with ExitStack() as last:  # whatever one of them raises, the others are closed
             last.callback(self.arena.close)
             for epoll in self._epolls:
-                epoll.close()
+                last.callback(epoll.close)
             for descriptor in self._wake_fds:
                 last.callback(os.close, descriptor)
             for driver in self.drivers.values():

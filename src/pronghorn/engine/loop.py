@@ -17,12 +17,14 @@ class Loop(View, align=64):
 
     cycles_then: u64  # time-stamp counter at the last calibration
     now_then: u64  # worker.now at that moment, ns
+    true_then: u64  # CLOCK_MONOTONIC at that moment, ns; not after now_then
     scale: u64  # ns per cycle, times 2**32
     horizon: u64  # cycles after which the clock is calibrated again
     last_work: u64  # worker.now of the last turn that found something
     spin: u64  # ns without work before the worker sleeps
     nap: u64  # ns it sleeps at most; timers are looked at at least so often
     epoll_fd: i32  # waits for the ports' descriptors and for this worker's eventfd
+    barren: u32  # times in a row that a descriptor ended the sleep and there was nothing to do
     command: u32  # number of the command that ended `run`
     stop: au32 = field(align=64)  # 1: end `run` after this turn; any thread may write it
     inbox: MpscEnd = field(align=64)  # consumer's end of this worker's inbox

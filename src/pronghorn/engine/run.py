@@ -5,11 +5,14 @@ stop, so signals, configuration and debuggers are served between two turns. Adap
 without work the worker waits in epoll_wait(2) for its ports' descriptors and its own eventfd, at most `loop.nap` ns
 because timers need looking at. The eventfd is edge-triggered: nobody has to read it. An infinite `spin` is busy
 polling.
+
+A descriptor in error (a device that went away) ends every sleep at once. After BARREN such sleeps in a row the worker
+naps without looking at descriptors.
 """
 
 from __future__ import annotations
 
-from pronghorn.compiled import cycles, entry, external, hot, i32, u64
+from pronghorn.compiled import cycles, entry, external, hot, i32, u32, u64
 from pronghorn.engine.clock import clock_adjust, clock_now, clock_start
 from pronghorn.engine.loop import Loop
 from pronghorn.engine.turn import turn
@@ -21,6 +24,11 @@ MILLISECOND = 1_000_000
 EVENTS = 16
 """Descriptors that one wait reports; which ones does not matter, every queue is looked at."""
 
+BARREN = 64
+NAP = 5_000
+"""Microseconds: how long a packet or a command waits at most while a descriptor is in error."""
+
+usleep = external("usleep", (u32,), i32)
 epoll_wait = external("epoll_wait", (i32, u64, i32, i32), i32)
 
 
@@ -39,7 +47,7 @@ def run(worker: Worker) -> int:
         worker.now = clock_now(worker, loop)
         worker.turns += 1
         if turn(worker) != 0:
-            loop.last_work = worker.now
+            loop.last_work, loop.barren = worker.now, 0
             worker.busy_cycles += cycles() - before
         else:
             worker.idle_turns += 1
@@ -79,6 +87,9 @@ def _sleep(worker: Worker, loop: Loop) -> None:
     if not mpsc_doze(loop.inbox):
         return
     worker.sleeps += 1
-    epoll_wait(loop.epoll_fd, loop.entries.address, EVENTS, loop.nap // MILLISECOND)
+    ready = epoll_wait(loop.epoll_fd, loop.entries.address, EVENTS, loop.nap // MILLISECOND)
+    loop.barren = min(loop.barren + 1, BARREN) if ready != 0 else 0
+    if loop.barren == BARREN:
+        usleep(NAP)
     MpscRing(loop.inbox.ring).dozing = 0
     clock_adjust(worker, loop)

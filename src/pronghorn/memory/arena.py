@@ -18,6 +18,7 @@ Left out: moving or shrinking tables, other machines' byte order.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator
 from typing import Any, Literal
@@ -215,6 +216,19 @@ class Arena:
             entry.committed = whole
             bounds.register(entry.base, whole * size, size, name)
         return entry.committed
+
+    def warm(self, name: str, count: int, first: int = 0) -> None:
+        """Back records `first` to `count` of `name` with memory now, in large pages where there are any.
+
+        For tables made without a `count`, from any thread while the data plane runs: whoever is ahead of it spares it
+        the first touches and most TLB misses. Nothing else changes; where there is no memory, nothing at all.
+        """
+        entry = self._required(name)
+        count = min(count, entry.capacity)
+        if count > first:
+            with contextlib.suppress(OSError):
+                start = entry.base + first * entry.element
+                self._memory.populate(start, (count - first) * entry.element)
 
     def find(self, name: str, kind: Any) -> Array[Any] | None:
         """The table `name`, or None; ArenaError when its records are not `kind`."""

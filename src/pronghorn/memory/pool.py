@@ -297,6 +297,8 @@ def create_pool(
     table: Array[Any] = arena.table(f"{name}.pool", Pool, 1)
     pool: Pool = table[0]
     pool.base = arena.table(f"{name}.chunks", kind, chunks).address
+    if kind is Chunk:
+        arena.warm(f"{name}.chunks", chunks)  # all of them are used in turn; large chunks wait for their first use
     pool.octets, pool.chunks = kind.SIZE, chunks
     pool.magazines = arena.table(f"{name}.magazines", Magazine, count)
     pool.caches = arena.table(f"{name}.caches", PoolCache, workers)
