@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import unquote
 
-from tests.house.source import ROOT, documents, place, tree
+from tests.house.source import ROOT, documents, place, python_files, tree
 
 LINK = re.compile(r"(?<!!)\[((?:`[^`]*`|[^\]`])*)\]\(([^)\s]+)\)")
 CODE_BLOCK = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
@@ -35,7 +35,7 @@ def defines(path: Path, name: str) -> bool:
     return last in {defined for node in body for defined in names(node)}
 
 
-def names(node: ast.stmt) -> Iterator[str]:
+def names(node: ast.AST) -> Iterator[str]:
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
         yield node.name
     elif isinstance(node, ast.Assign | ast.AnnAssign):
@@ -82,6 +82,21 @@ def test_the_way_of_a_packet_is_linked() -> None:
     page = ROOT / "ARCHITECTURE.md"
     functions = [text for text, target in links(page.read_text()) if text.startswith("`") and target.endswith(".py")]
     assert len(functions) >= 10
+
+
+def drawn(text: str) -> set[str]:
+    """The words of a page's drawings that look like functions, classes or verdicts."""
+    blocks = re.findall(r"^```text\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    code = re.compile(r"\b(?:[a-z]\w*_\w+|[A-Z]+_[A-Z_]+|(?:[A-Z][a-z]+){2,})\b")
+    return {word for block in blocks for word in code.findall(block)}
+
+
+def test_drawings_name_what_exists() -> None:
+    """A word such as ipv4_input in a drawing of ARCHITECTURE.md is defined somewhere in the package."""
+    defined = {name for path in python_files("src") for node in ast.walk(tree(path)) for name in names(node)}
+    words = drawn((ROOT / "ARCHITECTURE.md").read_text())
+    assert len(words) > 20
+    assert not words - defined
 
 
 def test_broken_links_are_found() -> None:
