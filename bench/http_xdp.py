@@ -34,7 +34,7 @@ def served(forward: bool, offload: bool) -> Iterator[Topology]:
 @contextlib.contextmanager
 def ours() -> Iterator[Measure]:
     gateway.program()
-    with served(forward=False, offload=False) as top, gateway.up(top):
+    with served(forward=False, offload=True) as top, gateway.up(top):
         yield lambda: requests_per_second(top)
 
 
