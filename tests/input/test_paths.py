@@ -1,0 +1,416 @@
+"""The way in: which frames are ours, what they carry, and where they go. Every branch by a frame of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from ipaddress import ip_address, ip_network
+from typing import Any
+
+import pytest
+
+from pronghorn.net.configure import change_mtu
+from pronghorn.net.configure_routes import add_route
+from pronghorn.state.packet import CHECKSUM_GOOD, CHECKSUM_PARTIAL, UNSEGMENTED
+from pronghorn.state.worker import Worker
+from tests.support.feed import CLIENT, LOCAL, OWN, OWN4, OWN6, ROUTER, SERVICE, EngineBench, server_mac
+from tests.wire import judges as j
+
+LINK = j.Ether(src=ROUTER, dst=OWN[0])
+ANY, ALL_HOSTS, ALL_NODES = "ff:ff:ff:ff:ff:ff", "01:00:5e:00:00:01", "33:33:00:00:00:01"
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[EngineBench]:
+    with EngineBench(large_packets=4) as bench:
+        for family in (4, 6):
+            bench.service("tcp", family)
+            bench.service("udp", family, 53)
+        yield bench
+
+
+@pytest.fixture
+def bench(shared: EngineBench) -> Iterator[EngineBench]:
+    yield shared
+    shared.drain()
+    shared.sent(0)
+    shared.sent(1)
+
+
+@pytest.fixture(scope="module")
+def router() -> Iterator[EngineBench]:
+    """With forwarding on."""
+    with EngineBench(forwarding=1) as bench:
+        yield bench
+
+
+def ip(family: int, **fields: Any) -> Any:
+    """A header from the client to us."""
+    fields = {"src": CLIENT[family], "dst": OWN4[0] if family == 4 else OWN6[0], **fields}
+    if family == 4:
+        return j.IP(**fields)
+    if "ttl" in fields:
+        fields["hlim"] = fields.pop("ttl")
+    return j.IPv6(**fields)
+
+
+def ping(family: int) -> Any:
+    return j.ICMP(id=7) / b"hello" if family == 4 else j.ICMPv6EchoRequest(id=7, data=b"hello")
+
+
+def only(bench: EngineBench, port: int = 0) -> Any:
+    """The one frame that was sent."""
+    (octets,) = bench.sent(port)
+    assert bench.sent(1 - port) == []
+    return j.Ether(octets)
+
+
+both = pytest.mark.parametrize("family", [4, 6])
+
+
+# --- layer 2 ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("frame", "verdict"),
+    [
+        (b"\x02" * 13, "ethernet_runt"),
+        (b"", "ethernet_runt"),
+        (j.Ether(src="01:00:00:00:00:01", dst=OWN[0]) / ip(4) / ping(4), "ethernet_group_source"),
+        (j.Ether(src=ROUTER, dst=OWN[1]) / ip(4) / ping(4), "other_host"),
+        (j.Ether(src=ROUTER, dst=OWN[0], type=0x88CC) / bytes(46), "unknown_ethertype"),
+        (j.Ether(src=ROUTER, dst=OWN[0], type=46) / bytes(46), "ethernet_length_field"),
+        (j.Ether(src=ROUTER, dst=OWN[0], type=1000) / bytes(46), "ethernet_bad_length"),
+        (LINK / j.Dot1Q(vlan=5) / ip(4) / ping(4), "unknown_vlan"),
+        (LINK / j.Dot1Q(vlan=4095) / ip(4) / ping(4), "vlan_reserved"),
+        (bytes(LINK / j.Dot1Q(vlan=5))[:17], "vlan_truncated"),
+        (LINK / j.Dot1Q() / j.Dot1Q() / j.Dot1Q() / ip(4), "vlan_too_deep"),
+        (LINK / j.Dot1Q(vlan=0, type=46) / bytes(46), "vlan_length_field"),
+        (LINK / ip(4) / j.UDP() / bytes(1500), "ethernet_oversize"),
+    ],
+)
+def test_frames_that_end_at_layer_2(bench: EngineBench, frame: Any, verdict: str) -> None:
+    assert bench.hear(frame) == {verdict: 1}
+    assert bench.sent(0) == []
+
+
+@pytest.mark.parametrize("depth", [1, 2])
+@both
+def test_priority_tags_are_looked_through(bench: EngineBench, family: int, depth: int) -> None:
+    frame = LINK
+    for _ in range(depth):
+        frame /= j.Dot1Q(vlan=0, prio=5)
+    assert bench.hear(frame / ip(family) / ping(family)) == {"transmitted": 1}
+    reply = only(bench)
+    assert (reply.dst, reply.src) == (ROUTER, OWN[0])
+    assert j.Dot1Q not in reply
+
+
+@both
+def test_an_unsegmented_frame_may_be_long(bench: EngineBench, family: int) -> None:
+    frame = LINK / ip(family) / j.UDP(dport=9) / bytes(9000)
+    bench.put_large(frame, flags=UNSEGMENTED)
+    before = bench.counts()
+    bench.turn()
+    assert bench.counts() - before == {"no_listener": 1, "transmitted": 1}
+    bench.put_large(frame)
+    bench.turn()
+    assert (bench.counts() - before)["ethernet_oversize"] == 1
+
+
+# --- layer 3 ------------------------------------------------------------------------------------------------------
+
+
+@both
+def test_padding_is_cut_off(bench: EngineBench, family: int) -> None:
+    assert bench.hear(bytes(LINK / ip(family) / ping(family)) + b"padding") == {"transmitted": 1}
+    assert bytes(only(bench)).endswith(b"hello")
+
+
+@both
+@pytest.mark.parametrize(
+    ("src", "dst", "verdict"),
+    [
+        ("own", "own", "land"),
+        ("loopback", "own", "martian_source"),
+        ("group", "own", "martian_source"),
+        ("nobody", "own", "martian_source"),
+        ("client", "loopback", "martian_destination"),
+        ("client", "nobody", "martian_destination"),
+    ],
+)
+def test_martians_and_land(bench: EngineBench, family: int, src: str, dst: str, verdict: str) -> None:
+    names = {
+        4: {"own": OWN4[0], "loopback": "127.0.0.1", "group": "224.0.0.1", "nobody": "0.0.0.0"},
+        6: {"own": OWN6[0], "loopback": "::1", "group": "ff02::1", "nobody": "::"},
+    }[family] | {"client": CLIENT[family]}
+    if family == 6 and src == "nobody":
+        verdict = "unspecified_source"
+    for layer in (ping(family), j.UDP(dport=53), j.TCP(dport=80)):
+        if family == 6 and src == "nobody" and not isinstance(layer, j.UDP | j.TCP):
+            continue
+        frame = LINK / ip(family, src=names[src], dst=names[dst]) / layer
+        assert bench.hear(frame) == {f"ipv{family}_{verdict}": 1}
+
+
+def test_only_discovery_comes_from_nobody(bench: EngineBench) -> None:
+    assert bench.hear(LINK / ip(6, src="::") / ping(6)) == {"ipv6_unspecified_source": 1}
+    probe = j.Ether(src=ROUTER, dst=ALL_NODES) / ip(6, src="::", dst="ff02::1:ff00:1", ttl=255)
+    assert bench.hear(probe / j.ICMPv6ND_NS(tgt=OWN6[0])) == {"transmitted": 1}
+
+
+@both
+def test_groups(bench: EngineBench, family: int) -> None:
+    member, stranger = ("224.0.0.1", "224.0.0.251") if family == 4 else ("ff02::1", "ff02::fb")
+    mac = ALL_HOSTS if family == 4 else ALL_NODES
+    frame = j.Ether(src=ROUTER, dst=mac)
+    assert bench.hear(frame / ip(family, dst=stranger) / ping(family)) == {"multicast_ignored": 1}
+    assert bench.hear(frame / ip(family, dst=member) / ping(family)) == {"icmp_ignored": 1}
+    assert bench.hear(frame / ip(family, dst=member) / j.UDP(dport=9)) == {"no_listener": 1}
+    # a single host's address in a frame to everybody: nobody answers, nothing is balanced (RFC 1122 3.3.6)
+    assert bench.hear(frame / ip(family, dst=SERVICE[family]) / j.TCP(dport=80, flags="S")) == {"not_for_us": 1}
+    assert bench.hear(j.Ether(src=ROUTER, dst=ANY) / ip(family) / ping(family)) == {"icmp_ignored": 1}
+    assert bench.sent(0) == []
+
+
+def test_broadcasts(bench: EngineBench) -> None:
+    everybody = j.Ether(src=ROUTER, dst=ANY)
+    for dst in ("255.255.255.255", "192.0.2.255"):
+        assert bench.hear(everybody / ip(4, dst=dst) / j.UDP(dport=67)) == {"no_listener": 1}
+        assert bench.hear(LINK / ip(4, dst=dst) / ping(4)) == {"icmp_ignored": 1}
+    assert bench.hear(everybody / ip(4, dst="198.51.100.255") / j.UDP(dport=67)) == {"not_for_us": 1}
+    assert bench.sent(0) == []
+
+
+EXTENSIONS = {
+    "extension_hop_by_hop": (bytes(j.IPv6ExtHdrDestOpt(nh=0)) + bytes(j.IPv6ExtHdrHopByHop(nh=58)), 60, (1, 40)),
+    "extension_routing": (b"\x3a\0\0\1\0\0\0\0", 43, (0, 42)),
+    "extension_option_report": (b"\x3a\0\x80\4\0\0\0\0", 60, (2, 42)),
+    "extension_option_report_unicast": (b"\x3a\0\xc0\4\0\0\0\0", 60, (2, 42)),
+    "extension_option_discard": (b"\x3a\0\x40\4\0\0\0\0", 60, None),
+    "extension_jumbo": (b"\x3a\0\xc2\4\0\1\0\0", 0, None),
+    "extension_bad_option": (b"\x3a\0\1\xff\0\0\0\0", 60, None),
+    "extension_too_many": (b"\x3c\0\1\4\0\0\0\0" * 100, 60, None),
+    "extension_too_many_options": (b"\x3a\3" + b"\0" * 30, 60, None),
+    "extension_truncated": (b"\x3a\xff\1\4\0\0\0\0", 60, None),
+    "extension_fragment_atomic": (b"\x3a\0\0\0\0\0\0\1", 44, None),
+    "extension_fragment_nested": (b"\x2c\0\0\1\0\0\0\1\x3a\0\0\1\0\0\0\1", 44, None),
+}
+
+
+@pytest.mark.parametrize("verdict", EXTENSIONS)
+def test_extension_headers(bench: EngineBench, verdict: str) -> None:
+    """Each ends with its own reason, and is reported where RFC 4443 3.4 says so."""
+    octets, first, problem = EXTENSIONS[verdict]
+    frame = LINK / ip(6, nh=first) / (octets + bytes(ip(6) / ping(6))[40:])
+    expected = {verdict: 1, "transmitted": 1} if problem else {verdict: 1}
+    assert bench.hear(frame) == expected
+    if problem:
+        error = only(bench)
+        assert (error.payload.payload.type, error.payload.payload.code) == (4, problem[0])
+        assert error.payload.payload.ptr == problem[1]
+    group = j.Ether(src=ROUTER, dst=ALL_NODES) / ip(6, nh=first, dst="ff02::1") / octets
+    told = verdict == "extension_option_report"  # that one about groups, too
+    assert bench.hear(group) == ({verdict: 1, "transmitted": 1} if told else {verdict: 1})
+
+
+def test_good_extension_headers_are_walked(bench: EngineBench) -> None:
+    chain = ip(6) / j.IPv6ExtHdrHopByHop() / j.IPv6ExtHdrDestOpt() / j.IPv6ExtHdrRouting(segleft=0)
+    assert bench.hear(LINK / chain / ping(6)) == {"transmitted": 1}
+    assert bytes(only(bench)).endswith(b"hello")
+    chain = ip(6, dst=SERVICE[6]) / j.IPv6ExtHdrDestOpt() / j.TCP(sport=900, dport=80, flags="S")
+    assert bench.hear(LINK / chain) == {"transmitted": 1}
+    assert only(bench, 1)[j.TCP].dport == 8080
+
+
+def test_a_whole_that_hides_another_fragment(bench: EngineBench) -> None:
+    """CVE-2020-11897: what is put together is no fragment again."""
+    inner = bytes(j.IPv6ExtHdrDestOpt(nh=44)) + bytes(j.IPv6ExtHdrFragment(nh=58, m=1, id=3)) + bytes(8)
+    parts = [(0, inner[:16], 1), (16, inner[16:], 0)]
+    before = bench.counts()
+    for start, octets, more in reversed(parts):
+        header = j.IPv6ExtHdrFragment(nh=60, offset=start // 8, m=more, id=4)
+        bench.hear(LINK / ip(6) / header / octets)
+    found = bench.counts() - before
+    assert found in ({"reassembled": 2, "extension_fragment_nested": 1}, {"extension_fragment_nested": 1})
+
+
+def test_ipv4_options_are_passed_over(bench: EngineBench) -> None:
+    frame = LINK / ip(4, dst=SERVICE[4], options=[j.Raw(b"\x94\4\0\0")]) / j.TCP(sport=901, dport=80, flags="S")
+    assert bench.hear(frame) == {"transmitted": 1}
+    assert only(bench, 1)[j.TCP].dport == 8080
+
+
+# --- layer 4 ------------------------------------------------------------------------------------------------------
+
+
+@both
+@pytest.mark.parametrize(
+    ("layer", "verdict"),
+    [
+        (j.Raw(bytes(19)), "tcp_truncated"),
+        (j.TCP(dport=80, flags="S", dataofs=4), "tcp_bad_offset"),
+        (j.TCP(dport=80, flags="S", dataofs=9), "tcp_offset_beyond"),
+        (j.TCP(dport=80, flags="SF"), "tcp_bad_flags"),
+        (j.TCP(dport=80, flags="SR"), "tcp_bad_flags"),
+        (j.TCP(dport=80, flags=""), "tcp_bad_flags"),
+        (j.TCP(dport=80, flags="A"), "no_conn"),
+        (j.TCP(dport=81, flags="S"), "no_listener"),
+        (j.TCP(dport=81, flags="S", chksum=1), "tcp_bad_checksum"),
+        (j.UDP(dport=53, len=9), "udp_bad_length"),
+        (j.UDP(dport=53, len=7), "udp_bad_length"),
+        (j.Raw(b"\0\1\0\1\0\1\0"), "udp_truncated"),
+        (j.UDP(dport=9, chksum=1), "udp_bad_checksum"),
+        (j.UDP(dport=9), "no_listener"),
+    ],
+)
+def test_transports(bench: EngineBench, family: int, layer: Any, verdict: str) -> None:
+    """What is shaped wrongly ends before anybody asks whether it is balanced; what comes to us is verified."""
+    dst = SERVICE[family] if verdict == "no_conn" or getattr(layer, "dport", 0) in (80, 53) else ip(family).dst
+    number = 17 if verdict == "udp_truncated" or isinstance(layer, j.UDP) else 6
+    fields = {"proto": number} if family == 4 else {"nh": number}
+    found = bench.hear(LINK / ip(family, dst=dst, **fields) / layer)
+    told = verdict == "no_listener" and isinstance(layer, j.UDP)
+    assert found == ({verdict: 1, "transmitted": 1} if told else {verdict: 1})
+    if told:
+        error = only(bench)
+        kind = error[j.ICMP] if family == 4 else error[j.ICMPv6DestUnreach]
+        assert (kind.type, kind.code) == ((3, 3) if family == 4 else (1, 4))
+
+
+def test_udp_without_a_checksum(bench: EngineBench) -> None:
+    assert bench.hear(LINK / ip(4) / j.UDP(dport=9, chksum=0)) == {"no_listener": 1, "transmitted": 1}
+    assert bench.hear(LINK / ip(6) / j.UDP(dport=9, chksum=0)) == {"udp_no_checksum": 1}
+
+
+@pytest.mark.parametrize("flag", [CHECKSUM_GOOD, CHECKSUM_PARTIAL])
+@both
+def test_who_vouches_for_a_checksum_is_believed(bench: EngineBench, family: int, flag: int) -> None:
+    assert bench.hear(LINK / ip(family) / j.TCP(dport=9, chksum=1), flags=flag) == {"no_listener": 1}
+
+
+@both
+def test_an_unknown_protocol(bench: EngineBench, family: int) -> None:
+    frame = LINK / ip(family, **({"proto": 132} if family == 4 else {"nh": 132})) / bytes(20)
+    assert bench.hear(frame) == {"unknown_protocol": 1, "transmitted": 1}
+    error = only(bench)
+    if family == 4:
+        assert (error[j.ICMP].type, error[j.ICMP].code) == (3, 2)
+    else:
+        problem = error.payload.payload
+        assert (problem.type, problem.code, problem.ptr) == (4, 1, 6)
+
+
+@both
+def test_icmp_of_the_other_family_is_an_unknown_protocol(bench: EngineBench, family: int) -> None:
+    frame = LINK / ip(family, **({"proto": 58} if family == 4 else {"nh": 1})) / bytes(20)
+    assert bench.hear(frame)["unknown_protocol"] == 1
+
+
+# --- hops ---------------------------------------------------------------------------------------------------------
+
+
+@both
+@pytest.mark.parametrize("ttl", [0, 1])
+def test_a_balanced_packet_without_hops_is_reported(bench: EngineBench, family: int, ttl: int) -> None:
+    syn = j.TCP(sport=1234, dport=80, flags="S")
+    assert bench.hear(LINK / ip(family, dst=SERVICE[family], ttl=ttl) / syn) == {"ttl_expired": 1, "transmitted": 1}
+    error = only(bench)
+    kind = error[j.ICMP] if family == 4 else error[j.ICMPv6TimeExceeded]
+    assert (kind.type, kind.code) == ((11, 0) if family == 4 else (3, 0))
+    assert error.payload.dst == CLIENT[family]
+
+
+@both
+def test_a_balanced_packet_loses_a_hop(bench: EngineBench, family: int) -> None:
+    syn = j.TCP(sport=1235, dport=80, flags="S")
+    assert bench.hear(LINK / ip(family, dst=SERVICE[family], ttl=2) / syn) == {"transmitted": 1}
+    frame = only(bench, 1)
+    assert (frame.payload.ttl if family == 4 else frame.payload.hlim) == 1
+    assert (frame.payload.src, frame[j.TCP].dport) == (LOCAL[family], 8080)
+
+
+@both
+def test_a_packet_for_us_needs_no_hops(bench: EngineBench, family: int) -> None:
+    assert bench.hear(LINK / ip(family, ttl=1) / ping(family)) == {"transmitted": 1}
+
+
+# --- forwarding ---------------------------------------------------------------------------------------------------
+
+
+def inside(family: int, host: int = 80) -> str:
+    return f"198.51.100.{host}" if family == 4 else f"2001:db8:2::{host}"
+
+
+@both
+def test_forwarding_off(bench: EngineBench, family: int) -> None:
+    for layer in (ping(family), j.TCP(dport=80), j.UDP()):
+        assert bench.hear(LINK / ip(family, dst=inside(family)) / layer) == {"not_for_us": 1}
+
+
+@both
+def test_forwarding_on(router: EngineBench, family: int) -> None:
+    assert router.hear(LINK / ip(family, dst=inside(family), ttl=9) / ping(family)) == {"transmitted": 1}
+    frame = only(router, 1)
+    assert frame.dst == server_mac(80).to_bytes(6, "big").hex(":")
+    assert frame.src == OWN[1]
+    assert (frame.payload.ttl if family == 4 else frame.payload.hlim) == 8
+    assert bytes(frame).endswith(b"hello")
+    again = j.Ether(bytes(frame))
+    if family == 4:
+        del again[j.IP].chksum
+    assert bytes(again) == bytes(frame)
+
+
+@both
+@pytest.mark.parametrize("ttl", [0, 1])
+def test_forwarding_ends_where_the_hops_do(router: EngineBench, family: int, ttl: int) -> None:
+    router.wait(10)
+    frame = LINK / ip(family, dst=inside(family), ttl=ttl) / ping(family)
+    assert router.hear(frame) == {"ttl_expired": 1, "transmitted": 1}
+    assert only(router).payload.dst == CLIENT[family]
+
+
+@both
+def test_groups_and_link_local_addresses_are_not_forwarded(router: EngineBench, family: int) -> None:
+    frame = j.Ether(src=ROUTER, dst=ANY) / ip(family, dst=inside(family)) / ping(family)
+    assert router.hear(frame) == {"not_for_us": 1}
+    if family == 6:
+        for src, dst in (("fe80::1", inside(6)), (CLIENT[6], "fe80::99")):
+            assert router.hear(LINK / ip(6, src=src, dst=dst) / ping(6)) == {"not_for_us": 1}
+    assert router.sent(1) == []
+
+
+@both
+def test_forwarding_without_a_route(router: EngineBench, family: int) -> None:
+    """Back to where it came from is a way like any other; none at all is reported."""
+    far = "10.9.9.9" if family == 4 else "2001:db8:77::7"
+    assert router.hear(LINK / ip(family, dst=far) / ping(family)) == {"transmitted": 1}
+    assert only(router).payload.dst == far
+    network = ip_network("10.9.8.0/24" if family == 4 else "2001:db8:78::/64")
+    gateway = ip_address("198.51.100.200" if family == 4 else "2001:db8:2::200")
+    router.everywhere(lambda worker: add_route(worker, network, 1, gateway))
+    router.hear(LINK / ip(family, dst=str(network[7])) / ping(family))
+    assert router.held() == 1  # nobody knows that router yet
+    router.wait(6)
+    assert router.held() == 0
+    router.sent(0)
+    router.sent(1)
+
+
+@both
+def test_long_packets_when_forwarding(router: EngineBench, family: int) -> None:
+    router.wait(10)
+    router.everywhere(lambda worker: narrow(worker, 1300))
+    frame = LINK / ip(family, dst=inside(family), **({"flags": "DF"} if family == 4 else {})) / j.UDP() / bytes(1400)
+    assert router.hear(frame) == {"too_big": 1, "transmitted": 1}
+    error = only(router)
+    assert (error[j.ICMP].nexthopmtu if family == 4 else error[j.ICMPv6PacketTooBig].mtu) == 1300
+    if family == 4:
+        frame[j.IP].flags = 0
+        assert router.hear(frame) == {"transmitted": 2}
+        assert sum(j.Ether(octets)[j.IP].len - 20 for octets in router.sent(1)) == 1408
+    router.everywhere(lambda worker: narrow(worker, 1500))
+
+
+def narrow(worker: Worker, mtu: int) -> None:
+    change_mtu(worker, 1, mtu)
