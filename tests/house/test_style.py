@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 
 import pytest
 
-from tests.house.source import ROOT, Function, functions, place, python_files, tree
+from tests.house.source import PACKAGE, ROOT, Function, functions, place, python_files, tree
 
 FOLDERS = ("src", "tools", "bench", "examples", "tests")
 FILE_LINES = 400
@@ -98,6 +99,20 @@ def test_modules_have_docstrings() -> None:
         place(path) for path in python_files(*FOLDERS) if path.read_text().strip() and not ast.get_docstring(tree(path))
     ]
     assert not found, "no docstring:\n" + "\n".join(found)
+
+
+def test_rooms_have_maps() -> None:
+    """The docstring of a room's __init__ names every file in it, so that the right one is found by reading one page.
+
+    wire/, forwarding/, schedulers/ and actions/ are their own map: one file per protocol, method, scheduler, subject.
+    """
+    found = []
+    for folder in sorted(path for path in PACKAGE.iterdir() if path.is_dir() and any(path.glob("*.py"))):
+        text = ast.get_docstring(tree(folder / "__init__.py")) if (folder / "__init__.py").exists() else ""
+        words = set(re.findall(r"\w+", text or ""))
+        if folder.name != "wire":
+            found += [place(path) for path in folder.glob("*.py") if path.stem[:2] != "__" and path.stem not in words]
+    assert not found, "not in the map of their room (__init__.py):\n" + "\n".join(found)
 
 
 def test_compiled_functions_are_plain() -> None:

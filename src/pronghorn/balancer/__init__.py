@@ -2,9 +2,11 @@
 
 lookup        a packet's flow, in stages that look ahead      forwarding/   how packets reach the servers
 input         the order of the questions                      schedulers/   which server gets a new connection
-conns         opening and ending                              local_ports   where connections to servers come from
+services      which service a packet is for                   local_ports   where connections to servers come from
+conns         opening and ending                              output        next hop, size, counters, rewriting
 tcp_state     what segments move a connection on              timers        what time does
-configure     the control plane's hand                        show          rows for people
+configure  local_addresses  the control plane's hand          addresses     how it writes an address
+create  growth              making and enlarging tables       show          rows for people
 """
 
 from pronghorn.balancer.input import balancer_input

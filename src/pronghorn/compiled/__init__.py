@@ -1,6 +1,12 @@
 """Python in, native code out: typed views over memory, and the decorators that compile functions on them.
 
 The only package that imports Numba, and only when something has to be compiled. Start with `views` and `functions`.
+
+views  scalars     memory as declared records         functions  leaf, hot, entry
+intrinsics         what the machine offers            hashing  sequence   the two arithmetics that wrap
+modes  native      which way this process runs        keys       stale code is impossible
+backend/           one function to machine code       build  header       libpronghorn.so and its C header
+bounds  checker    the bounds-check mode
 """
 
 from pronghorn.compiled import bounds, hashing, sequence

@@ -1,0 +1,13 @@
+"""From a configuration to a running gateway, and what it tells about itself. Plain Python, one thread.
+
+wanted      model  fields  endpoint       what a configuration is, and how each value is written
+            load  places  part  check     reading one: every mistake with its place (problems)
+            edit  resolve                 small changes to one; which port a route leaves by
+way there   plan  actions/  apply         what to do, in which order, all of it or nothing
+            plane                         what is asked of an engine; native does it, native_views  snapshot show it
+running     gateway  daemon  runtime      one gateway; its life; its socket. notify tells the service manager
+            api  server  client           HTTP on the Unix socket, and the command line's side of it
+            views  rates                  what `show` gives
+texts       problems  trouble             errors that say what to do
+            describe  reference           the model in words: for messages and for docs/reference
+"""

@@ -1,1 +1,9 @@
-"""The worker loop and what drives it. Start with turn.py."""
+"""The worker loop and what drives it. Start with `turn`: it is the table of contents of the data plane.
+
+run       turns while there is work, else sleep     turn      one pass: receive, handle, timers, transmit
+handle    a burst to its verdicts                   flush     transmit bursts to the drivers
+inbox     from other workers, and commands          outbox    to other workers
+timers    what is due                               cross     ports joined without a stack
+loop      the loop's own state                      clock     nanoseconds from the cycle counter
+engine    the control plane's handle on all this    layout    first contents of the packet table
+"""

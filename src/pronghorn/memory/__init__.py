@@ -2,6 +2,11 @@
 packets.
 
 Index only: a structure stores numbers (indexes of records), and the records lie in their owner's table.
+
+arena      mapping  arena_file  directory     one mapping, its file, its named tables
+pool       free packet chunks                 ring  mpsc_ring    one producer, or many
+hashtable  hash to index                      prefix  blocks     longest prefix, and its small arrays
+wheel      timers
 """
 
 from pronghorn.memory.arena import Arena

@@ -1,9 +1,10 @@
 """Layers 2 and 3 of this host: who we are, who is on our links, which way out.
 
-state        the views: read this first            configure    interfaces, addresses, routes come and go
-addresses    what is ours                          routes       which way
-neighbours   the table and its states              resolve      destination -> neighbour -> wire
-arp          discovery  claims  solicit            waiting      packets that wait for an address
-output       the way out                           path_mtu     fragment_output  fragments
-icmp         icmpv6  errors  rates                 timers       what is due as time passes
+state        the views: read this first            configure  configure_routes   what comes and goes
+addresses    what is ours                          create  show                  making the tables; rows for people
+neighbours   the table and its states              routes  resolve               destination -> neighbour -> wire
+arp          discovery  claims  solicit            waiting  packets that wait for an address
+flush        forgetting neighbours                 timers   what is due as time passes
+output       the way out                           path_mtu  fragment_output
+fragments    putting packets together              icmp  icmpv6  errors  errors4  errors6  rates
 """

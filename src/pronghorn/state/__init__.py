@@ -2,5 +2,6 @@
 
 packet    one frame and what is known about it           packets   taking, freeing and ending them
 port      a device and a worker's queue on it            transmit  putting a frame on its way out
-worker    a thread and everything it owns                verdicts  every way a packet can end
+worker    a thread and everything it owns                dispatch  handing a packet to another worker
+verdicts  every way a packet can end
 """
