@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ctypes
+import os
+import tempfile
 
 from pronghorn.engine.engine import Engine
 from pronghorn.engine.flush import flush_queue
@@ -15,6 +17,8 @@ from pronghorn.state.port import BURST, Queue
 from pronghorn.state.transmit import transmit
 from pronghorn.state.verdicts import VERDICTS
 from pronghorn.state.worker import Worker
+
+os.environ.setdefault("PRONGHORN_RUNTIME_DIR", tempfile.mkdtemp(prefix="pronghorn-"))  # not other runs' user-veths
 
 START = 1_000_000_000_000
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import select
 import time
 
@@ -22,6 +23,7 @@ from tests.ports.fabric import Fabric
 A, B = "02:00:00:00:00:01", "02:00:00:00:00:02"
 
 
+@functools.cache
 def udp(sport: int = 1000, payload: bytes = b"x" * 30) -> bytes:
     return bytes(Ether(src=A, dst=B) / IP(src="10.0.0.1", dst="10.0.0.2") / UDP(sport=sport, dport=53) / payload)
 

@@ -103,7 +103,6 @@ class BridgePort:
         if engine.workers > 1:
             self.offloads |= RSS
         self._trunk = Trunk(engine, f"port.{port.index}.bridge", self.offloads & CONSENT, self._key)
-        self._trunk.serve(queues)
         table: Array[BridgeQueue] = fresh_table(engine.arena, f"port.{port.index}.bridge", BridgeQueue, engine.workers)
         cost = SECOND * engine.workers // self._flood
         for number, queue in enumerate(queues):
@@ -113,7 +112,7 @@ class BridgePort:
             own.most = own.credit = BURST * own.cost
             own.swept = number * switch.bridge.table.buckets // engine.workers
             self._ends.append(own)
-            queue.driver = own.address
+            queue.driver, queue.fd = own.address, self._trunk.fds[number]
         describe(port, self, engine.workers)
         switch.bridge.count = max(switch.bridge.count, self._member + 1)
         switch.bridge.members[self._member].outlets = self._trunk.outlets.address

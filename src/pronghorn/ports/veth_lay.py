@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
 
 from pronghorn.compiled import Array, i32, u64
 from pronghorn.memory.pool import PoolCache
@@ -12,7 +11,6 @@ from pronghorn.memory.ring import Ring, RingEnd, ring_octets, ring_open, ring_re
 from pronghorn.ports.driver import EngineMemory, fresh_table
 from pronghorn.ports.rss import MICROSOFT_KEY, create_rss_table
 from pronghorn.ports.veth_rings import RING, Inlet, Outlet, inlet_drain
-from pronghorn.state.port import Queue
 
 _PATIENCE = 1.0  # s that a worker may take for one burst
 
@@ -50,11 +48,6 @@ class Trunk:
     def _forget_table(self, name: str) -> None:
         if any(table.name == name for table in self._engine.arena.tables()):
             self._engine.arena.drop(name)
-
-    def serve(self, queues: Sequence[Queue]) -> None:
-        """Let the workers sleep on it."""
-        for queue, descriptor in zip(queues, self.fds, strict=True):
-            queue.fd = descriptor
 
     def wait(self) -> None:
         """Until no worker is in the middle of sending. The way in must have been closed."""
