@@ -70,7 +70,6 @@ TRANSMITTED = _define(128, "transmitted", _NORMAL, "sent out of a port")
 CONSUMED = _define(129, "consumed", _NORMAL, "did its work here: ARP, neighbour discovery, ICMP")
 DELIVERED = _define(130, "delivered", _NORMAL, "given to a local endpoint")
 REASSEMBLED = _define(131, "reassembled", _NORMAL, "a fragment whose octets went into a whole packet")
-GENERATED_DISCARD = _define(132, "discarded", _NORMAL, "arrived at a sink port")
 
 # where it should have gone
 TRANSMIT_FULL = _define(136, "transmit_full", _RESOURCE, "the output port had no room")
