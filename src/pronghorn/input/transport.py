@@ -2,7 +2,7 @@
 
 TCP and UDP headers are checked for shape here, once, for everyone behind. Their checksums are not: who ends a
 connection verifies (`wire.tcp.verify4` ...), who passes packets on changes checksums by difference, so that an error
-in them stays one.
+in them stays one. UDP over IPv6 has a checksum or is no UDP (RFC 8200 8.1).
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ from pronghorn.state.verdicts import CONTINUE
 from pronghorn.state.worker import Worker
 from pronghorn.wire import tcp, udp
 from pronghorn.wire.numbers import PROTOCOL_TCP, PROTOCOL_UDP
-from pronghorn.wire.reasons import GOOD
+from pronghorn.wire.reasons import GOOD, UDP_NO_CHECKSUM
 from pronghorn.wire.tcp import TCP
+from pronghorn.wire.udp import UDP
 
 
 @hot
@@ -33,6 +34,8 @@ def transport_input(worker: Worker, packet: Packet) -> int:
             reason = tcp.check_flags(TCP(packet.transport).flags)
     elif protocol == PROTOCOL_UDP:
         reason = udp.check(packet.transport, octets)
+        if reason == GOOD and packet.family == 6 and UDP(packet.transport).checksum == 0:
+            reason = UDP_NO_CHECKSUM
     else:
         return local_input(worker, packet)
     if reason != GOOD:
