@@ -146,7 +146,7 @@ def test_a_port_that_changes_its_device_gives_way_first() -> None:
 
 def test_settings_of_the_start_need_a_restart() -> None:
     running, wanted = parse({"gateway": {"workers": 1}}), parse({"gateway": {"workers": [2, 3], "packets": 1024}})
-    with pytest.raises(RestartNeeded, match=r"gateway.workers \(1 -> \(2, 3\)\), gateway.packets \(65536 -> 1024\)"):
+    with pytest.raises(RestartNeeded, match=r"gateway.workers \(1 -> \(2, 3\)\), gateway.packets \(16384 -> 1024\)"):
         plan(running, wanted)
 
 
