@@ -149,12 +149,17 @@ def change_field(hand: Worker, fuzz: Fuzz, packet: Packet) -> None:
 
 @hot
 def mend_lengths(packet: Packet) -> None:
-    """Let the length of the IP header agree with the frame's."""
+    """Let the lengths in the IP header and in a UDP header right behind it agree with the frame's."""
     octets, network = packet.length - 14, packet.data + 14
     if octets >= 20 and Ethernet(packet.data).ethertype == ETHERTYPE_IPV4:
-        IPv4(network).length = octets
+        ip = IPv4(network)
+        ip.length = octets
+        if ip.version_ihl == ipv4.PLAIN and ip.protocol == UDP and octets >= 28 and not ipv4.is_fragment(ip):
+            store_be16(network + 24, octets - 20)
     elif octets >= 40 and Ethernet(packet.data).ethertype == ETHERTYPE_IPV6:
         IPv6(network).length = octets - 40
+        if IPv6(network).next_header == UDP and octets >= 48:
+            store_be16(network + 44, octets - 40)
 
 
 @hot

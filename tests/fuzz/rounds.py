@@ -30,7 +30,7 @@ def run_turns(first: Worker, second: Worker, hand: Worker, fuzz: Fuzz, turns: in
     Returns the number of the turn after which a worker's verdicts did not add up or a malformed frame was sent, or -1.
     """
     for turn in range(turns):
-        fuzz.now += MILLISECOND * (1 + (number(hand, 3000) if number(hand, 64) == 0 else 0))
+        fuzz.now += MILLISECOND * (1 + (number(hand, 20_000) if number(hand, 16) == 0 else 0))
         first.now, second.now = fuzz.now, fuzz.now
         hear(first, hand, fuzz, BURST)
         rest(first, fuzz)
