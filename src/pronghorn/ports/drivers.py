@@ -6,10 +6,11 @@ from pronghorn.compiled import Array, hot, u64
 from pronghorn.ports.bridge import bridge_receive, bridge_transmit
 from pronghorn.ports.null import null_receive, null_transmit
 from pronghorn.ports.packet import packet_receive, packet_transmit
+from pronghorn.ports.pcap import pcap_receive, pcap_transmit
 from pronghorn.ports.tap import tap_receive, tap_transmit
 from pronghorn.ports.veth import veth_receive, veth_transmit
 from pronghorn.ports.xdp import xdp_receive, xdp_transmit
-from pronghorn.state.port import BRIDGE, NULL, PACKET, TAP, VETH, XDP, Port, Queue
+from pronghorn.state.port import BRIDGE, NULL, PACKET, PCAP, TAP, VETH, XDP, Port, Queue
 from pronghorn.state.worker import Worker
 
 
@@ -29,6 +30,8 @@ def receive(worker: Worker, port: Port, queue: Queue, room: int) -> int:
         return tap_receive(worker, port, queue, room)
     if kind == PACKET:
         return packet_receive(worker, port, queue, room)
+    if kind == PCAP:
+        return pcap_receive(worker, port, queue, room)
     return 0
 
 
@@ -48,4 +51,6 @@ def transmit_burst(worker: Worker, port: Port, queue: Queue, packets: Array[u64]
         return tap_transmit(worker, port, queue, packets, count)
     if kind == PACKET:
         return packet_transmit(worker, port, queue, packets, count)
+    if kind == PCAP:
+        return pcap_transmit(worker, port, queue, packets, count)
     return 0
