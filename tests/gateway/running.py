@@ -1,0 +1,108 @@
+"""A gateway in a namespace of its own, real HTTP servers behind it, and curl that asks without end."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pronghorn.control.client import Client, NotRunning
+from tests.peers.topology import SERVICE4, SERVICE6, Topology
+
+NAME = "life"
+PATIENCE = 90.0  # s until it forwards: a development tree may compile first
+ASKING = 'while [ ! -e "$1" ]; do curl -sS -g -m 5 -o /dev/null "$2" && echo ok || echo failed; done 2>&1'
+_serial = itertools.count()
+URLS = (f"http://{SERVICE4}/", f"http://[{SERVICE6}]/")
+
+
+def configuration(stage: Topology, driver: str = "xdp") -> str:
+    """Both service addresses over both servers."""
+    lines = ["[gateway]", f'name = "{NAME}"', "packets = 4096"]
+    for node in stage.nodes:
+        own = [f"{node.gateway4}/24", f"{node.gateway6}/64"]
+        own += [f"{SERVICE4}/32", f"{SERVICE6}/128"] if node is stage.client else []
+        lines += ["[[ports]]", f'name = "{node.name}"', f'device = "{driver}:{node.port}"']
+        lines += [f"addresses = {json.dumps(own)}"]
+    first = stage.servers[0]
+    lines += ["[balancer]", f"local_addresses = {json.dumps([first.gateway4, first.gateway6])}"]
+    for name, address, form in (("web", SERVICE4, "{0.address4}:80"), ("web6", f"[{SERVICE6}]", "[{0.address6}]:80")):
+        lines += ["[[services]]", f'name = "{name}"', f'address = "{address}:80"', 'scheduler = "rr"']
+        for node in stage.servers:
+            lines += ["[[services.servers]]", f'name = "{node.name}"', f'address = "{form.format(node)}"']
+    return "\n".join(lines) + "\n"
+
+
+@dataclass
+class Running:
+    """The gateway of a stage: started, killed, started again."""
+
+    stage: Topology
+    config: Path
+    process: subprocess.Popen[bytes] | None = None
+
+    def begin(self) -> subprocess.Popen[bytes]:
+        """Execute `pronghorn up` and return at once."""
+        command = (sys.executable, "-m", "pronghorn.cli", "up", self.config)
+        self.process = self.stage.gateway.start(*command, log="gateway.log")
+        return self.process
+
+    def start(self) -> None:
+        """Execute it and wait until it answers."""
+        process, end = self.begin(), time.monotonic() + PATIENCE
+        while time.monotonic() < end and process.poll() is None:
+            try:
+                Client(NAME).get()
+                return
+            except NotRunning:
+                time.sleep(0.02)
+        raise AssertionError(f"the gateway did not start: {self.said()}")
+
+    def kill(self) -> None:
+        """SIGKILL: nothing of it runs after this."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait()
+
+    def said(self) -> str:
+        """What it printed since it was started last."""
+        return (self.stage.stage.scratch / "gateway.log").read_text(errors="replace")
+
+    def send(self, method: str, *parts: str, body: Any = None) -> Any:
+        """A request to its control socket."""
+        return Client(NAME).send(method, parts, body=body)
+
+    def interfaces(self) -> Any:
+        """The gateway's interfaces as the kernel describes them, counters aside."""
+        shown = json.loads(self.stage.gateway.run("ip", "-j", "-d", "address").stdout)
+        names = ("ifname", "flags", "mtu", "address", "promiscuity", "allmulti", "qdisc", "xdp", "num_rx_queues")
+        return [
+            {name: link.get(name) for name in names}
+            | {"addresses": sorted(own.get("local", "") for own in link["addr_info"])}
+            for link in shown
+        ]
+
+    def ask(self, stop: Path) -> list[subprocess.Popen[bytes]]:
+        """curl asks both services, one request after the other, until the file is there."""
+        start = self.stage.client.namespace.start
+        return [start("sh", "-c", ASKING, "sh", stop, url, log=f"{stop.name}{n}.log") for n, url in enumerate(URLS)]
+
+    @contextlib.contextmanager
+    def asking(self) -> Iterator[list[str]]:
+        """The same during a block; when it ends the list has what came of each request."""
+        stop, found = self.stage.stage.scratch / f"stop{next(_serial)}", list[str]()
+        askers = self.ask(stop)
+        try:
+            yield found
+        finally:
+            stop.touch()
+        for place, asker in enumerate(askers):
+            asker.wait(timeout=20)
+            found += stop.with_name(f"{stop.name}{place}.log").read_text().splitlines()
