@@ -11,6 +11,7 @@ tap       tap_port                       TAP; virtio is the header before its fr
 veth      veth_port  veth_rings  veth_lay                             user-veth within an engine
           veth_attach  veth_link  veth_lane  veth_share               and between processes
 bridge    bridge_port  bridge_table      user-vbridge, a learning switch
+pcap      pcap_port  pcap_file           replay and capture
 
 offload   unfinished checksums           segment   cutting unsegmented frames     rss     software RSS
 device    facts about a kernel device    ethtool   its queues and offloads        bpf     programs, without libbpf
