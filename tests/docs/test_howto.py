@@ -25,7 +25,9 @@ def blocks(language: str) -> list[tuple[str, str]]:
 def test_programs_run(page: str, program: str, tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(re.sub(r"\d\d\d_000\)", "10)", program))  # benchmarks: fewer turns
-    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=100, cwd=ROOT, check=False)
+    done = subprocess.run(
+        [sys.executable, script], capture_output=True, text=True, timeout=100, cwd=tmp_path, check=False
+    )
     assert done.returncode == 0, done.stderr
     if quoted := re.search(rf"{re.escape(program)}```\n\nIt prints `([^`]*)`", (ROOT / page).read_text()):
         assert done.stdout.strip() == quoted[1]

@@ -27,22 +27,7 @@ BEFORE = re.compile(r"^(\$ |sudo |env |until |then |do |ip netns exec \S+ |timeo
 CHEAP_VERBS = {"help"}
 SHELL = frozenset({"for", "done", "cd", "echo", "mkdir", "cat", "kill", "wait", "}"})
 PROGRAMS = frozenset(
-    {
-        "ip",
-        "ethtool",
-        "curl",
-        "ping",
-        "perf",
-        "gdb",
-        "objdump",
-        "grep",
-        "sed",
-        "sysctl",
-        "lscpu",
-        "mount",
-        "unshare",
-        "pip",
-    }
+    "ip ethtool curl ping perf gdb objdump grep sed sysctl lscpu mount unshare pip tcpdump".split()  # noqa: SIM905
 )
 
 
