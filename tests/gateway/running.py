@@ -25,7 +25,7 @@ URLS = (f"http://{SERVICE4}/", f"http://[{SERVICE6}]/")
 
 def configuration(stage: Topology, driver: str = "xdp") -> str:
     """Both service addresses over both servers."""
-    lines = ["[gateway]", f'name = "{NAME}"', "packets = 4096"]
+    lines = ["[gateway]", f'name = "{NAME}"', "packets = 4096", "workers = 2"]
     for node in stage.nodes:
         own = [f"{node.gateway4}/24", f"{node.gateway6}/64"]
         own += [f"{SERVICE4}/32", f"{SERVICE6}/128"] if node is stage.client else []

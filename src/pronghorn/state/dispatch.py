@@ -17,8 +17,8 @@ from pronghorn.state.worker import Worker
 OUTBOX = 256
 """Packets that may wait for one other worker within a turn."""
 
-COPIED = 512
-"""Octets of a frame that `tell_others` copies at most: neighbour messages are short."""
+COPIED = 1536
+"""Octets of a frame that `tell_others` copies at most: messages of neighbours and routers, whole."""
 
 
 class Outbox(View, align=64):
@@ -52,7 +52,7 @@ def dispatch(worker: Worker, packet: Packet, owner: int) -> int:
 
 @hot
 def tell_others(worker: Worker, packet: Packet) -> None:
-    """A copy of a short frame for every other worker: all of them keep neighbours. Best effort."""
+    """A copy of a short frame for every other worker: all of them keep neighbours and path MTUs. Best effort."""
     octets = min(packet.length, COPIED)
     for owner in range(worker.workers):
         if owner != worker.index:
