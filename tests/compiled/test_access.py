@@ -15,7 +15,7 @@ def test_neighbouring_elements_are_loaded_together() -> None:
     from pronghorn.wire import checksum
 
     functions = FUNCTIONS[checksum.__name__]
-    module, _ = units.link(functions)
+    module = units.link(functions)
     units.optimise(module, units.host_machine())
     text = next(str(f) for f in module.functions if f.name == "wire_checksum_add")
     assert "masked.gather" not in text

@@ -191,36 +191,6 @@ def test_overflow_wraps() -> None:
 
 
 @compiled_only
-def test_floats_are_refused_by_name() -> None:
-    @hot
-    def half(a: int) -> int:
-        return a / 2  # type: ignore[return-value]
-
-    with pytest.raises(Exception, match=r"float64"):
-        half(1)
-
-
-@compiled_only
-def test_missing_annotations_are_refused() -> None:
-    @hot
-    def unclear(a, b: int) -> int:  # type: ignore[no-untyped-def]
-        return b
-
-    with pytest.raises(TypeError, match="no annotation for a"):
-        unclear(1, 2)
-
-
-@compiled_only
-def test_objects_are_refused() -> None:
-    @hot
-    def wordy(a: str) -> int:
-        return 0
-
-    with pytest.raises(TypeError, match="no type of the data plane"):
-        wordy("x")
-
-
-@compiled_only
 def test_symbols_are_readable() -> None:
     from pronghorn.compiled.functions import Function
 

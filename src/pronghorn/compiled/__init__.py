@@ -6,7 +6,7 @@ views  scalars     memory as declared records         functions  leaf, hot, entr
 intrinsics         what the machine offers            hashing  sequence   the two arithmetics that wrap
 modes  native      which way this process runs        keys       stale code is impossible
 backend/           one function to machine code       build  header       libpronghorn.so and its C header
-bounds  checker    the bounds-check mode
+bounds  checker    the bounds-check mode              subset     the language: what compiles, and what is refused
 """
 
 from pronghorn.compiled import bounds, hashing, sequence

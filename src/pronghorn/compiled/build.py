@@ -1,6 +1,7 @@
 """The ahead-of-time build: every data-plane function in one shared library that needs libc and nothing else.
 
     python -m pronghorn.compiled.build [--output FILE] [--machine x86_64|aarch64] [--processor NAME|native]
+    PRONGHORN_BOUNDS=1 python -m pronghorn.compiled.build         libpronghorn-bounds.so: the same, checked (`bounds`)
 
 Functions are translated by as many processes as there are cores, then linked into one module, in which only the
 entries stay visible, and optimised as a whole. Beside the library a C header with the entries and the shared views is
@@ -63,7 +64,7 @@ def compile_library(functions: list[Function], machine: str, processor: str | No
     """The object file of the whole data plane."""
     import llvmlite.binding as llvm
 
-    from pronghorn.compiled import bounds, keys
+    from pronghorn.compiled import keys
     from pronghorn.compiled.backend import units
     from pronghorn.compiled.backend.frontend import intermediate_code
 
@@ -74,19 +75,22 @@ def compile_library(functions: list[Function], machine: str, processor: str | No
     for function in functions:
         if function.role != "entry":
             module.get_function(function.symbol).linkage = "internal"
-    module.link_in(llvm.parse_assembly(_constants(keys.source_hash(), bounds.CAPACITY)))
+    module.link_in(llvm.parse_assembly(_constants(keys.build_hash())))
     module.verify()
     units.optimise(module, target)
     content: bytes = target.emit_object(module)
     return content
 
 
-def _constants(source_hash: str, regions: int) -> str:
+def _constants(build_hash: str) -> str:
     """What the library says of itself, and the table of the bounds-check mode."""
-    length = len(source_hash) + 1
+    from pronghorn.compiled import bounds
+
+    rest = f"[{bounds.WORDS - 1} x i64]"
+    regions = f"@pronghorn_regions = global {{ i64, {rest} }} {{ i64 1, {rest} zeroinitializer }}"
     return f"""
-@hash = private constant [{length} x i8] c"{source_hash}\\00"
-@pronghorn_regions = global [{1 + 3 * regions} x i64] zeroinitializer
+@hash = private constant [{len(build_hash) + 1} x i8] c"{build_hash}\\00"
+{regions if bounds.ENABLED else ""}
 define ptr @pronghorn_source_hash() {{
   ret ptr @hash
 }}
@@ -133,12 +137,18 @@ def build(output: Path, machine: str, processor: str | None) -> None:
 
 def main() -> None:
     """Command line of the build."""
+    from pronghorn.compiled import native
+    from pronghorn.compiled.subset import Refused
+
     parser = argparse.ArgumentParser(prog="python -m pronghorn.compiled.build", description=__doc__)
-    parser.add_argument("--output", type=Path, default=PACKAGE / "libpronghorn.so")
+    parser.add_argument("--output", type=Path, default=native.LIBRARY)
     parser.add_argument("--machine", default=platform.machine(), choices=["x86_64", "aarch64"])
     parser.add_argument("--processor", help="processor by LLVM's name, or native (default: x86-64-v3, generic)")
     arguments = parser.parse_args()
-    build(arguments.output.resolve(), arguments.machine, arguments.processor)
+    try:
+        build(arguments.output.resolve(), arguments.machine, arguments.processor)
+    except Refused as error:
+        sys.exit(str(error))
 
 
 if __name__ == "__main__":

@@ -64,7 +64,7 @@ def kind_of(hint: Any, place: str) -> Kind:
         return Kind("array", scalar_of(inner) or inner)
     if get_origin(hint) is tuple:
         return Kind("tuple", members=tuple(kind_of(member, place) for member in get_args(hint)))
-    raise TypeError(f"{place}: {hint!r} is no type of the data plane: int, bool, View, Array, tuple, None")
+    raise TypeError(f"{place}: {hint!r} is no type of the data plane: int, bool, View, Array, tuple[int, int], None")
 
 
 @dataclass(frozen=True)
@@ -95,14 +95,18 @@ class Function:
     @functools.cached_property
     def signature(self) -> Signature:
         """From the annotations; read late, so that views may be declared after the function."""
-        place = f"{self.module}.{self.name}"
+        code = self.body.__code__
+        place = f"{code.co_filename}:{code.co_firstlineno}: {self.name}"
         hints = get_type_hints(self.body, include_extras=True)
         names = list(inspect.signature(self.body).parameters)
         missing = [name for name in [*names, "return"] if name not in hints]
         if missing:
             raise TypeError(f"{place}: no annotation for {', '.join(missing)}; it is the compiled signature")
-        parameters = tuple(kind_of(hints[name], f"{place}({name})") for name in names)
-        return Signature(parameters, kind_of(hints["return"], f"{place} return"))
+        parameters = tuple(kind_of(hints[name], f"{place}: {name}") for name in names)
+        result = kind_of(hints["return"], f"{place}: the result")
+        if self.role == "entry" and result.name == "tuple":
+            raise TypeError(f"{place}: an entry is a C function and returns one value: store the others in a view")
+        return Signature(parameters, result)
 
     def __call__(self, *arguments: Any) -> Any:
         if self._call is None:

@@ -28,12 +28,12 @@ def _intrinsic(function: C) -> C:
 def _access(name: str, scalar: Scalar) -> tuple[Callable[[int], int], Callable[[int, int], None]]:
     def load(address: int) -> int:
         if bounds.ENABLED:
-            bounds.check(address, scalar.size, name)
+            bounds.check(address, scalar.size, f"load{name}()")
         return scalar.load(address)
 
     def store(address: int, value: int) -> None:
         if bounds.ENABLED:
-            bounds.check(address, scalar.size, name)
+            bounds.check(address, scalar.size, f"store{name}()")
         scalar.store(address, value)
 
     load.__name__, store.__name__ = f"load{name}", f"store{name}"
@@ -57,7 +57,7 @@ load_be64, store_be64 = _access("_be64", Scalar("be64", 64, big=True))
 @_intrinsic
 def region_table() -> int:
     """Address of the table of regions of the bounds-check mode."""
-    return ctypes.addressof(bounds.TABLE)
+    return ctypes.addressof(bounds.table())
 
 
 @_intrinsic
@@ -71,27 +71,38 @@ def prefetch(address: int) -> None:
     """Hint that the cache line at `address` will be read and written soon."""
 
 
+def _check_both(a: int, b: int, octets: int, place: str) -> None:
+    if bounds.ENABLED:
+        bounds.check_range(a, octets, place)
+        bounds.check_range(b, octets, place)
+
+
 @_intrinsic
 def copy(target: int, source: int, octets: int) -> None:
     """memcpy: the two areas do not overlap."""
+    _check_both(target, source, octets, "copy()")
     ctypes.memmove(target, source, octets)
 
 
 @_intrinsic
 def move(target: int, source: int, octets: int) -> None:
     """memmove: the areas may overlap."""
+    _check_both(target, source, octets, "move()")
     ctypes.memmove(target, source, octets)
 
 
 @_intrinsic
 def fill(target: int, value: int, octets: int) -> None:
     """memset with the low octet of `value`."""
+    if bounds.ENABLED:
+        bounds.check_range(target, octets, "fill()")
     ctypes.memset(target, value & 0xFF, octets)
 
 
 @_intrinsic
 def same(a: int, b: int, octets: int) -> bool:
     """Whether `octets` at `a` and at `b` are equal."""
+    _check_both(a, b, octets, "same()")
     return ctypes.string_at(a, octets) == ctypes.string_at(b, octets)
 
 
@@ -113,12 +124,16 @@ def cycles() -> int:
 
 
 def _fetch_add(scalar: Scalar, address: int, n: int) -> int:
+    if bounds.ENABLED:
+        bounds.check_range(address, scalar.size, f"fetch_add{scalar.bits}()")
     old = scalar.load(address)
     scalar.store(address, old + n)
     return old
 
 
 def _compare_exchange(scalar: Scalar, address: int, expected: int, new: int) -> bool:
+    if bounds.ENABLED:
+        bounds.check_range(address, scalar.size, f"compare_exchange{scalar.bits}()")
     if scalar.load(address) != expected:
         return False
     scalar.store(address, new)
@@ -175,7 +190,7 @@ def fold_multiply(a: int, b: int) -> int:
 
 @_intrinsic
 def shift_right(value: int, bits: int) -> int:
-    """Logical shift of the 64-bit pattern; `bits` is 0 to 63."""
+    """Logical shift of the 64-bit pattern; 0 when `bits` is 64 or more."""
     return _signed((value & 0xFFFFFFFFFFFFFFFF) >> bits)
 
 

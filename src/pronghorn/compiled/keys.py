@@ -1,6 +1,6 @@
 """What compiled code depends on, as hashes: stale code is impossible because its key no longer exists.
 
-A function's key covers its source text and place, the signatures of what it calls, the layouts of the views and the
+A function's key covers its code and place, the signatures of what it calls, the layouts of the views and the
 values of the constants it reads, and the versions of Python, Numba and this package's compiler. The key of a piece of
 machine code covers the intermediate code of everything in it. Editing one function changes its own key and the
 machine code it was inlined into, and nothing else.
@@ -16,6 +16,7 @@ import types
 from pathlib import Path
 from typing import Any
 
+from pronghorn.compiled import bounds
 from pronghorn.compiled.functions import Function
 from pronghorn.compiled.intrinsics import INTRINSICS, External
 from pronghorn.compiled.scalars import scalar_of
@@ -24,6 +25,11 @@ from pronghorn.compiled.views import View
 PACKAGE = Path(__file__).resolve().parents[1]
 CONTROL_ROOMS = ("cli", "compat", "control", "sockets", "web")
 """Rooms without data-plane code: an edit there does not make the library stale."""
+GENERATORS = ("intrinsics.py", "scalars.py", "subset.py", "views.py")
+LOADERS = ("cache.py", "elf.py", "jit.py")
+"""With backend/, without its LOADERS, these decide what code is made; an edit elsewhere recompiles nothing."""
+CHECKED = " bounds"
+"""Behind the source hash in a library of the bounds-check mode."""
 
 
 def digest(*parts: str) -> str:
@@ -42,14 +48,21 @@ def source_hash() -> str:
     return digest(*(f"{p.relative_to(PACKAGE)}\n{p.read_text()}" for p in files))
 
 
+def build_hash() -> str:
+    """What the native library for this process says of itself: the sources' hash, and whether accesses are checked."""
+    return source_hash() + CHECKED * bounds.ENABLED
+
+
 @functools.cache
 def compiler_hash() -> str:
-    """Hash of the compiler itself: this package's back end, Python, Numba and llvmlite."""
+    """Hash of what decides how code is generated: the files above, Python, Numba and llvmlite."""
     import llvmlite
     import numba
 
-    files = sorted(Path(__file__).parent.rglob("*.py"))
-    return digest(sys.version, numba.__version__, llvmlite.__version__, *(p.read_text() for p in files))
+    here = Path(__file__).parent
+    files = [*(here / name for name in GENERATORS), *sorted((here / "backend").glob("*.py"))]
+    texts = [path.read_text() for path in files if path.name not in LOADERS]
+    return digest(sys.version, numba.__version__, llvmlite.__version__, *texts)
 
 
 def references(function: Function) -> dict[str, Any]:
@@ -59,13 +72,18 @@ def references(function: Function) -> dict[str, Any]:
     scope = function.body.__globals__
     cells = inspect.getclosurevars(function.body).nonlocals
     for name in (*code.co_names, *code.co_freevars):
-        value = cells.get(name, scope.get(name))
-        if isinstance(value, types.ModuleType):
-            members = vars(value)
-            found.update({f"{name}.{member}": members[member] for member in code.co_names if member in members})
-        elif value is not None:
-            found[name] = value
+        _find(name, cells.get(name, scope.get(name)), code.co_names, found)
     return found
+
+
+def _find(name: str, value: Any, names: tuple[str, ...], found: dict[str, Any]) -> None:
+    if isinstance(value, types.ModuleType):
+        members = vars(value)
+        for member in names:
+            if member in members and f"{name}.{member}" not in found and name.count(".") < 3:
+                _find(f"{name}.{member}", members[member], names, found)
+    elif value is not None:
+        found[name] = value
 
 
 def callees(function: Function) -> list[Function]:
@@ -75,24 +93,22 @@ def callees(function: Function) -> list[Function]:
 
 def function_key(function: Function, options: str) -> str:
     """The key of the function's own intermediate code."""
-    code = function.body.__code__
     used = [f"{name}={_describe(value)}" for name, value in sorted(references(function).items())]
-    own = [function.symbol, function.role, function.signature.text()]
-    return digest(compiler_hash(), options, code.co_filename, _source(function), str(code.co_firstlineno), *own, *used)
+    own = [function.symbol, function.role, _describe_signature(function)]
+    return digest(compiler_hash(), options, _code(function.body.__code__), *own, *used)
 
 
-def _source(function: Function) -> str:
-    try:
-        return inspect.getsource(function.body)
-    except OSError:  # typed into an interpreter: its code object is all there is
-        return repr((function.body.__code__.co_code, function.body.__code__.co_consts))
+def _code(code: types.CodeType) -> str:
+    """What is compiled, and its lines. Not the source text: the file may have changed since it was imported."""
+    names = (code.co_varnames, code.co_names, code.co_freevars, code.co_cellvars, code.co_argcount)
+    return repr((code.co_filename, code.co_firstlineno, code.co_code, code.co_consts, code.co_linetable, *names))
 
 
 def _describe(value: Any) -> str:
     if isinstance(value, Function):
-        return f"{value.role} {value.symbol}{value.signature.text()}"
+        return f"{value.role} {value.symbol}{_describe_signature(value)}"
     if isinstance(value, type) and issubclass(value, View):
-        return value.LAYOUT
+        return _layouts(value)
     if isinstance(value, External):
         return value.text()
     scalar = scalar_of(value)
@@ -101,3 +117,22 @@ def _describe(value: Any) -> str:
     if id(value) in INTRINSICS:
         return INTRINSICS[id(value)]
     return repr(value) if isinstance(value, int) else type(value).__name__
+
+
+def _describe_signature(function: Function) -> str:
+    signature = function.signature
+    kinds = [*signature.parameters, signature.result, *signature.result.members]
+    views = {kind.element for kind in kinds if isinstance(kind.element, type)}
+    return signature.text() + "".join(sorted(map(_layouts, views)))
+
+
+def _layouts(view: type[View]) -> str:
+    """The layout of the view and of every view that is reached from it, through pointers too."""
+    found: dict[type[View], None] = {}
+    todo = [view]
+    while todo:
+        one = todo.pop()
+        if one not in found:
+            found[one] = None
+            todo += [field.element for field in one.FIELDS.values() if isinstance(field.element, type)]
+    return "".join(one.LAYOUT for one in found)

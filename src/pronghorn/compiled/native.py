@@ -1,8 +1,8 @@
 """libpronghorn.so, when it belongs to this source.
 
-The library exports `pronghorn_source_hash`: the hash of every data-plane source file it was built from. It is loaded
-only when that equals the hash of the sources beside it (an installed package carries the hash of its build and no way
-to differ).
+The library exports `pronghorn_source_hash`: the hash of every data-plane source file it was built from, and whether it
+checks bounds. It is loaded only when that equals what this process wants (an installed package carries the hash of its
+build and no way to differ). The bounds-check mode has a library of its own beside the ordinary one.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ import functools
 import os
 from pathlib import Path
 
-from pronghorn.compiled import keys
+from pronghorn.compiled import bounds, keys
 
-LIBRARY = Path(os.environ.get("PRONGHORN_LIBRARY") or Path(__file__).resolve().parents[1] / "libpronghorn.so")
+ORDINARY = Path(__file__).resolve().parents[1] / "libpronghorn.so"
+LIBRARY = Path(os.environ.get("PRONGHORN_LIBRARY") or ORDINARY.with_stem("libpronghorn" + "-bounds" * bounds.ENABLED))
 
 
 @functools.cache
@@ -23,24 +24,32 @@ def _library() -> ctypes.CDLL | None:
 
 
 def matches() -> bool:
-    """Whether there is a library and it was built from these sources."""
+    """Whether there is a library and it was built from these sources, for this mode of bounds checking."""
     library = _library()
-    return library is not None and _hash_of(library) == keys.source_hash()
+    return library is not None and _hash_of(library) == keys.build_hash()
 
 
 def complaint() -> str:
     """Why the library cannot be used, as a sentence without a full stop."""
-    if _library() is None:
+    library = _library()
+    if library is None:
         return f"{LIBRARY} does not exist"
+    if _hash_of(library).removesuffix(keys.CHECKED) == keys.source_hash():
+        return f"{LIBRARY} was built {'without' if bounds.ENABLED else 'with'} bounds checks (PRONGHORN_BOUNDS)"
     return f"{LIBRARY} was built from other sources than the ones installed (./do build makes it anew)"
+
+
+def library() -> ctypes.CDLL:
+    """The library; RuntimeError says why it cannot be used."""
+    found = _library()
+    if found is None or not matches():
+        raise RuntimeError(complaint())
+    return found
 
 
 def address_of(symbol: str) -> int:
     """The address of an exported function."""
-    library = _library()
-    if library is None or not matches():
-        raise RuntimeError(complaint())
-    return ctypes.cast(getattr(library, symbol), ctypes.c_void_p).value or 0
+    return ctypes.cast(getattr(library(), symbol), ctypes.c_void_p).value or 0
 
 
 def _hash_of(library: ctypes.CDLL) -> str:

@@ -16,6 +16,7 @@ from pronghorn.compiled.scalars import Scalar
 from pronghorn.compiled.views import Field, View
 
 POINTER = Scalar("u64", 64)
+OUTSIDE = "outside every table, or across two elements"
 
 
 class Place:
@@ -61,12 +62,22 @@ def _pointer(builder: Any, base: Any, offset: Any, scalar: Scalar, what: str) ->
 
 
 def _check(builder: Any, address: Any, octets: int, what: str) -> None:
-    """In bounds-check mode: call the checker with the address, the size and the place."""
-    text = f"{Place.text} {what}\n".encode()
+    call_checker(builder, "access", [address, I64(octets)], f"{what}: {OUTSIDE}")
+
+
+def check_range(builder: Any, address: Any, octets: Any, what: str) -> None:
+    """In bounds-check mode: a range of octets must lie inside a table."""
+    if bounds.ENABLED:
+        call_checker(builder, "range", [address, octets], f"{what}: {OUTSIDE}")
+
+
+def call_checker(builder: Any, name: str, arguments: list[Any], fault: str) -> None:
+    """Call `checker.check_<name>` with these numbers and the text to print before it aborts."""
+    text = f"pronghorn: {Place.text}: {fault}\n".encode()
     place = cgutils.global_constant(builder, "place", cgutils.make_bytearray(text + b"\0"))
-    kind = ir.FunctionType(ir.VoidType(), [I64, I64, I64])
-    checker = cgutils.get_or_insert_function(builder.module, kind, "compiled_checker_check_access")
-    builder.call(checker, [address, I64(octets), builder.ptrtoint(place, I64)])
+    kind = ir.FunctionType(ir.VoidType(), [I64] * (len(arguments) + 1))
+    checker = cgutils.get_or_insert_function(builder.module, kind, f"compiled_checker_check_{name}")
+    builder.call(checker, [*arguments, builder.ptrtoint(place, I64)])
 
 
 def _offset(builder: Any, address: Any, field: Field) -> Any:
@@ -122,7 +133,9 @@ def _get_field(context: Any, builder: Any, view: ViewType, address: Any, name: s
 @lower_setattr_generic(ViewType)  # type: ignore[untyped-decorator]
 def _set_field(context: Any, builder: Any, sig: Any, args: Any, name: str) -> None:
     view, value_type = sig.args
-    field = view.view.FIELDS[name]
+    field = view.view.FIELDS.get(name)
+    if field is None:
+        raise TypeError(f"{view.view.__name__}.{name} cannot be assigned: make another view of the other address")
     if field.kind not in ("scalar", "pointer"):
         raise TypeError(f"{field.place} is part of the record: assign its fields one by one")
     value = context.cast(builder, args[1], value_type, _field_type(field))

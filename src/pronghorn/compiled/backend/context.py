@@ -7,6 +7,7 @@ perf or gdb sees it so.
 
 from __future__ import annotations
 
+import operator
 from typing import Any
 
 from llvmlite import ir
@@ -18,6 +19,7 @@ from numba.core.typing.templates import signature
 from pronghorn.compiled import intrinsics as python_intrinsics
 from pronghorn.compiled.backend import access  # noqa: F401  registers loads and stores
 from pronghorn.compiled.backend.intrinsics import emit, emit_external
+from pronghorn.compiled.backend.operations import OPERATIONS
 from pronghorn.compiled.backend.types import Callee, Named, ViewType
 from pronghorn.compiled.functions import Function
 from pronghorn.compiled.intrinsics import External
@@ -140,6 +142,11 @@ class DataPlaneContext(CPUContext):  # type: ignore[misc]
             return lambda builder, args, loc=None: args[0]
         if isinstance(fn, Callee):
             return lambda builder, args, loc=None: self._call(builder, fn.target, sig, args)
+        operation = OPERATIONS.get(getattr(fn, "typing_key", None)) if set(sig.args) <= {types.int64} else None
+        if operation is not None:
+            return lambda builder, args, loc=None: operation(builder, *args)
+        if getattr(fn, "typing_key", None) is operator.invert and sig.args[0] == types.boolean:
+            raise TypeError("~ of a bool is not its opposite: write `not`")
         return super().get_function(fn, sig, _firstcall)
 
     def _call(self, builder: Any, target: Any, sig: Any, args: Any) -> Any:

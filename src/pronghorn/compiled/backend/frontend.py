@@ -7,15 +7,12 @@ pipeline here is the shortest that is correct. The result is text, cached on dis
 from __future__ import annotations
 
 import functools
-import os
 import re
-import tempfile
-from pathlib import Path
 from typing import Any
 
-from numba.core import compiler, errors, lowering, types
+from numba.core import compiler, lowering
 from numba.core.compiler_lock import global_compiler_lock
-from numba.core.compiler_machinery import FunctionPass, PassManager, register_pass
+from numba.core.compiler_machinery import PassManager, register_pass
 from numba.core.typed_passes import (
     BaseNativeLowering,
     IRLegalization,
@@ -26,13 +23,13 @@ from numba.core.typed_passes import (
 )
 from numba.core.untyped_passes import FixupArgs, IRProcessing, ReconstructSSA, TranslateByteCode
 
-from pronghorn.compiled import bounds, keys
+from pronghorn.compiled import bounds, keys, subset
+from pronghorn.compiled.backend import cache
 from pronghorn.compiled.backend.access import Place
 from pronghorn.compiled.backend.context import DataPlaneContext, DataPlaneTyping
-from pronghorn.compiled.backend.types import ArrayType, Callee, Named, ViewType, numba_type
+from pronghorn.compiled.backend.passes import Current, OnlyOurTypes, Values
+from pronghorn.compiled.backend.types import numba_type
 from pronghorn.compiled.functions import Function
-
-CACHE = Path(os.environ.get("PRONGHORN_CACHE") or Path.home() / ".cache" / "pronghorn")
 
 
 class _Lower(lowering.Lower):  # type: ignore[misc]
@@ -43,7 +40,8 @@ class _Lower(lowering.Lower):  # type: ignore[misc]
         return self.func_ir.loc
 
     def lower_inst(self, inst: Any) -> None:
-        Place.text = f"{self.func_ir.loc.filename}:{inst.loc.line} {self.func_ir.func_id.func_name}"
+        Place.text = f"{self.func_ir.loc.filename}:{inst.loc.line}: {self.func_ir.func_id.func_name}"
+        Current.line = inst.loc.line
         super().lower_inst(inst)
 
 
@@ -51,34 +49,6 @@ class _Lower(lowering.Lower):  # type: ignore[misc]
 class _Lowering(BaseNativeLowering):  # type: ignore[misc]
     _name = "pronghorn_lowering"
     lowering_class = _Lower
-
-
-@register_pass(mutates_CFG=False, analysis_only=True)
-class _OnlyOurTypes(FunctionPass):  # type: ignore[misc]
-    """Floats, unsigned integers and objects have crept in where a name has another type than ours."""
-
-    _name = "pronghorn_types"
-
-    def __init__(self) -> None:
-        FunctionPass.__init__(self)
-
-    def run_pass(self, state: Any) -> bool:
-        """Refuse with the name and what to do."""
-        for name, kind in state.typemap.items():
-            if not _allowed(types.unliteral(kind)):
-                raise errors.TypingError(
-                    f"'{name.split('.')[0]}' is {kind}: there are int (signed 64 bits), bool, views and arrays"
-                )
-        return False
-
-
-def _allowed(kind: Any) -> bool:
-    if isinstance(kind, types.BaseTuple):
-        return all(_allowed(types.unliteral(member)) for member in kind)
-    if isinstance(kind, types.Integer):
-        return bool(kind == types.int64)
-    ours = (ViewType, ArrayType, Named, Callee, types.Boolean, types.NoneType, types.RangeType, types.RangeIteratorType)
-    return isinstance(kind, (*ours, types.Pair, types.Module, types.Function, types.Omitted))
 
 
 class _Compiler(compiler.CompilerBase):  # type: ignore[misc]
@@ -91,10 +61,11 @@ class _Compiler(compiler.CompilerBase):  # type: ignore[misc]
             TranslateByteCode,
             FixupArgs,
             IRProcessing,
+            Values,
             ReconstructSSA,
             NopythonTypeInference,
             PreLowerStripPhis,
-            _OnlyOurTypes,
+            OnlyOurTypes,
             NoPythonSupportedFeatureValidation,
             IRLegalization,
             _Lowering,
@@ -136,27 +107,46 @@ def _contexts() -> tuple[DataPlaneTyping, DataPlaneContext]:
     return typing, target
 
 
+_made: dict[str, str] = {}
+
+
+def function_key(function: Function) -> str:
+    """The key of the function's intermediate code, as this process compiles."""
+    return keys.function_key(function, "bounds" if bounds.ENABLED else "")
+
+
 def intermediate_code(function: Function) -> str:
     """LLVM assembly of one function, from the cache or made now."""
-    key = keys.function_key(function, "bounds" if bounds.ENABLED else "")
-    path = CACHE / "ir" / key[:2] / f"{key}.ll"
-    try:
-        return path.read_text()
-    except FileNotFoundError:
-        text = _lower(function)
-        write_atomically(path, text.encode())
-        return text
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Other processes see either nothing or the whole file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-        file.write(content)
-    os.replace(file.name, path)
+    key = function_key(function)
+    text = _made.get(key)
+    if text is None:
+        content = cache.fetch("ir", key)
+        text = _lower(function) if content is None else content.decode()
+        if content is None:
+            cache.keep("ir", key, text.encode())
+        _made[key] = text
+    return text
 
 
 def _lower(function: Function) -> str:
+    """Check and translate, or raise Refused."""
+    subset.check(function)
+    with global_compiler_lock:
+        before = DataPlaneContext.current
+        DataPlaneContext.current = Current.function = function
+        Current.line = function.body.__code__.co_firstlineno
+        try:
+            return _adapt(_translate(function), function.symbol)
+        except subset.Refused as error:
+            raise subset.Refused(function, *error.place) from None  # without what Numba adds on the way
+        except Exception as error:
+            line = getattr(getattr(error, "loc", None), "line", None) or Current.line
+            raise subset.Refused(function, line, _in_our_words(str(error))) from error
+        finally:
+            DataPlaneContext.current = before
+
+
+def _translate(function: Function) -> str:
     typing, target = _contexts()
     flags = compiler.Flags()
     flags.debuginfo = True
@@ -169,24 +159,32 @@ def _lower(function: Function) -> str:
     flags.nrt = False
     flags.forceinline = function.role == "leaf"
     wanted = function.signature
-    with global_compiler_lock:
-        library = _Capture(function.symbol, target.codegen())
-        previous, DataPlaneContext.current = DataPlaneContext.current, function
-        try:
-            compiler.compile_extra(
-                typing,
-                target,
-                function.body,
-                tuple(map(numba_type, wanted.parameters)),
-                numba_type(wanted.result),
-                flags,
-                {},
-                library=library,
-                pipeline_class=_Compiler,
-            )
-        finally:
-            DataPlaneContext.current = previous
-    return _adapt(library.text, function.symbol)
+    parameters = tuple(map(numba_type, wanted.parameters))
+    result = numba_type(wanted.result)
+    library = _Capture(function.symbol, target.codegen())
+    compiler.compile_extra(
+        typing, target, function.body, parameters, result, flags, {}, library=library, pipeline_class=_Compiler
+    )
+    return library.text
+
+
+def _in_our_words(text: str) -> str:
+    """The sentence of a Numba error that says what is wrong, in the words of this package."""
+    text = re.sub(r"View\([\w.<>]*?(\w+)/[0-9a-f]+\)", r"\1", text)
+    text = text.replace("UniTuple", "tuple").replace("int64", "int").replace("boolean", "bool")
+    lines = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("Failed in ")]
+    call = next((line[4:] for line in lines if line.startswith(">>> ")), "")
+    if call.startswith(("bool(", "not_(")):
+        return f"{call}: a view is no truth value: compare its .address with 0"
+    if call.startswith(("eq(", "ne(")):
+        return f"{call}: views are not compared: compare their .address"
+    returned = re.match(r"No conversion from (.*) to (.*) for '\$\S*return", lines[0] if lines else "")
+    if returned:
+        return f"returns {returned[1]} where {returned[2]} is declared"
+    length = re.search(r"wrong tuple length.*expected (\d+), got (\d+)", text)
+    if length:
+        return f"a tuple of {length[2]} cannot be unpacked into {length[1]}"
+    return f"there is no {call}" if call else (lines[0] if lines else "Numba cannot compile this")
 
 
 def _adapt(text: str, symbol: str) -> str:

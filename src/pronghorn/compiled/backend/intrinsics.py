@@ -10,6 +10,7 @@ from numba.core import cgutils, types
 from numba.core.typing.templates import signature
 
 from pronghorn.compiled.backend import access
+from pronghorn.compiled.backend.operations import logical_right
 from pronghorn.compiled.backend.types import I64, ArrayType
 from pronghorn.compiled.intrinsics import ACCESS, External
 from pronghorn.compiled.scalars import scalar_of
@@ -25,6 +26,7 @@ PARAMETERS = {
     "wrap": 1, "multiply": 2, "fold_multiply": 2, "shift_right": 2, "swap64": 1,
     "count_ones": 1, "trailing_zeros": 1, "leading_zeros": 1, "region_table": 0, "abs": 1, "unchecked64": 1,
 }  # fmt: skip
+NAMES = {"memcpy": "copy", "memmove": "move"}
 NO_RESULT = ("prefetch", "copy", "move", "fill", "fence", "pause")
 TRUTH = ("same", "compare_exchange32", "compare_exchange64")
 
@@ -85,17 +87,22 @@ def _prefetch(builder: Any, address: Any) -> None:
 def _mover(name: str) -> Callable[..., None]:
     def emit_move(builder: Any, target: Any, source: Any, octets: Any) -> None:
         function = _declare(builder, f"llvm.{name}.p0.p0.i64", VOID, BYTES, BYTES, I64, I1)
+        access.check_range(builder, target, octets, f"{NAMES[name]}() to")
+        access.check_range(builder, source, octets, f"{NAMES[name]}() from")
         builder.call(function, [_bytes(builder, target), _bytes(builder, source), octets, I1(0)])
 
     return emit_move
 
 
 def _fill(builder: Any, target: Any, value: Any, octets: Any) -> None:
+    access.check_range(builder, target, octets, "fill()")
     function = _declare(builder, "llvm.memset.p0.i64", VOID, BYTES, I8, I64, I1)
     builder.call(function, [_bytes(builder, target), builder.trunc(value, I8), octets, I1(0)])
 
 
 def _same(builder: Any, a: Any, b: Any, octets: Any) -> Any:
+    access.check_range(builder, a, octets, "same() left")
+    access.check_range(builder, b, octets, "same() right")
     function = _declare(builder, "memcmp", I32, BYTES, BYTES, I64)
     return builder.icmp_signed("==", builder.call(function, [_bytes(builder, a), _bytes(builder, b), octets]), I32(0))
 
@@ -117,6 +124,7 @@ def _cycles(builder: Any) -> Any:
 
 def _fetch_add(bits: int) -> Callable[..., Any]:
     def emit_add(builder: Any, address: Any, n: Any) -> Any:
+        access.check_range(builder, address, I64(bits // 8), f"fetch_add{bits}()")
         kind = ir.IntType(bits)
         pointer = builder.inttoptr(address, kind.as_pointer())
         old = builder.atomic_rmw("add", pointer, n if bits == 64 else builder.trunc(n, kind), "seq_cst")
@@ -127,6 +135,7 @@ def _fetch_add(bits: int) -> Callable[..., Any]:
 
 def _compare_exchange(bits: int) -> Callable[..., Any]:
     def emit_exchange(builder: Any, address: Any, expected: Any, new: Any) -> Any:
+        access.check_range(builder, address, I64(bits // 8), f"compare_exchange{bits}()")
         kind = ir.IntType(bits)
         pointer = builder.inttoptr(address, kind.as_pointer())
         if bits < 64:
@@ -192,7 +201,7 @@ _EMITTERS: dict[str, Callable[..., Any]] = {
     "wrap": lambda builder, value: value,
     "multiply": lambda builder, a, b: builder.mul(a, b),
     "fold_multiply": _fold_multiply,
-    "shift_right": lambda builder, value, bits: builder.lshr(value, bits),
+    "shift_right": logical_right,
     "swap64": lambda builder, value: builder.bswap(value),
     "count_ones": _count("ctpop"),
     "trailing_zeros": _count("cttz"),

@@ -13,26 +13,29 @@ import threading
 import llvmlite.binding as llvm
 
 from pronghorn.compiled import bounds, keys
+from pronghorn.compiled.backend import elf
 from pronghorn.compiled.backend.units import host_machine, leaves_below, object_of
 from pronghorn.compiled.functions import FUNCTIONS, Function
+from pronghorn.compiled.subset import Refused
 
 _lock = threading.RLock()
 _loaded: set[Function] = set()
+_refused: set[Function] = set()
 _taken: dict[str, Function] = {}
+_defined: set[str] = set()
 
 
 @functools.cache
 def _engine() -> llvm.ExecutionEngine:
-    host_machine()
-    llvm.add_symbol("pronghorn_regions", ctypes.addressof(bounds.TABLE))
+    machine = host_machine()
+    llvm.add_symbol("pronghorn_regions", ctypes.addressof(bounds.table()))
+    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
     if bounds.ENABLED:
         from pronghorn.compiled.checker import check_access
 
         assert isinstance(check_access, Function)
-        engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), host_machine())
         _load(check_access, engine)
-        return engine
-    return llvm.create_mcjit_compiler(llvm.parse_assembly(""), host_machine())
+    return engine
 
 
 def address_of(function: Function) -> int:
@@ -48,27 +51,53 @@ def address_of(function: Function) -> int:
 
 
 def _load(function: Function, engine: llvm.ExecutionEngine) -> None:
+    """All or nothing: what is needed is compiled first, and loaded when nothing is missing."""
     if function in _loaded:
         return
+    made: set[Function] = set()
+    contents: list[bytes] = []
     todo = [function]
     while todo:
         wanted = todo.pop()
-        if wanted in _loaded:
+        if wanted in _loaded or wanted in made:
             continue
-        unit = [f for f in FUNCTIONS[wanted.module] if f not in _loaded]
+        unit = [f for f in FUNCTIONS[wanted.module] if f not in _loaded and (f is wanted or f not in _refused)]
         for member in unit:
             _claim(member)
-        _loaded.update(unit)
-        engine.add_object_file(llvm.ObjectFileRef.from_data(object_of(unit)))
+        try:
+            contents.append(object_of(unit))
+        except Refused as error:
+            _refused.add(error.function)  # the others of its file can still be called
+            raise
+        made.update(unit)
         inlined = leaves_below(unit)
         todo += [callee for member in (*unit, *inlined) for callee in keys.callees(member) if callee.role != "leaf"]
+    _require_symbols(function, contents)
+    for content in contents:
+        engine.add_object_file(llvm.ObjectFileRef.from_data(content))
     engine.finalize_object()
+    _loaded.update(made)
+
+
+def _require_symbols(function: Function, contents: list[bytes]) -> None:
+    """Every symbol that the objects need is in one of them, loaded before, or in this process."""
+    defined: set[str] = set()
+    needed: set[str] = set()
+    for content in contents:
+        own, others = elf.symbols(content)
+        defined |= own
+        needed |= others
+    missing = sorted(name for name in needed - defined - _defined if not llvm.address_of_symbol(name))
+    if missing:
+        names = ", ".join(missing)
+        raise RuntimeError(f"{function.symbol}, or what it calls, needs {names}: libc has no such function")
+    _defined.update(defined)
 
 
 def _claim(function: Function) -> None:
     """Give a redefined function a symbol of its own."""
     name, number = function.symbol, 1
-    while function.symbol in _taken:
+    while _taken.get(function.symbol, function) is not function:
         number += 1
         function.symbol = f"{name}.{number}"
     _taken[function.symbol] = function

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from llvmlite import ir
-from numba.core import types
+from numba.core import errors, types
 from numba.core.datamodel import models
 from numba.core.datamodel.registry import register_default
 from numba.core.typing.templates import Signature as NumbaSignature
@@ -57,15 +57,18 @@ class Callee(types.Callable, types.Opaque):  # type: ignore[misc]
         """The signature for a call, which never depends on more than the callee."""
         from pronghorn.compiled.backend.intrinsics import intrinsic_signature
 
-        if kws:
-            raise types.NumbaTypeError(f"{self.target}: keyword arguments are not for the data plane")
         if isinstance(self.target, Function):
-            wanted = self.target.signature
-            return signature(numba_type(wanted.result), *map(numba_type, wanted.parameters))
-        if isinstance(self.target, External):
+            declared = self.target.signature
+            wanted = signature(numba_type(declared.result), *map(numba_type, declared.parameters))
+        elif isinstance(self.target, External):
             result = types.int64 if self.target.result else types.none
-            return signature(result, *[types.int64] * len(self.target.parameters))
-        return intrinsic_signature(self.target, args)
+            wanted = signature(result, *[types.int64] * len(self.target.parameters))
+        else:
+            wanted = intrinsic_signature(self.target, args)
+        if len(args) != len(wanted.args):
+            name = getattr(self.target, "name", self.target)
+            raise errors.TypingError(f"{name}() takes {len(wanted.args)} arguments, not {len(args)}")
+        return wanted
 
     def get_call_signatures(self) -> tuple[tuple[()], bool]:
         """Nothing to list: the one signature is in get_call_type."""

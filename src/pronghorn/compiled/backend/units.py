@@ -1,8 +1,8 @@
 """From intermediate code to objects: link, inline, optimise, emit.
 
 A unit is what is optimised together: in `jit` mode the decorated functions of one file, with the leaf functions they
-reach in other files copied in; ahead of time the whole data plane. A unit's object is cached under the hash of all
-code in it, so it can never be stale.
+reach in other files copied in; ahead of time the whole data plane. A unit's object is cached under the keys of all
+functions in it, so it can never be stale.
 """
 
 from __future__ import annotations
@@ -13,8 +13,10 @@ from collections.abc import Iterable
 import llvmlite.binding as llvm
 
 from pronghorn.compiled import keys
-from pronghorn.compiled.backend.frontend import CACHE, intermediate_code, write_atomically
+from pronghorn.compiled.backend import cache
+from pronghorn.compiled.backend.frontend import function_key, intermediate_code
 from pronghorn.compiled.functions import Function
+from pronghorn.compiled.subset import Refused
 
 TARGETS = {
     "x86_64": ("x86_64-unknown-linux-gnu", "x86-64-v3"),
@@ -55,32 +57,40 @@ def shared_machine(machine: str, processor: str | None = None) -> llvm.TargetMac
 def leaves_below(functions: Iterable[Function]) -> list[Function]:
     """The leaf functions that these functions reach, through leaves, outside themselves."""
     own = set(functions)
-    found: dict[Function, None] = {}
-    todo = list(own)
-    while todo:
-        for callee in keys.callees(todo.pop()):
-            if callee.role == "leaf" and callee not in own and callee not in found:
-                found[callee] = None
-                todo.append(callee)
-    return sorted(found, key=lambda function: function.symbol)
+    done: set[Function] = set()
+    for function in own:
+        _visit(function, [], done)
+    return sorted((f for f in done - own), key=lambda function: function.symbol)
 
 
-def link(functions: list[Function]) -> tuple[llvm.ModuleRef, str]:
-    """One module with these functions and the leaves they need; and the hash of its code."""
-    texts = [(function, intermediate_code(function)) for function in functions]
-    borrowed = [(function, intermediate_code(function)) for function in leaves_below(functions)]
-    key = keys.digest(*(text for _, text in texts), "borrowed", *(text for _, text in borrowed))
+def _visit(function: Function, way: list[Function], done: set[Function]) -> None:
+    """Add the function and the leaves below it to `done`. A leaf that contains itself cannot be inlined: Refused."""
+    if function in way:
+        names = " -> ".join(one.name for one in (*way[way.index(function) :], function))
+        line = function.body.__code__.co_firstlineno
+        raise Refused(function, line, f"{names}: a leaf cannot be part of itself: make one of them @hot")
+    if function in done:
+        return
+    way.append(function)
+    for callee in keys.callees(function):
+        if callee.role == "leaf":
+            _visit(callee, way, done)
+    way.pop()
+    done.add(function)
+
+
+def link(functions: list[Function]) -> llvm.ModuleRef:
+    """One module with these functions and the leaves they need."""
+    borrowed = leaves_below(functions)
     module = llvm.parse_assembly("")
-    for _, text in texts:
-        module.link_in(llvm.parse_assembly(text))
-    for _, text in borrowed:
-        module.link_in(llvm.parse_assembly(text))
-    for function, _ in borrowed:
+    for function in (*functions, *borrowed):
+        module.link_in(llvm.parse_assembly(intermediate_code(function)))
+    for function in borrowed:
         module.get_function(function.symbol).linkage = "available_externally"
     for function in functions:
         if function.signature.result.name == "tuple":
             module.link_in(llvm.parse_assembly(_tuple_wrapper(function)))
-    return module, key
+    return module
 
 
 def optimise(module: llvm.ModuleRef, machine: llvm.TargetMachine) -> None:
@@ -95,17 +105,17 @@ def optimise(module: llvm.ModuleRef, machine: llvm.TargetMachine) -> None:
 def object_of(functions: list[Function]) -> bytes:
     """Machine code of one unit for this process, from the cache or made now."""
     machine = host_machine()
-    module, code = link(functions)
-    key = keys.digest(code, keys.compiler_hash(), machine.triple, llvm.get_host_cpu_name())
-    path = CACHE / "objects" / key[:2] / f"{key}.o"
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
+    borrowed = leaves_below(functions)
+    parts = [*map(function_key, functions), "borrowed", *map(function_key, borrowed)]
+    key = keys.digest(machine.triple, llvm.get_host_cpu_name(), *parts)
+    content = cache.fetch("objects", key)
+    if content is None:
+        module = link(functions)
         module.verify()
         optimise(module, machine)
-        content: bytes = machine.emit_object(module)
-        write_atomically(path, content)
-        return content
+        content = machine.emit_object(module)
+        cache.keep("objects", key, content)
+    return content
 
 
 def _tuple_wrapper(function: Function) -> str:
