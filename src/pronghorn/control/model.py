@@ -46,7 +46,8 @@ class GatewaySettings(_Section):
     workers: WorkersField = Field(default=1, description="how many workers, or the cores they are pinned to")
     packets: int = Field(default=16_384, ge=1_024, le=16_777_216, description="packet buffers of each worker")
     arena: PathField | None = Field(
-        default=None, description="the file that holds all state; without it all state ends with the gateway"
+        default=None,
+        description="a new file for all state, instead of private memory; a restarted gateway does not go on with it yet",
     )
     huge_pages: bool = Field(
         default=True, description="use huge pages when the machine has some; ordinary pages otherwise"
