@@ -120,6 +120,8 @@ def test_changes_under_traffic_lose_nothing(gateway: Running) -> None:
         gateway.send("DELETE", "services", "more")
         gateway.send("PUT", "config", body=gateway.config.read_text())
         assert {fetch(gateway, url) for url in URLS for _ in range(4)} == {"server1", "server2"}
+        workers = gateway.send("GET", "workers")["workers"]
+        assert [worker["packets"] > 0 for worker in workers] == [True, True]  # one queue, two workers
     assert slow.wait(20) == 0
     assert (gateway.stage.stage.scratch / "slow.log").read_text().strip() in ("server1", "server2")
     assert len(found) > 50
