@@ -83,6 +83,14 @@ def test_an_end_alone_is_down() -> None:
         assert fabric.take(0) == [udp(7), udp(5)], "what had arrived is still there"
 
 
+def test_three_ends_are_too_many() -> None:
+    with Fabric("veth:one", "veth:one") as fabric:
+        with pytest.raises(PortError, match="both ends"):
+            fabric.open("veth:one")
+        fabric.send(0, udp())
+        assert fabric.take(1) == [udp()]
+
+
 def test_what_finds_no_room_is_refused() -> None:
     with Fabric("veth:one", "veth:one") as fabric:
         for _ in range(RING // 200 + 1):

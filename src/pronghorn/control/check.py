@@ -36,7 +36,13 @@ def _port_names(config: Config) -> Iterator[Finding]:
 
 
 def _devices(config: Config) -> Iterator[Finding]:
-    devices = [(("ports", i, "device"), port.device) for i, port in enumerate(config.ports) if port.device != "null:"]
+    """A user-veth has two ends and a user-vbridge many members, all of one name; null ports have none."""
+    shared = ("null:", "veth:", "bridge:")
+    devices = [
+        (("ports", i, "device"), port.device)
+        for i, port in enumerate(config.ports)
+        if not port.device.startswith(shared)
+    ]
     return _unique(devices, "another port opens this device")
 
 

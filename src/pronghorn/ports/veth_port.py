@@ -36,6 +36,9 @@ LOCAL = 0x02 << 40
 _single: dict[tuple[int, str], VethPort] = {}
 """Ends that have no partner in their own engine, by the engine's memory and name."""
 
+_pairs: set[tuple[int, str]] = set()
+"""Where both ends are in one engine."""
+
 
 def invented_mac(*names: object) -> int:
     """A hardware address that stays the same when the port is opened again."""
@@ -71,6 +74,9 @@ class VethPort:
         """Make this end; join it to the one that waits."""
         self._engine, self._prefix = engine, f"port.{port.index}.veth"
         self._place = engine.arena.address, self.name
+        if self._place in _pairs:
+            self._place = (0, "")
+            raise PortError(f"veth:{self.name}: both ends are open already")
         partner = _single.get(self._place)
         if partner is not None and partner._link is not None and partner._link.share.peer_lives():
             raise PortError(f"veth:{self.name}: the other end is in use by another process")
@@ -89,6 +95,7 @@ class VethPort:
         describe(port, self, engine.workers)
         if partner is not None:
             del _single[self._place]
+            _pairs.add(self._place)
             partner._withdraw()
             self._join(partner)
             partner._join(self)
@@ -145,6 +152,7 @@ class VethPort:
         self._withdraw()
         partner = self._partner
         if partner is not None:
+            _pairs.discard(self._place)
             partner._part()
         self._part()
         if self._trunk is not None:
