@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.house.source import ROOT, documents, place
+from tests.house.source import ROOT, documents, place, python_files
 
 BLOCK = re.compile(r"^```(?:sh|console)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 HERE_DOCUMENT = re.compile(r"<<'?(\w+)'?$.*?^\1$", re.MULTILINE | re.DOTALL)
@@ -155,3 +155,15 @@ def test_documented_subcommands_explain_themselves() -> None:
 def test_wrong_commands_are_found(line: str, wrong: str) -> None:
     found = [complaint(words) for words in commands(f"```sh\n{line}\n```\n")]
     assert found in ([[wrong], []] if not wrong else [[wrong]])
+
+
+def test_settings_of_the_environment_are_documented() -> None:
+    """Every PRONGHORN_... variable that the program or ./do reads has a line in a table of a page."""
+    told = {name for page in documents() for name in re.findall(r"^\| `(PRONGHORN_\w+)` \|", page.read_text(), re.M)}
+    read = {
+        name
+        for path in [*python_files("src", "tools"), ROOT / "do"]
+        for name in re.findall(r"(?:environ(?:\.get\(|\[)|envvar=)\"(PRONGHORN_\w+)\"", path.read_text())
+    }
+    assert len(read) > 5
+    assert read <= told, read - told
