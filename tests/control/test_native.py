@@ -6,12 +6,23 @@ from collections.abc import Iterator
 
 import pytest
 
+from pronghorn.balancer.schedulers.maglev import fill_table
+from pronghorn.balancer.services import (
+    refresh_weights,
+    search_free_server,
+    search_free_service,
+    search_server,
+    search_service,
+    search_stale_service,
+)
 from pronghorn.control.apply import ApplyError, apply
 from pronghorn.control.load import parse
 from pronghorn.control.model import Config
 from pronghorn.control.native import NativeEngine, open_engine
 from pronghorn.control.plan import plan
 from pronghorn.control.plane import EngineError
+from pronghorn.memory.hashtable import hash_add, hash_remove
+from pronghorn.memory.mpsc_ring import mpsc_must_wake, mpsc_push
 
 
 def config(**change: object) -> Config:
@@ -121,3 +132,30 @@ def test_a_refusal_changes_nothing(engine: NativeEngine) -> None:
 def test_cores_that_are_not_there_are_refused() -> None:
     with pytest.raises(EngineError, match=r"may not run on \[1023\]"):
         open_engine(parse({"gateway": {"workers": [1023]}}))
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        fill_table,
+        hash_add,
+        hash_remove,
+        mpsc_must_wake,
+        mpsc_push,
+        refresh_weights,
+        search_free_server,
+        search_free_service,
+        search_server,
+        search_service,
+        search_stale_service,
+    ],
+)
+def test_what_the_control_plane_calls_often_is_compiled(function: object) -> None:
+    # Natively, whatever is no entry runs as plain Python when Python calls it: thousands of times slower, and without
+    # the atomic operations that a ring with several producers needs.
+    assert getattr(function, "role", "entry") == "entry"
+
+
+def test_long_frames_have_buffers_and_do_not_count_as_free_ones(engine: NativeEngine) -> None:
+    assert engine.engine.large_pool is not None
+    assert all(worker.pool_free <= worker.pool_size for worker in engine.workers())

@@ -24,6 +24,7 @@ from pronghorn.balancer.services import (
     search_free_service,
     search_server,
     search_service,
+    search_stale_service,
     service_hash,
 )
 from pronghorn.balancer.tables import (
@@ -217,12 +218,13 @@ def rebuild_lookups(balancer: Balancer) -> None:
 
     Called after the change by the thread that made it, while the worker runs: it takes milliseconds per service.
     """
-    for number in range(balancer.service_limit):
+    number = search_stale_service(balancer, 0)
+    while number >= 0:
         service = balancer.services[number]
-        if service.stale != 0 and service.ports != 0:
-            service.stale = 0
-            if service.scheduler == MAGLEV:
-                _fill_lookup(balancer, service)
+        service.stale = 0
+        if service.ports != 0 and service.scheduler == MAGLEV:
+            _fill_lookup(balancer, service)
+        number = search_stale_service(balancer, number + 1)
 
 
 def _fill_lookup(balancer: Balancer, service: Service) -> None:

@@ -35,7 +35,7 @@ def create_balancer(
     worker: Worker,
     conns: int = 1 << 20,
     services: int = 1024,
-    servers: int = 8192,
+    servers: int = 65_534,
     maglev_size: int = MAGLEV_SIZE,
     maglev_seed: int = _MAGLEV_SEED,
 ) -> Balancer:

@@ -1,11 +1,11 @@
 """Which service a packet is for: the one with its destination address, port, protocol and family. And the walks over
-servers that the control plane asks for, compiled, for there may be thousands."""
+servers that the control plane asks for: entries, for there may be thousands and only entries run compiled there."""
 
 from __future__ import annotations
 
 from pronghorn.balancer.lookup import DST6_HI, DST6_LO, hash6, packet_ports
 from pronghorn.balancer.tables import SERVER_FREE, SERVER_REMOVED, SERVER_UP, WRR, Balancer, Service
-from pronghorn.compiled import hot, leaf, load32, load64
+from pronghorn.compiled import entry, hot, leaf, load32, load64
 from pronghorn.memory.hashtable import HashIndex, hash_first, hash_next
 from pronghorn.state.packet import Packet
 from pronghorn.wire.ipv4 import IPv4
@@ -29,7 +29,7 @@ def find_service(balancer: Balancer, packet: Packet) -> int:
     return search_service(balancer, load64(packet.network + DST6_HI), load64(packet.network + DST6_LO), ports)
 
 
-@hot
+@entry
 def search_service(balancer: Balancer, hi: int, lo: int, ports: int) -> int:
     """Index of the service with this address and these `Service.ports`, or -1."""
     index = HashIndex(balancer.service_index)
@@ -43,7 +43,7 @@ def search_service(balancer: Balancer, hi: int, lo: int, ports: int) -> int:
     return -1
 
 
-@hot
+@entry
 def search_server(balancer: Balancer, service: Service, hi: int, lo: int, port: int) -> int:
     """Index of the service's server with this address and port (raw), or -1."""
     for place in range(service.member_count):
@@ -54,17 +54,30 @@ def search_server(balancer: Balancer, service: Service, hi: int, lo: int, port: 
     return -1
 
 
-@hot
+@entry
 def search_free_server(balancer: Balancer) -> int:
-    """Index of a record that no server and no connection uses, or -1."""
-    for number in range(balancer.server_limit):
+    """Index of a record that no server and no connection uses, or -1. Goes on where the last search ended."""
+    number = balancer.next_server
+    for _ in range(balancer.server_limit):
+        number = number if number < balancer.server_limit else 0
         server = balancer.servers[number]
         if server.state == SERVER_FREE or (server.state == SERVER_REMOVED and server.conns == 0):
+            balancer.next_server = number + 1
+            return number
+        number += 1
+    return -1
+
+
+@entry
+def search_stale_service(balancer: Balancer, first: int) -> int:
+    """Index of the first service from `first` on whose Maglev table is out of date, or -1."""
+    for number in range(first, balancer.service_limit):
+        if balancer.services[number].stale != 0:
             return number
     return -1
 
 
-@hot
+@entry
 def search_free_service(balancer: Balancer) -> int:
     """Index of a record that no service uses, or -1."""
     for number in range(balancer.service_limit):
@@ -73,7 +86,7 @@ def search_free_service(balancer: Balancer) -> int:
     return -1
 
 
-@hot
+@entry
 def refresh_weights(balancer: Balancer, service: Service) -> None:
     """Weights that count, the largest and their greatest common divisor; wrr's round begins anew."""
     largest, step = 0, 0

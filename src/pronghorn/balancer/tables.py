@@ -188,6 +188,7 @@ class Balancer(View, align=64):
     service_limit: u32
     lookups: Array[u16]  # two Maglev tables for each service, of which one is spare
     scratch: Array[u32]  # of fill_table: 4 * MEMBERS
+    next_server: u32  # where the search for a free record goes on
     warmed: u32  # connections that have memory already; written by the control plane (growth.py)
     timeouts: Array[u32] = fixed(16, align=64)  # ticks, by Conn.state
     local_lists: Array[u16] = fixed(2 * LOCALS)  # indexes of usable local addresses: IPv4, then IPv6

@@ -42,6 +42,7 @@ if TYPE_CHECKING:  # imported when somebody looks: a gateway starts without
 
 BUSY = 1 << 62  # never
 GROW_EVERY = 0.2  # s
+LARGE_PACKETS = 256  # 64 KB buffers of each worker, for unsegmented frames of packet: and tap:
 
 
 def open_engine(starting: Config) -> NativeEngine:
@@ -69,7 +70,7 @@ class NativeEngine:
         self.service_names: dict[ServiceKey, str] = {}
         self.server_names: dict[tuple[ServiceKey, Endpoint], str | None] = {}
         arena = Arena.create(settings.name, settings.arena, huge="auto" if settings.huge_pages else "never")
-        self.engine = Engine(len(cores), settings.packets * len(cores), arena=arena)
+        self.engine = Engine(len(cores), settings.packets * len(cores), LARGE_PACKETS * len(cores), arena=arena)
         for index in range(len(cores)):
             worker = self.engine.workers[index]
             worker_start(worker)  # tables are made for a time

@@ -23,6 +23,7 @@ from pronghorn.control.views import (
 )
 from pronghorn.engine.engine import Engine
 from pronghorn.engine.loop import Loop
+from pronghorn.memory.pool import pool_free_count
 from pronghorn.net.show import neighbour_rows, route_rows
 from pronghorn.state.verdicts import VERDICTS, Severity
 from pronghorn.state.worker import Worker
@@ -131,7 +132,7 @@ def port(engine: Engine, index: int, model: Port, addresses: Sequence[str]) -> P
 
 
 def workers(engine: Engine, cores: Sequence[int]) -> list[WorkerView]:
-    free = engine.free_packets()
+    free = pool_free_count(engine.pool)
     found = []
     for index, core in enumerate(cores):
         worker = engine.workers[index]

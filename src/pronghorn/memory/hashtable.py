@@ -33,7 +33,21 @@ from __future__ import annotations
 
 import os
 
-from pronghorn.compiled import Array, View, field, fill, fixed, hashing, hot, leaf, prefetch, trailing_zeros, u32, u64
+from pronghorn.compiled import (
+    Array,
+    View,
+    entry,
+    field,
+    fill,
+    fixed,
+    hashing,
+    hot,
+    leaf,
+    prefetch,
+    trailing_zeros,
+    u32,
+    u64,
+)
 from pronghorn.memory.arena import Arena
 
 SLOTS = 7
@@ -129,7 +143,7 @@ def hash_next(index: HashIndex, hash: int, value: int) -> int:
         bucket = index.overflow[bucket.next]
 
 
-@hot
+@entry
 def hash_add(index: HashIndex, hash: int, value: int) -> bool:
     """Add the pair. False, and counted in `refused`, when there is no place."""
     if index.count >= index.size * LOAD and index.size < index.limit:
@@ -141,7 +155,7 @@ def hash_add(index: HashIndex, hash: int, value: int) -> bool:
     return True
 
 
-@hot
+@entry
 def hash_remove(index: HashIndex, hash: int, value: int) -> bool:
     """Remove the pair; False when it is not there."""
     tag = hash & _TAG

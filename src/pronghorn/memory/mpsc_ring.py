@@ -23,6 +23,7 @@ from pronghorn.compiled import (
     au32,
     au64,
     compare_exchange64,
+    entry,
     fence,
     field,
     fill,
@@ -86,7 +87,7 @@ def mpsc_open(end: MpscEnd, ring: MpscRing, size: int, patience: int) -> None:
         end.order += 1
 
 
-@hot
+@entry
 def mpsc_push(end: MpscEnd, entries: Array[u64], count: int) -> int:
     """Append up to `count` entries of 48 bits; returns how many were taken, and puts these first in `entries`."""
     first, room = _reserve(end, count)
@@ -143,7 +144,7 @@ def mpsc_doze(end: MpscEnd) -> bool:
     return True
 
 
-@hot
+@entry
 def mpsc_must_wake(end: MpscEnd) -> bool:
     """Producer, after it pushed: whether the consumer sleeps and is to be woken."""
     fence()
