@@ -12,10 +12,13 @@ from scapy.layers.l2 import Ether
 from scapy.packet import Packet as Frame
 
 from pronghorn.compiled import bounds, mode
+from pronghorn.engine.engine import SPIN
+from pronghorn.engine.loop import Loop
+from pronghorn.engine.run import run
 from pronghorn.ports.driver import PortError
 from pronghorn.ports.null import NullPort
 from pronghorn.ports.veth_port import VethPort
-from pronghorn.ports.veth_rings import RING
+from pronghorn.ports.veth_rings import QUIET, RING
 from pronghorn.state.packet import CHECKSUM_PARTIAL, MULTICAST, ORIGINATED, PREPARED, UNSEGMENTED
 from pronghorn.state.port import CHECKSUM_RX, CHECKSUM_TX, CROSS, RSS, SEGMENTATION
 from tests.ports.fabric import Fabric
@@ -206,6 +209,8 @@ def test_workers_that_run_while_ends_come_and_go() -> None:
     fabric = Fabric(workers=2)
     engine = fabric.engine
     source = engine.add_port(NullPort(octets=60), CROSS)
+    Loop(engine.workers[0].loop).stop = 1
+    run(engine.workers[0])  # compiles, which may take longer than a command may
     engine.start()
     try:
         rounds, turns = (1, 3) if mode() == "interpreted" else (10, 20)
@@ -221,3 +226,7 @@ def test_workers_that_run_while_ends_come_and_go() -> None:
     finally:
         engine.stop()
     fabric.close()
+
+
+def test_it_is_quiet_before_a_worker_sleeps() -> None:
+    assert QUIET < SPIN, "a sleeping worker would not have asked for a wake-up"

@@ -6,9 +6,9 @@ travels is the packet's address, in bulk, and no octet is copied. Which receivin
     Outlet  a sending worker's way into a port      Inlet  a receiving worker's end of it
 
 Sleep. An inlet that stayed empty for QUIET asks its rings for a wake-up and looks once more; whoever then pushes writes
-to its eventfd, on which the worker sleeps. QUIET is less than the time a worker spins before it sleeps, so a sleeping
-worker has always asked. A wake-up that comes late, for a frame already taken, is read off the descriptor within
-LATE.
+to its eventfd, on which the worker sleeps. QUIET is less than the time a worker spins before it sleeps (engine.SPIN),
+so a sleeping worker has always asked. A wake-up that comes late, for a frame already taken, is read off the descriptor
+within LATE.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from pronghorn.state.worker import Worker
 RING = 1024
 """Frames that may wait between two workers."""
 
-QUIET, LATE = 10_000, 100_000  # ns
+QUIET, LATE = 1_000, 100_000  # ns
 SEGMENTS = 128
 CONSENT = CHECKSUM_RX | SEGMENTATION
 _TRAVELS = CHECKSUM_GOOD | CHECKSUM_PARTIAL | UNSEGMENTED  # flags that are the frame's, not the receiver's
