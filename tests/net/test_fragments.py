@@ -6,33 +6,17 @@ a datagram for a service, which goes on in pieces again.
 
 from __future__ import annotations
 
-import itertools
-from collections import Counter
 from collections.abc import Iterator
-from dataclasses import replace
 from random import Random
-from typing import Any
 
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from scapy.layers import inet, inet6
 
-from pronghorn.compiled import mode
-from pronghorn.net.fragments import EXPIRED, LIFETIME, LIFETIME6, PIECES
-from pronghorn.net.state import SECOND
-from tests.support.feed import CLIENT, OWN, OWN4, OWN6, ROUTER, SERVICE, SMALL, EngineBench
+from pronghorn.net.fragments import PIECES
+from tests.net.pieces import LIMITS, LINK, answer, both, echo, fragment, fragment6, hear, idents, octets, piece, pieces
+from tests.support.feed import CLIENT, OWN, OWN4, OWN6, ROUTER, EngineBench
 from tests.wire import judges as j
-
-LIMITS = replace(SMALL, fragments=640)
-SHARE = 80
-"""Pieces that one source may hold: an eighth of the limit."""
-LINK = j.Ether(src=ROUTER, dst=OWN[0])
-_idents = itertools.count(1)
-fragment: Any = inet.fragment
-fragment6: Any = inet6.fragment6
-defragment: Any = inet.defragment
-defragment6: Any = inet6.defragment6
 
 
 @pytest.fixture(scope="module")
@@ -50,69 +34,6 @@ def bench(shared: EngineBench) -> Iterator[EngineBench]:
     shared.drain()
     shared.sent(0)
     shared.sent(1)
-
-
-def octets(count: int, seed: int = 1) -> bytes:
-    return Random(seed).randbytes(count)
-
-
-def echo(family: int, payload: bytes, source: str = "") -> bytes:
-    """The octets behind the IP header of an echo request to us, and of its answer if `source` is us."""
-    source = source or CLIENT[family]
-    if family == 4:
-        return bytes(j.IP(src=source, dst=OWN4[0]) / j.ICMP(id=1) / payload)[20:]
-    packet = j.IPv6(src=source, dst=OWN6[0]) / j.ICMPv6EchoRequest(id=1, data=payload)
-    return bytes(packet)[40:]
-
-
-def piece(
-    family: int, start: int, data: bytes, more: bool, ident: int, source: str = "", protocol: int = 0
-) -> Any:  # fmt: skip
-    """A frame with one piece of an echo request, or of what `protocol` says."""
-    source = source or CLIENT[family]
-    if family == 4:
-        ip = j.IP(src=source, dst=OWN4[0], id=ident & 0xFFFF, flags=int(more), frag=start // 8, proto=protocol or 1)
-        return LINK / ip / j.Raw(data)
-    header = j.IPv6ExtHdrFragment(nh=protocol or 58, offset=start // 8, m=int(more), id=ident)
-    return LINK / j.IPv6(src=source, dst=OWN6[0]) / header / j.Raw(data)
-
-
-def pieces(family: int, data: bytes, cuts: list[int], ident: int = 0, source: str = "") -> list[Any]:
-    """The payload cut at these places (multiples of 8)."""
-    ident = ident or next(_idents)
-    edges = [0, *cuts, len(data)]
-    return [
-        piece(family, start, data[start:stop], stop < len(data), ident, source)
-        for start, stop in itertools.pairwise(edges)
-    ]
-
-
-def hear(bench: EngineBench, frames: list[Any]) -> Counter[str]:
-    before = bench.counts()
-    for frame in frames:
-        bench.put(frame)
-        bench.turn()
-    return bench.counts() - before
-
-
-def answer(bench: EngineBench, family: int) -> bytes:
-    """The payload of the echo reply that was sent, in pieces or not."""
-    frames = [j.Ether(octets) for octets in bench.sent(0)]
-    assert frames
-    whole: Any
-    if family == 4:
-        (packet,) = defragment([frame[j.IP] for frame in frames])
-        whole = j.IP(bytes(packet))
-        assert (whole.dst, whole[j.ICMP].type) == (CLIENT[4], 0)
-        return bytes(whole[j.ICMP].payload)
-    parts = [frame[j.IPv6] for frame in frames]
-    packet = defragment6(parts) if len(parts) > 1 else parts[0]
-    whole = j.IPv6(bytes(packet))
-    assert (whole.dst, whole[j.ICMPv6EchoReply].id) == (CLIENT[6], 1)
-    return bytes(whole[j.ICMPv6EchoReply].data)
-
-
-both = pytest.mark.parametrize("family", [4, 6])
 
 
 # --- whole packets ------------------------------------------------------------------------------------------------
@@ -167,7 +88,7 @@ def test_packets_do_not_mix(bench: EngineBench, family: int) -> None:
 
 def test_ipv6_takes_the_protocol_from_the_first_piece(bench: EngineBench) -> None:
     """RFC 8200 4.5: the next-header field of the others may say anything."""
-    payload, ident = octets(300), next(_idents)
+    payload, ident = octets(300), next(idents)
     data = echo(6, payload)
     frames = [piece(6, 0, data[:104], True, ident), piece(6, 104, data[104:], False, ident, protocol=17)]
     assert hear(bench, frames[::-1]) == {"reassembled": 2, "transmitted": 1}
@@ -177,7 +98,7 @@ def test_ipv6_takes_the_protocol_from_the_first_piece(bench: EngineBench) -> Non
 def test_ipv6_headers_before_and_behind_the_fragment_header(bench: EngineBench) -> None:
     payload = octets(600)
     inner = bytes(j.IPv6ExtHdrDestOpt(nh=58)) + echo(6, payload)
-    ident = next(_idents)
+    ident = next(idents)
     frames = []
     for start, stop in ((0, 304), (304, len(inner))):
         header = j.IPv6ExtHdrFragment(nh=60, offset=start // 8, m=int(stop < len(inner)), id=ident)
@@ -191,7 +112,7 @@ def test_ipv6_headers_before_and_behind_the_fragment_header(bench: EngineBench) 
 def test_ipv4_options_of_the_first_piece_stay(bench: EngineBench) -> None:
     payload = octets(64)
     data = echo(4, payload)
-    ident = next(_idents)
+    ident = next(idents)
     first = LINK / j.IP(src=CLIENT[4], dst=OWN4[0], id=ident, flags="MF", proto=1, options=[j.Raw(b"\7\7\4\0\0\0\0\0")])
     assert hear(bench, [piece(4, 32, data[32:], False, ident), first / j.Raw(data[:32])])["reassembled"] == 2
     assert answer(bench, 4) == payload
@@ -220,7 +141,7 @@ def test_random_fragmentations_by_scapy(
     """Scapy cuts, chance shuffles and repeats, the engine puts together, octet for octet."""
     cut = max(cut, size // (PIECES - 1) // 8 * 8 + 8)
     payload = octets(size, seed)
-    ident = next(_idents)
+    ident = next(idents)
     if family == 4:
         ip = j.IP(src=CLIENT[4], dst=OWN4[0], id=ident & 0xFFFF) / j.ICMP(id=1) / payload
         frames = [LINK / part for part in fragment(ip, max(cut // 8 * 8, 8))]
@@ -274,7 +195,7 @@ def test_overlaps_end_the_packet(
     bench: EngineBench, family: int, one: tuple[int, int, bool], two: tuple[int, int, bool]
 ) -> None:
     """RFC 5722 for IPv6; IPv4 is treated alike (as Linux does since CVE-2018-5391)."""
-    ident = next(_idents)
+    ident = next(idents)
     frames = [piece(family, start, octets(count), more, ident) for start, count, more in (one, two)]
     assert hear(bench, frames) == {"fragment_overlap": 2}
     assert bench.held() == 0
@@ -283,7 +204,7 @@ def test_overlaps_end_the_packet(
 @both
 def test_an_overlap_ends_every_piece(bench: EngineBench, family: int) -> None:
     data = echo(family, octets(400))
-    ident = next(_idents)
+    ident = next(idents)
     frames = pieces(family, data, [104, 200, 304], ident)[:3]
     assert hear(bench, frames) == {}
     assert hear(bench, [piece(family, 192, octets(16), True, ident)]) == {"fragment_overlap": 4}
@@ -302,7 +223,7 @@ INCONSISTENT = [
 @both
 @pytest.mark.parametrize("parts", INCONSISTENT)
 def test_inconsistent_ends(bench: EngineBench, family: int, parts: list[tuple[int, int, bool]]) -> None:
-    ident = next(_idents)
+    ident = next(idents)
     frames = [piece(family, start, octets(count), more, ident) for start, count, more in parts]
     assert hear(bench, frames) == {"fragment_inconsistent": len(parts)}
 
@@ -324,7 +245,7 @@ def test_empty_unaligned_and_beyond(bench: EngineBench, family: int) -> None:
 
 def test_a_whole_beyond_65535(bench: EngineBench) -> None:
     """Each piece is good; the first one's header makes the whole too long."""
-    ident = next(_idents)
+    ident = next(idents)
     last = piece(4, 65504, octets(8), False, ident)
     size = 1424
     frames = [piece(4, start, octets(min(size, 65504 - start)), True, ident) for start in range(0, 65504, size)]
@@ -346,165 +267,6 @@ def test_the_longest_packet(bench: EngineBench, family: int) -> None:
 
 @both
 def test_too_many_pieces(bench: EngineBench, family: int) -> None:
-    ident = next(_idents)
+    ident = next(idents)
     frames = [piece(family, 16 * n, octets(8), True, ident) for n in range(PIECES + 1)]
     assert hear(bench, frames) == {"fragment_too_many": PIECES + 1}
-
-
-# --- limits -------------------------------------------------------------------------------------------------------
-
-
-def sources(count: int) -> list[str]:
-    return [f"100.64.{n // 250}.{n % 250 + 1}" for n in range(count)]
-
-
-def test_a_flood_from_one_source(bench: EngineBench) -> None:
-    """CVE-2018-5391: a source holds its share and no more; others are served meanwhile."""
-    frames = [piece(4, 8, octets(64), True, ident, protocol=17) for ident in range(100, 100 + SHARE + 40)]
-    assert hear(bench, frames) == {"fragment_source_limit": 40}
-    assert bench.held() == SHARE
-    payload = octets(900)
-    other = pieces(6, echo(6, payload), [400])
-    assert hear(bench, other) == {"reassembled": 2, "transmitted": 1}
-    assert answer(bench, 6) == payload
-    bench.wait(LIFETIME / SECOND + 2)
-    assert bench.held() == 0
-
-
-def test_a_flood_from_many_sources(bench: EngineBench) -> None:
-    """The limit on all pieces is exact, however many stations send."""
-    count = LIMITS.fragments
-    frames = [piece(4, 8, octets(64), True, 3, source, protocol=17) for source in sources(count // 2 + 30)]
-    frames += [piece(6, 8, octets(64), True, n, f"2001:db8:ff:{n}::1", protocol=17) for n in range(count)]
-    found = hear(bench, frames)
-    assert set(found) <= {"fragment_limit", "fragment_source_limit"}
-    assert bench.held() == count == len(frames) - sum(found.values())
-    bench.check()
-    bench.wait(LIFETIME6 / SECOND + 5)
-    assert bench.held() == 0
-
-
-def test_ageing_is_bounded_per_turn(bench: EngineBench) -> None:
-    frames = [piece(4, 8, octets(8), True, 9, source, protocol=17) for source in sources(3 * EXPIRED)]
-    hear(bench, frames)
-    bench.now += LIFETIME
-    for left in (2 * EXPIRED, EXPIRED, 0):
-        bench.turn()
-        assert bench.held() == left
-
-
-# --- time ---------------------------------------------------------------------------------------------------------
-
-
-@both
-def test_an_incomplete_packet_ends_in_time_and_its_sender_is_told(bench: EngineBench, family: int) -> None:
-    lifetime = (LIFETIME if family == 4 else LIFETIME6) / SECOND
-    frames = pieces(family, echo(family, octets(600)), [200, 400])
-    hear(bench, frames[:2])
-    before = bench.counts()
-    bench.wait(lifetime - 1)
-    assert bench.counts() == before
-    bench.wait(2)
-    assert bench.counts() - before == {"fragment_timeout": 2, "transmitted": 1}
-    (octets_,) = bench.sent(0)
-    error = j.Ether(octets_)
-    if family == 4:
-        assert (error[j.IP].src, error[j.IP].dst) == (OWN4[0], CLIENT[4])
-        assert (error[j.ICMP].type, error[j.ICMP].code) == (11, 1)
-        assert bytes(frames[0][j.IP])[:228] in octets_
-    else:
-        assert (error[j.IPv6].src, error[j.IPv6].dst) == (OWN6[0], CLIENT[6])
-        assert (error[j.ICMPv6TimeExceeded].type, error[j.ICMPv6TimeExceeded].code) == (3, 1)
-        assert bytes(frames[0][j.IPv6]) in octets_
-
-
-@both
-def test_without_its_first_piece_nobody_is_told(bench: EngineBench, family: int) -> None:
-    hear(bench, pieces(family, echo(family, octets(600)), [200, 400])[1:])
-    before = bench.counts()
-    bench.wait(61)
-    assert bench.counts() - before == {"fragment_timeout": 2}
-
-
-@both
-def test_the_lifetime_counts_from_the_first_arrival(bench: EngineBench, family: int) -> None:
-    """Pieces that come in between do not keep a packet alive."""
-    lifetime = (LIFETIME if family == 4 else LIFETIME6) / SECOND
-    frames = pieces(family, echo(family, octets(600)), [200, 400])
-    hear(bench, frames[1:2])
-    bench.wait(lifetime - 2)
-    hear(bench, frames[:1])
-    bench.wait(3)
-    assert bench.held() == 0
-
-
-def test_both_families_age_in_their_own_order(bench: EngineBench) -> None:
-    hear(bench, [piece(6, 8, octets(8), True, 1), piece(4, 8, octets(8), True, 1), piece(6, 8, octets(8), True, 2)])
-    bench.wait(31)
-    assert bench.held() == 2
-    bench.wait(30)
-    assert bench.held() == 0
-
-
-# --- room ---------------------------------------------------------------------------------------------------------
-
-
-def test_without_large_chunks_a_long_packet_ends() -> None:
-    with EngineBench() as bench:
-        frames = pieces(4, echo(4, octets(3000)), [1400, 2800])
-        assert hear(bench, frames) == {"no_packets": 3}
-        assert bench.held() == 0
-        payload = octets(1700)
-        assert hear(bench, pieces(4, echo(4, payload), [1400])) == {"reassembled": 2, "transmitted": 2}
-        assert answer(bench, 4) == payload
-
-
-@both
-def test_a_balanced_datagram_goes_on_in_pieces(bench: EngineBench, family: int) -> None:
-    """A service's datagram that came in pieces is balanced whole and sent in pieces, in IPv6 too."""
-    payload = octets(4000)
-    layer = j.UDP(sport=4000, dport=53) / payload
-    got: Any
-    if family == 4:
-        frames = [LINK / part for part in fragment(j.IP(src=CLIENT[4], dst=SERVICE[4], id=77) / layer, 1400)]
-    else:
-        packet = j.IPv6(src=CLIENT[6], dst=SERVICE[6]) / j.IPv6ExtHdrFragment(id=77) / layer
-        frames = [LINK / part for part in fragment6(packet, 1400)]
-    assert hear(bench, frames) == {"reassembled": len(frames), "transmitted": 3}
-    parts = [j.Ether(octets) for octets in bench.sent(1)]
-    assert all(len(part) <= 1514 for part in parts)
-    if family == 4:
-        (packet,) = defragment([part[j.IP] for part in parts])
-        got = j.IP(bytes(packet))
-    else:
-        got = j.IPv6(bytes(defragment6([part[j.IPv6] for part in parts])))
-    assert bytes(got[j.UDP].payload) == payload
-    checksum = got[j.UDP].chksum
-    del got[j.UDP].chksum
-    assert type(got)(bytes(got))[j.UDP].chksum == checksum
-
-
-def test_errors_about_a_packet_that_came_in_pieces(bench: EngineBench) -> None:
-    """A port where nobody listens is reported for it as for any other packet."""
-    payload = j.UDP(sport=1, dport=9) / octets(600)
-    parts = fragment(j.IP(src=CLIENT[4], dst=OWN4[0], id=99) / payload, 400)
-    assert hear(bench, [LINK / part for part in parts]) == {"reassembled": 2, "no_listener": 1, "transmitted": 1}
-    assert j.Ether(bench.sent(0)[0])[j.ICMP].code == 3
-
-
-def test_many_packets_at_once(bench: EngineBench) -> None:
-    """Pieces of many packets, mixed: every packet comes out."""
-    count = 20 if mode() == "interpreted" else 100
-    frames = []
-    for n, source in enumerate(sources(count)):
-        frames += pieces(4, echo(4, octets(100, n), source), [56], 40_000 + n, source)
-    Random(5).shuffle(frames)
-    before = bench.counts()
-    for place, frame in enumerate(frames):
-        bench.put(frame)
-        if place % 32 == 31:
-            bench.turn()
-    bench.turn()
-    assert bench.counts() - before == {"reassembled": 2 * count, "transmitted": count}
-    replies = sorted(bytes(j.Ether(octets)[j.ICMP].payload) for octets in bench.sent(0))
-    assert replies == sorted(octets(100, n) for n in range(count))
