@@ -47,7 +47,7 @@ CLIENT = ("10.0.1.2", "fd00:0:0:1::2")
 CLIENT_GATEWAY = ("10.0.1.1", "fd00:0:0:1::1")
 SERVERS = [("10.0.11.2", "fd00:0:0:11::2"), ("10.0.11.3", "fd00:0:0:11::3")]
 SERVER_GATEWAY = ("10.0.11.1", "fd00:0:0:11::1")
-PARALLEL, RATE = 16, 200.0  # requests at a time, and per second
+PARALLEL, RATE = 16, 120.0  # requests at a time, and per second
 DRAIN_AT = 0.4
 """Share of the time after which a server is drained."""
 
