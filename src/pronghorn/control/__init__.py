@@ -5,7 +5,8 @@ wanted      model  fields  endpoint       what a configuration is, and how each 
             edit  resolve                 small changes to one; which port a route leaves by
 way there   plan  actions/  apply         what to do, in which order, all of it or nothing
             plane                         what is asked of an engine; native does it, native_views  snapshot show it
-running     gateway  daemon  runtime      one gateway; its life; its socket. notify tells the service manager
+running     gateway  daemon  runtime      one gateway; its life; its socket
+            notify  log  links            what the service manager, the log and the kernel's links are told or tell
             api  server  client           HTTP on the Unix socket, and the command line's side of it
             views  rates                  what `show` gives
 texts       problems  trouble             errors that say what to do
