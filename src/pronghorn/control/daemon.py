@@ -6,7 +6,6 @@ SIGTERM and SIGINT end cleanly. A bad file, at start or later, changes nothing t
 
 import contextlib
 import signal
-import sys
 from pathlib import Path
 from types import FrameType
 
@@ -14,6 +13,7 @@ from pronghorn.control import notify, runtime
 from pronghorn.control.apply import ApplyError
 from pronghorn.control.gateway import Gateway
 from pronghorn.control.load import load
+from pronghorn.control.log import say
 from pronghorn.control.plan import RestartNeeded
 from pronghorn.control.plane import EngineFactory
 from pronghorn.control.problems import ConfigError
@@ -54,8 +54,3 @@ def reload(gateway: Gateway, path: Path) -> None:
             say(str(action))
         say(f"{path} was carried out, changes: {len(actions)}")
     notify.ready("forwarding")
-
-
-def say(text: str) -> None:
-    """One line for the log; the service manager adds the time."""
-    print(f"pronghorn: {text}", file=sys.stderr, flush=True)

@@ -16,6 +16,7 @@ from pronghorn.balancer.growth import grow
 from pronghorn.balancer.tables import Balancer
 from pronghorn.control.endpoint import Address, Endpoint
 from pronghorn.control.fields import Interface
+from pronghorn.control.links import Links
 from pronghorn.control.model import Config, Port, Route, Server, Service, ServiceKey, Timeouts
 from pronghorn.control.plane import EngineError
 from pronghorn.engine.engine import SPIN, Engine
@@ -67,6 +68,7 @@ class NativeEngine:
         self.cores = cores
         self.ports_by_name: dict[str, tuple[int, Port]] = {}
         self.addresses: list[tuple[str, Interface]] = []
+        self.links = Links()
         self.service_names: dict[ServiceKey, str] = {}
         self.server_names: dict[tuple[ServiceKey, Endpoint], str | None] = {}
         arena = Arena.create(settings.name, settings.arena, huge="auto" if settings.huge_pages else "never")
@@ -94,8 +96,9 @@ class NativeEngine:
         self.engine.close()
 
     def _keep_ahead(self) -> None:
-        """Tables of connections get their memory here, before the workers need it."""
+        """Tables of connections get their memory here, before the workers need it; links are watched."""
         while not self._closing.wait(GROW_EVERY):
+            self.links.look()
             for index in range(len(self.cores)):
                 grow(self.engine.arena, self.engine.workers[index])
 
@@ -130,9 +133,11 @@ class NativeEngine:
             self.engine.remove_port(index)
             raise
         self.ports_by_name[port.name] = index, port
+        self.links.opened(port.name, port.device, self.engine.drivers[index])
 
     def remove_port(self, port: Port) -> None:
         index, _ = self.ports_by_name.pop(port.name)
+        self.links.closed(port.name)
         self._everywhere(lambda worker: network.remove_interface(worker, index))
         self.engine.remove_port(index)
 
@@ -276,7 +281,13 @@ class NativeEngine:
         from pronghorn.control import native_views as show
 
         return [
-            show.port(self.engine, index, model, [str(own) for name, own in self.addresses if name == model.name])
+            show.port(
+                self.engine,
+                index,
+                model,
+                [str(own) for name, own in self.addresses if name == model.name],
+                self.links.of(model.name, self.engine.drivers[index]),
+            )
             for index, model in self.ports_by_name.values()
         ]
 

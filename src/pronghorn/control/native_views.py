@@ -28,6 +28,9 @@ from pronghorn.net.show import neighbour_rows, route_rows
 from pronghorn.state.verdicts import VERDICTS, Severity
 from pronghorn.state.worker import Worker
 
+_UNSEEN = ("ring_full", "rx_dropped", "rx_ring_full")
+"""What kernels call frames that a port lost before its driver could count them (Driver.statistics)."""
+
 BEST_FIRST = ("permanent", "reachable", "delay", "probe", "stale", "incomplete", "failed")
 """States of a neighbour."""
 
@@ -111,23 +114,26 @@ def _conn(row: show.ConnRow) -> ConnView:
     )
 
 
-def port(engine: Engine, index: int, model: Port, addresses: Sequence[str]) -> PortView:
+def port(engine: Engine, index: int, model: Port, addresses: Sequence[str], link: str) -> PortView:
     device = engine.ports[index]
     queues = [engine.workers[number].queues[index] for number in range(engine.worker_count)]
+    facts = engine.drivers[index].statistics()
+    unseen = sum(int(facts.get(name, 0)) for name in _UNSEEN)
     return PortView(
         name=model.name,
         device=model.device,
-        link="up" if device.up else "down",
+        link=link,
         mac=_mac(device.mac),
         mtu=model.mtu or device.mtu,
         queues=device.queues,
         addresses=tuple(addresses),
         rx_packets=sum(queue.rx_packets for queue in queues),
         rx_octets=sum(queue.rx_octets for queue in queues),
-        rx_drops=sum(queue.rx_errors for queue in queues),
+        rx_drops=sum(queue.rx_errors for queue in queues) + unseen,
         tx_packets=sum(queue.tx_packets for queue in queues),
         tx_octets=sum(queue.tx_octets for queue in queues),
         tx_drops=sum(queue.tx_full for queue in queues),
+        facts=dict(facts),
     )
 
 

@@ -5,7 +5,7 @@ every field that `pronghorn show --json` and the API give.
 """
 
 from collections.abc import Iterator
-from typing import Any, get_args, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -131,6 +131,8 @@ def _json_type(kind: Any) -> str:
     plain = {int: "integer", float: "number", str: "string", type(None): "null"}
     if kind in plain:
         return plain[kind]
+    if get_origin(kind) is dict:
+        return "object"
     arguments = get_args(kind)
     if arguments[-1] is ...:
         return "array of " + ("string" if arguments[0] is str else "objects")

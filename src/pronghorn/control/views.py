@@ -4,7 +4,7 @@ The engine gives counters, which only grow; fields marked `RateOf` are left at 0
 looks at the counters. Every field's meaning stands in its annotation, from which docs/reference/show.md is made.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, NamedTuple
 
 
@@ -78,7 +78,7 @@ class ConnView:
 class PortView:
     name: Annotated[str, "the port's name"]
     device: Annotated[str, "driver and device"]
-    link: Annotated[str, "up or down"]
+    link: Annotated[str, "up, down, or gone: the device was deleted"]
     mac: Annotated[str, "hardware address"]
     mtu: Annotated[int, "octets in a layer-3 packet"]
     queues: Annotated[int, "receive queues"]
@@ -93,6 +93,7 @@ class PortView:
     rx_octet_rate: Annotated[float, "octets received per second", RateOf("rx_octets")] = 0.0
     tx_packet_rate: Annotated[float, "packets sent per second", RateOf("tx_packets")] = 0.0
     tx_octet_rate: Annotated[float, "octets sent per second", RateOf("tx_octets")] = 0.0
+    facts: Annotated[dict[str, int | str], "what the driver says of itself"] = field(default_factory=dict)
 
     @property
     def key(self) -> str:

@@ -13,7 +13,7 @@ from pronghorn.ports.driver import PortError
 
 _NAME = 15  # IFNAMSIZ without its zero
 _SIOCGIFFLAGS, _SIOCSIFFLAGS, _SIOCGIFMTU, _SIOCGIFHWADDR, _SIOCGIFINDEX = 0x8913, 0x8914, 0x8921, 0x8927, 0x8933
-_IFF_UP = 1
+_IFF_UP, _IFF_RUNNING = 1, 0x40
 _SO_SNDBUFFORCE, _SO_RCVBUFFORCE = 32, 33
 _SOL_PACKET, _ADD_MEMBERSHIP, _ALL_GROUPS = 263, 1, 2
 ETHERNET = 1  # ARPHRD_ETHER
@@ -39,6 +39,17 @@ def index_of(device: str) -> int:
     if not flags & _IFF_UP:
         raise PortError(f"{device}: is down; `ip link set {device} up` first")
     return index
+
+
+def link_of(device: str, index: int) -> str:
+    """Whether the device with this name and number carries frames: "up", "down", or "gone" when there is none such."""
+    try:
+        if struct.unpack_from("i", request(device, _SIOCGIFINDEX))[0] != index:
+            return "gone"
+        flags: int = struct.unpack_from("H", request(device, _SIOCGIFFLAGS))[0]
+    except OSError:
+        return "gone"
+    return "up" if flags & _IFF_UP and flags & _IFF_RUNNING else "down"
 
 
 def mtu_of(device: str) -> int:
