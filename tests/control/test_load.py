@@ -137,6 +137,13 @@ def test_devices_that_cannot_be(device: str) -> None:
     assert 'allowed: "KIND:NAME"' in said(PORT.replace("xdp:eth0", device))[0]
 
 
+@pytest.mark.parametrize("device", ["null:", "veth:blue", "bridge:lan"])
+def test_devices_that_several_ports_may_open(device: str) -> None:
+    one = PORT.replace("xdp:eth0", device)
+    other = one.replace('"p"', '"q"').replace("10.0", "10.1").replace("fd00", "fd01")
+    assert len(loads(one + other).ports) == 2
+
+
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
