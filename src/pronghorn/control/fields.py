@@ -108,7 +108,9 @@ def _read_device(text: str) -> str:
         raise ValueError(f'no such kind of device: "{kind}"')
     if not rest and kind != "null":
         raise ValueError(f'what comes after "{kind}:" is missing')
-    if kind in ("xdp", "packet", "tap") and not re.fullmatch(r"[^\s/~]{1,15}(~[0-9]+)?", rest):
+    if kind in ("xdp", "packet", "tap") and "~" in rest:
+        raise ValueError("a single queue of an interface cannot be chosen yet: a port takes the whole interface")
+    if kind in ("xdp", "packet", "tap") and not re.fullmatch(r"[^\s/]{1,15}", rest):
         raise ValueError(f'"{rest}" is not the name of a kernel interface (1..15 characters, no space or slash)')
     return text
 
