@@ -132,7 +132,7 @@ def test_hardware_addresses_that_no_port_can_have(mac: str) -> None:
     assert "allowed: a unicast MAC address" in said(PORT + f'mac = "{mac}"')[0]
 
 
-@pytest.mark.parametrize("device", ["eth0", "xdp:", "xdp:a/b", "tap:sixteen-letters-", "veth:"])
+@pytest.mark.parametrize("device", ["eth0", "xdp:", "xdp:a/b", "tap:sixteen-letters-", "xdp:eth0~3", "veth:"])
 def test_devices_that_cannot_be(device: str) -> None:
     assert 'allowed: "KIND:NAME"' in said(PORT.replace("xdp:eth0", device))[0]
 
