@@ -225,7 +225,9 @@ def test_kill_the_partner_at_any_moment() -> None:
                 for _ in range(100_000):
                     one.pass_time(0.0001)
                     one.send(0, udp(1), udp(2))
-                    echoed += len(one.take(0))
+                    frames = one.take(0)
+                    assert set(frames) <= {udp(1), udp(2)}
+                    echoed += len(frames)
                     if echoed > 50:
                         break
                 os.kill(partner.pid, signal.SIGKILL)
