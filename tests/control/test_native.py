@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -159,3 +160,18 @@ def test_what_the_control_plane_calls_often_is_compiled(function: object) -> Non
 def test_long_frames_have_buffers_and_do_not_count_as_free_ones(engine: NativeEngine) -> None:
     assert engine.engine.large_pool is not None
     assert all(worker.pool_free <= worker.pool_size for worker in engine.workers())
+
+
+def test_an_arena_that_was_left_is_replaced_and_one_in_use_is_not(tmp_path: Path) -> None:
+    path = tmp_path / "edge.arena"
+    starting = config(gateway={"workers": 1, "packets": 1024, "huge_pages": False, "arena": str(path)}).empty()
+    first = open_engine(starting)
+    with pytest.raises(EngineError, match=r"edge\.arena"):
+        open_engine(starting)
+    first.close()
+    assert path.exists()
+    open_engine(starting).close()
+    path.write_bytes(b"somebody's diary")
+    with pytest.raises(EngineError, match="is no arena; it is not replaced"):
+        open_engine(starting)
+    assert path.read_bytes() == b"somebody's diary"

@@ -23,6 +23,7 @@ from pronghorn.engine.engine import SPIN, Engine
 from pronghorn.engine.loop import Loop
 from pronghorn.engine.run import worker_start
 from pronghorn.memory.arena import Arena
+from pronghorn.memory.arena_file import discard_arena
 from pronghorn.memory.directory import ArenaError
 from pronghorn.net import configure as network
 from pronghorn.net import configure_routes as routing
@@ -71,6 +72,8 @@ class NativeEngine:
         self.links = Links()
         self.service_names: dict[ServiceKey, str] = {}
         self.server_names: dict[tuple[ServiceKey, Endpoint], str | None] = {}
+        if settings.arena is not None:
+            discard_arena(settings.arena)  # that of a gateway which has ended; its state is not taken over yet
         arena = Arena.create(settings.name, settings.arena, huge="auto" if settings.huge_pages else "never")
         self.engine = Engine(len(cores), settings.packets * len(cores), LARGE_PACKETS * len(cores), arena=arena)
         for index in range(len(cores)):

@@ -7,7 +7,7 @@ import os
 import stat
 
 from pronghorn.memory import mapping
-from pronghorn.memory.directory import ArenaError
+from pronghorn.memory.directory import MAGIC, ArenaError
 from pronghorn.memory.mapping import Huge, Mapping
 
 FIXED_ADDRESS = 0x2000_0000_0000
@@ -64,3 +64,20 @@ def lock_file(descriptor: int, label: str) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         raise ArenaError(f"{label}: in use by another process") from error
+
+
+def discard_arena(path: str | os.PathLike[str]) -> None:
+    """Remove the arena file of a process that has ended; nothing happens when there is none.
+
+    ArenaError when somebody uses it, when it is not ours alone, or when it is no arena: no other file is ever removed.
+    """
+    if not os.path.lexists(path):
+        return
+    descriptor = open_file(path, os.O_RDWR)
+    try:
+        lock_file(descriptor, os.fspath(path))
+        if os.pread(descriptor, 8, 0) not in (MAGIC.to_bytes(8, "little"), bytes(8), b""):
+            raise ArenaError(f"{path}: is no arena; it is not replaced")
+        os.unlink(path)
+    finally:
+        os.close(descriptor)
