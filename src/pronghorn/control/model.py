@@ -47,7 +47,7 @@ class GatewaySettings(_Section):
     packets: int = Field(default=16_384, ge=1_024, le=16_777_216, description="packet buffers of each worker")
     arena: PathField | None = Field(
         default=None,
-        description="a new file for all state, not private memory; a restarted gateway replaces it: its state is not taken over yet",
+        description="a file for all state instead of private memory; a restarted gateway begins a new one",
     )
     huge_pages: bool = Field(
         default=True, description="use huge pages when the machine has some; ordinary pages otherwise"
