@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -11,15 +14,18 @@ from typing import Any
 import pytest
 from elftools.elf.elffile import ELFFile
 
-from pronghorn.compiled import keys, mode
+from pronghorn.compiled import keys, mode, native
 
 pytestmark = pytest.mark.skipif(mode() == "interpreted", reason="the library is the same in every mode")
 
 
 @pytest.fixture(scope="module")
 def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The working tree's library when it is up to date (./do test sees to it), else one that is made here."""
+    if native.ORDINARY.exists() and keys.source_hash().encode() in native.ORDINARY.read_bytes():
+        return native.ORDINARY
     output = tmp_path_factory.mktemp("native") / "libpronghorn.so"
-    environment = {**os.environ, "PRONGHORN_MODE": "jit"}
+    environment = {**os.environ, "PRONGHORN_MODE": "jit", "PRONGHORN_BOUNDS": ""}
     command = [sys.executable, "-m", "pronghorn.compiled.build", "--output", str(output)]
     subprocess.run(command, env=environment, check=True, capture_output=True, timeout=170)
     return output
@@ -63,16 +69,25 @@ def test_any_program_runs_with_it_preloaded(library: Path) -> None:
     assert done.stderr == ""
 
 
-def test_the_header_is_valid_c(library: Path, tmp_path: Path) -> None:
-    source = tmp_path / "check.c"
+@pytest.mark.parametrize(("compiler", "standard"), [("gcc", "c11"), ("g++", "c++17")])
+def test_the_header_is_valid_c_and_cpp(library: Path, tmp_path: Path, compiler: str, standard: str) -> None:
+    if shutil.which(compiler) is None:
+        pytest.skip(f"needs {compiler}")
+    source = tmp_path / f"check.{'c' if compiler == 'gcc' else 'cc'}"
     source.write_text(
         '#include "pronghorn.h"\n#include <stdio.h>\nint main(void) { puts(pronghorn_source_hash()); return 0; }\n'
     )
     program = tmp_path / "check"
-    flags = ["-std=c11", "-Wall", "-Werror", f"-I{library.parent}", "-o", str(program), str(source), str(library)]
-    subprocess.run(["cc", *flags], check=True)
+    strict = [f"-std={standard}", "-Wall", "-Wextra", "-Werror", "-pedantic", f"-I{library.parent}"]
+    subprocess.run([compiler, *strict, "-o", str(program), str(source), str(library)], check=True)
     done = subprocess.run([str(program)], env={"LD_LIBRARY_PATH": str(library.parent)}, capture_output=True, text=True)
     assert done.stdout.strip() == keys.source_hash()
+
+
+def test_the_header_has_every_view_of_state(library: Path) -> None:
+    text = library.with_name("pronghorn.h").read_text()
+    for name in ("packet", "port", "queue", "worker", "outbox"):
+        assert f"struct pronghorn_{name} {{" in text
 
 
 PROBE = """
@@ -83,7 +98,7 @@ print(mode())
 
 def probe(library: Path, **more: str) -> subprocess.CompletedProcess[str]:
     environment = {name: value for name, value in os.environ.items() if name != "PRONGHORN_MODE"}
-    environment |= {"PRONGHORN_LIBRARY": str(library), **more}
+    environment |= {"PRONGHORN_LIBRARY": str(library), "PRONGHORN_BOUNDS": "", **more}
     return subprocess.run([sys.executable, "-c", PROBE], env=environment, capture_output=True, text=True, timeout=60)
 
 
@@ -98,6 +113,52 @@ def test_a_stale_library_is_not_chosen_and_not_loaded_on_demand(library: Path, t
     stale.write_bytes(content.replace(keys.source_hash().encode(), b"0" * 40))
     assert probe(stale).stdout.strip() == "jit"
     script = "from pronghorn.compiled import native\nnative.address_of('pronghorn_run')"
-    environment = {**os.environ, "PRONGHORN_LIBRARY": str(stale), "PRONGHORN_MODE": "native"}
-    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, timeout=60)
-    assert "built from other sources" in done.stderr
+    assert "built from other sources" in python(script, stale).stderr
+
+
+def test_an_unchecked_library_is_not_taken_in_bounds_mode(library: Path) -> None:
+    assert probe(library, PRONGHORN_BOUNDS="1").stdout.strip() == "jit"
+    script = "from pronghorn.compiled import native\nnative.address_of('pronghorn_run')"
+    assert "built without bounds checks" in python(script, library, PRONGHORN_BOUNDS="1").stderr
+
+
+def python(script: str, library: Path, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PRONGHORN_LIBRARY": str(library), "PRONGHORN_MODE": "native", **more}
+    command = [sys.executable, "-c", script, *arguments]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+
+
+SMALL = """
+import platform, sys
+from pathlib import Path
+from pronghorn.compiled import build, checker
+from pronghorn.compiled.functions import FUNCTIONS
+from pronghorn.memory import pool, ring
+
+members = [function for module in FUNCTIONS.values() for function in module]
+build.build(sorted(members, key=lambda member: member.symbol), Path(sys.argv[1]), platform.machine(), None)
+"""
+TOUCH = """
+import ctypes, sys
+from pronghorn.compiled import bounds
+from pronghorn.memory.pool import Pool, pool_reset
+
+memory = (ctypes.c_uint8 * 4096)()
+start = (ctypes.addressof(memory) + 63) // 64 * 64
+bounds.register(start, 2 * Pool.SIZE, Pool.SIZE, "pools")
+pool_reset(Pool(start))
+print("inside", flush=True)
+pool_reset(Pool(start + 2 * Pool.SIZE))
+"""
+
+
+def test_a_checked_library_aborts_with_the_place(tmp_path: Path) -> None:
+    """A library of one room is enough: its hash is that of all sources, as the whole one's."""
+    checked = tmp_path / "libpronghorn-bounds.so"
+    made = python(SMALL, checked, str(checked), PRONGHORN_BOUNDS="1", PRONGHORN_MODE="jit")
+    assert made.returncode == 0, made.stderr
+    assert "pronghorn_regions" in symbols(checked, ".dynsym")
+    done = python(TOUCH, checked, PRONGHORN_BOUNDS="1")
+    assert (done.returncode, done.stdout) == (-signal.SIGABRT, "inside\n")
+    assert re.search(r"pool\.py:\d+: pool_reset: \S+: outside every table", done.stderr)
+    assert "built with bounds checks" in python(TOUCH, checked, PRONGHORN_BOUNDS="").stderr

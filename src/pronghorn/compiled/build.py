@@ -113,8 +113,8 @@ def link_library(content: bytes, output: Path, machine: str) -> None:
         os.replace(replacement, output)
 
 
-def build(output: Path, machine: str, processor: str | None) -> None:
-    """The whole build, with progress on standard error."""
+def build(functions: list[Function], output: Path, machine: str, processor: str | None) -> None:
+    """The library of these functions and its header, with progress on standard error."""
     from pronghorn.compiled.header import header
 
     started = time.monotonic()
@@ -122,7 +122,6 @@ def build(output: Path, machine: str, processor: str | None) -> None:
     def say(text: str) -> None:
         sys.stderr.write(f"[{time.monotonic() - started:6.1f} s] {text}\n")
 
-    functions = data_plane()
     processes = os.cpu_count() or 1
     say(f"translating {len(functions)} functions in {processes} processes")
     translate(functions, processes)
@@ -146,7 +145,7 @@ def main() -> None:
     parser.add_argument("--processor", help="processor by LLVM's name, or native (default: x86-64-v3, generic)")
     arguments = parser.parse_args()
     try:
-        build(arguments.output.resolve(), arguments.machine, arguments.processor)
+        build(data_plane(), arguments.output.resolve(), arguments.machine, arguments.processor)
     except Refused as error:
         sys.exit(str(error))
 

@@ -1,10 +1,13 @@
 """The C header: entries and the views they take, generated from the declarations.
 
+Every view of the room `state` is there, every view that an entry takes, and what these contain or point to.
 Structures are packed and carry static assertions of size and offsets, so a C compiler that lays them out otherwise
-refuses them. Big-endian fields keep network order in C; their type names say so (pronghorn_be16 ...).
+refuses them. Big-endian fields keep network order in C; their type names say so (pronghorn_be16 ...). C11 and C++17.
 """
 
 from __future__ import annotations
+
+import re
 
 from pronghorn.compiled.functions import Function, Kind
 from pronghorn.compiled.scalars import Scalar
@@ -20,6 +23,10 @@ _PREFACE = """\
 #include <stddef.h>
 #include <stdint.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 typedef uint16_t pronghorn_be16; /* network byte order */
 typedef uint32_t pronghorn_be32;
 typedef uint64_t pronghorn_be64;
@@ -27,27 +34,62 @@ typedef uint64_t pronghorn_be64;
 """
 
 
+_END = """
+#ifdef __cplusplus
+}
+#endif
+
+#endif
+"""
+_KEYWORDS = set(
+    re.findall(
+        r"\w+",
+        "and auto bool break case catch char class const continue default delete do double else enum explicit export "
+        "extern float for friend goto if inline int long mutable namespace new not operator or private protected "
+        "public register return short signed sizeof static struct switch template this throw try typedef typename "
+        "union unsigned using virtual void volatile while xor",
+    )
+)
+"""Of C and C++: a field or parameter of such a name gets an underscore behind it."""
+
+
 def header(entries: list[Function]) -> str:
     """The text of pronghorn.h."""
     views: dict[str, type[View]] = {}
+    for view in shared_views():
+        _collect(view, views)
     for function in entries:
         for kind in (*function.signature.parameters, function.signature.result):
-            if kind.name in ("view", "array"):
-                _collect(kind.element, views)
+            _collect(kind.element, views)
     structures = "\n".join(_structure(view) for view in views.values())
     prototypes = "\n".join(_prototype(function) for function in entries)
     hash_line = "const char *pronghorn_source_hash(void); /* hash of the sources that this library was built from */"
-    return f"{_PREFACE}{structures}\n{hash_line}\n{prototypes}\n\n#endif\n"
+    return f"{_PREFACE}{structures}\n{hash_line}\n{prototypes}\n{_END}"
+
+
+def shared_views() -> list[type[View]]:
+    """The views of the room `state` that have been imported, by name."""
+    found = [view for view in View.__subclasses__() if view.__module__.startswith("pronghorn.state.")]
+    return sorted(found, key=lambda view: view.__name__)
 
 
 def _collect(element: object, views: dict[str, type[View]]) -> None:
-    """The view and the views inside it or behind its pointers, innermost first."""
-    if not (isinstance(element, type) and issubclass(element, View)) or element.__name__ in views:
+    """The view and the views inside it, innermost first; then those behind its pointers."""
+    if not (isinstance(element, type) and issubclass(element, View)):
+        return
+    known = views.get(element.__name__)
+    if known is not None:
+        if known is not element:
+            places = f"{known.__module__} and {element.__module__}"
+            raise TypeError(f"{places} both have a view {element.__name__}: in C there can be one, rename the other")
         return
     for field in element.FIELDS.values():
         if field.kind != "pointer":
             _collect(field.element, views)
     views[element.__name__] = element
+    for field in element.FIELDS.values():
+        if field.kind == "pointer":
+            _collect(field.element, views)
 
 
 def _c_type(element: object) -> str:
@@ -57,11 +99,15 @@ def _c_type(element: object) -> str:
     return f"struct pronghorn_{element.__name__.lower()}"
 
 
+def _c_name(name: str) -> str:
+    return f"{name}_" if name in _KEYWORDS else name
+
+
 def _member(field: Field) -> str:
     if field.kind == "pointer":
-        return f"uint64_t {field.name}; /* address of {_c_type(field.element)}[] */"
+        return f"uint64_t {_c_name(field.name)}; /* address of {_c_type(field.element)}[] */"
     count = f"[{field.count}]" if field.kind == "inline" else ""
-    return f"{_c_type(field.element)} {field.name}{count};"
+    return f"{_c_type(field.element)} {_c_name(field.name)}{count};"
 
 
 def _structure(view: type[View]) -> str:
@@ -79,7 +125,9 @@ def _structure(view: type[View]) -> str:
     lines.append(f"}} __attribute__((packed, aligned({view.ALIGN})));")
     lines.append(f'static_assert(sizeof({name}) == {view.SIZE}, "layout of {name}");')
     for field in view.FIELDS.values():
-        lines.append(f'static_assert(offsetof({name}, {field.name}) == {field.offset}, "{name}.{field.name}");')
+        lines.append(
+            f'static_assert(offsetof({name}, {_c_name(field.name)}) == {field.offset}, "{name}.{field.name}");'
+        )
     return "\n".join(lines) + "\n"
 
 
@@ -92,7 +140,9 @@ def _argument(kind: Kind) -> str:
 def _prototype(function: Function) -> str:
     signature = function.signature
     names = function.body.__code__.co_varnames
-    arguments = ", ".join(f"{_argument(kind)}{name}" for kind, name in zip(signature.parameters, names, strict=False))
+    arguments = ", ".join(
+        f"{_argument(kind)}{_c_name(name)}" for kind, name in zip(signature.parameters, names, strict=False)
+    )
     result = "void " if signature.result.name == "none" else _argument(signature.result)
-    summary = (function.body.__doc__ or "").strip().splitlines()[0] if function.body.__doc__ else ""
+    summary = (function.body.__doc__ or "").strip().partition("\n")[0].replace("*/", "* /")
     return f"\n/* {summary} */\n{result}{function.symbol}({arguments or 'void'});"
