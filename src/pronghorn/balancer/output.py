@@ -20,6 +20,9 @@ from pronghorn.state.verdicts import TOO_BIG
 from pronghorn.state.worker import Worker
 from pronghorn.wire.ipv4 import DO_NOT_FRAGMENT, IPv4
 from pronghorn.wire.ipv6 import HEADER
+from pronghorn.wire.numbers import PROTOCOL_UDP
+from pronghorn.wire.tcp import TCP, header_octets
+from pronghorn.wire.udp import UDP
 
 _DST4 = Flow.offset("new_addresses") + 4
 _DST6_HI, _DST6_LO = Flow.offset("new_dst_hi"), Flow.offset("new_dst_lo")
@@ -31,7 +34,7 @@ def forward(worker: Worker, balancer: Balancer, packet: Packet, flow: Flow) -> i
     hop = next_hop(worker, flow)
     if hop < 0:
         return no_way(worker, packet, hop)
-    if packet.data + packet.length - packet.network > FLOOR4 and packet.flags & UNSEGMENTED == 0:
+    if packet.data + packet.length - packet.network > FLOOR4:
         return forward_long(worker, balancer, packet, flow, hop)
     rewrite(worker, balancer, packet, flow)
     return neighbour_output(worker, packet, hop)
@@ -45,18 +48,30 @@ def forward_long(worker: Worker, balancer: Balancer, packet: Packet, flow: Flow,
         mtu = path_limit(worker, 0, MAPPED | load_be32(flow.address + _DST4), mtu)
     else:
         mtu = path_limit(worker, load_be64(flow.address + _DST6_HI), load_be64(flow.address + _DST6_LO), mtu)
-    if packet.data + packet.length - packet.network <= mtu:
+    if longest_octets(packet) <= mtu:
         rewrite(worker, balancer, packet, flow)
         return neighbour_output(worker, packet, hop)
     whole = packet.flags & WHOLE != 0  # it came in pieces and goes on in pieces
     if packet.family == 4 and (whole or IPv4(packet.network).fragment & DO_NOT_FRAGMENT == 0):
         rewrite(worker, balancer, packet, flow)
+        if packet.flags & UNSEGMENTED != 0:
+            return neighbour_output(worker, packet, hop)  # segments cannot go in pieces; the port cuts as it was told
         return fragment4_output(worker, packet, hop, mtu)
     if packet.family == 6 and whole and packet.transport == packet.network + HEADER:
         rewrite(worker, balancer, packet, flow)
         return fragment6_output(worker, packet, hop, mtu)
     report_too_big(worker, packet, mtu)
     return TOO_BIG
+
+
+@leaf
+def longest_octets(packet: Packet) -> int:
+    """Octets of layer 3 of the TCP or UDP packet; of an UNSEGMENTED one's longest segment, which is what travels."""
+    octets = packet.data + packet.length - packet.network
+    if packet.flags & UNSEGMENTED == 0:
+        return octets
+    header = UDP.SIZE if packet.protocol == PROTOCOL_UDP else header_octets(TCP(packet.transport))
+    return min(octets, packet.transport - packet.network + header + packet.gso_size)
 
 
 @leaf

@@ -1,0 +1,45 @@
+"""Octets arrive as they were sent: streams, datagrams longer than any frame, small MTUs on the way, echo requests."""
+
+from __future__ import annotations
+
+import shutil
+import time
+
+import pytest
+
+from tests.interop.conftest import Gateway, eventually
+from tests.peers.topology import SERVICE4, SERVICE6
+
+pytestmark = pytest.mark.root
+
+VIPS = (SERVICE4, SERVICE6)
+MEGA = 1_000_000
+
+
+@pytest.mark.parametrize("vip", VIPS)
+def test_streams_with_offloads_as_they_are_by_default(gateway: Gateway, vip: str) -> None:
+    # 64 KB segments that the gateway cannot take make this a hundred times slower: retransmissions, one by one.
+    started = time.monotonic()
+    gateway.ask("transfer", vip, 16 * MEGA)
+    assert 32 * MEGA / (time.monotonic() - started) > 8 * MEGA
+    assert sum(port["rx_drops"] + port["tx_drops"] for port in gateway.show("ports")) == 0
+
+
+@pytest.mark.parametrize("vip", VIPS)
+def test_datagrams_of_any_size(gateway: Gateway, vip: str) -> None:
+    gateway.ask("datagrams", vip, *[100] * 200, 1452, 1453, 1472, 1473, 3000, 9000, 20_000, 60_000)
+
+
+@pytest.mark.skipif(shutil.which("ping") is None, reason="ping is not installed (package iputils-ping)")
+@pytest.mark.parametrize("vip", VIPS)
+@pytest.mark.parametrize("octets", [56, 1400, 20_000])
+def test_echo_requests_of_any_size(gateway: Gateway, vip: str, octets: int) -> None:
+    client = gateway.stage.client.namespace
+    client.run("ping", "-n", "-c", "3", "-i", "0.05", "-W", "2", "-s", str(octets), vip)
+
+
+def test_no_connection_and_no_buffer_is_left(gateway: Gateway) -> None:
+    for vip in VIPS:
+        gateway.ask("datagrams", vip, *[50] * 100)
+    assert gateway.show("conns")
+    assert eventually(lambda: all(conn["protocol"] == "tcp" for conn in gateway.show("conns")))
