@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_interface
 from typing import Any
 
 import pytest
@@ -12,6 +12,7 @@ from pronghorn.balancer.tables import Balancer
 from pronghorn.engine.engine import INBOX
 from pronghorn.engine.loop import COMMAND_ENTRY
 from pronghorn.memory.mpsc_ring import mpsc_push
+from pronghorn.net.configure import add_address
 from pronghorn.net.configure_routes import halves, remove_neighbour
 from pronghorn.net.neighbours import neighbour_find
 from pronghorn.net.path_mtu import path_mtu_find
@@ -19,7 +20,7 @@ from pronghorn.net.show import STATES
 from pronghorn.net.state import net_of
 from pronghorn.state.worker import Worker
 from tests.net.fixture import advertisement, reply
-from tests.support.feed import CLIENT, OWN, OWN4, OWN6, ROUTER, SERVICE, EngineBench, server_mac
+from tests.support.feed import CLIENT, OWN, ROUTER, SERVICE, EngineBench, server_mac
 from tests.wire import judges as j
 
 LINK = j.Ether(src=ROUTER, dst=OWN[0])
@@ -149,24 +150,29 @@ def test_a_neighbours_answer_reaches_the_worker_that_asked(family: int, asker: i
 
 
 @pytest.mark.parametrize("family", [4, 6])
-def test_a_path_mtu_is_known_to_all(family: int) -> None:
-    """The report arrives anywhere; the packets it is about are sent by the owner of their connection."""
-    far = "203.0.113.5" if family == 4 else "2001:db8:77::5"
+def test_a_path_mtu_is_known_to_the_owner(family: int) -> None:
+    """The report arrives anywhere; the owner of the connection that it is about believes it, and nobody else."""
     report: Any
-    if family == 4:
-        quoted = bytes(j.IP(src=OWN4[0], dst=far, flags="DF", len=1500) / j.TCP() / bytes(500))
-        report = j.IP(src=CLIENT[4], dst=OWN4[0]) / j.ICMP(type=3, code=4, nexthopmtu=1400) / quoted
-    else:
-        quoted = bytes(j.IPv6(src=OWN6[0], dst=far, plen=1460, nh=6) / j.TCP() / bytes(1100))
-        report = j.IPv6(src=CLIENT[6], dst=OWN6[0]) / j.ICMPv6PacketTooBig(mtu=1400) / quoted
     with EngineBench(workers=3) as bench:
-        before = bench.counts()
-        bench.put(LINK / report, worker=1)
-        bench.turn()
-        bench.turn()
-        assert bench.counts() - before == {"consumed": 3}
-        found = [path_mtu_find(bench.engine.workers[n], *halves(ip_address(far))) for n in range(3)]
-        assert found == [1400, 1400, 1400]
+        bench.service("tcp", family)
+        bench.everywhere(lambda worker: add_address(worker, 0, ip_interface(SERVICE[family])))
+        bench.put(syn(family, 6000), worker=2)
+        bench.settle()
+        for port, verdicts in ((6001, {"icmp_ignored": 3}), (6000, {"icmp_ignored": 2, "consumed": 1})):
+            layer = j.TCP(sport=80, dport=port) / bytes(500)
+            if family == 4:
+                quoted = bytes(j.IP(src=SERVICE[4], dst=CLIENT[4], flags="DF", len=1500) / layer)
+                report = j.IP(src="100.64.9.9", dst=SERVICE[4]) / j.ICMP(type=3, code=4, nexthopmtu=1400) / quoted
+            else:
+                quoted = bytes(j.IPv6(src=SERVICE[6], dst=CLIENT[6], plen=1460, nh=6) / layer)
+                report = j.IPv6(src="2001:db8:9::9", dst=SERVICE[6]) / j.ICMPv6PacketTooBig(mtu=1400) / quoted
+            before = bench.counts()
+            bench.put(LINK / report, worker=1)
+            bench.turn()
+            bench.turn()
+            assert bench.counts() - before == verdicts
+        found = [path_mtu_find(bench.engine.workers[n], *halves(ip_address(CLIENT[family]))) for n in range(3)]
+        assert found == [0, 0, 1400]
 
 
 def test_a_full_inbox_ends_packets_as_dispatch_full() -> None:

@@ -147,7 +147,7 @@ FRAMES: dict[str, Any] = {
     "tcp_bad_flags": ip4() / j.TCP(flags="SF"),
     "tcp_bad_checksum": ip4() / j.TCP(flags="S", chksum=1),
     "transmitted": ip4() / j.ICMP(),
-    "consumed": quote4(PLAIN4),
+    "consumed": quote4(bytes(j.IP(src=OWN4[0], dst="203.0.113.5", flags="DF", len=1500) / j.ICMP())),
     "not_for_us": ip4(dst="203.0.113.77") / j.UDP(),
     "other_host": j.Ether(src=ROUTER, dst=OWN[1]) / j.IP(),
     "unknown_ethertype": j.Ether(src=ROUTER, dst=OWN[0], type=0x88CC) / bytes(46),

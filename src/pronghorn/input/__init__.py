@@ -4,4 +4,5 @@ ethernet   which protocol           ipv4  ipv6   good headers, whole packets
 transport  balanced, or             local        for this host, or to be forwarded
 look_ahead the first pass over a burst: parse, hash, prefetch
 steer      which worker a packet belongs to
+report     what routers say about the way of balanced packets
 """

@@ -7,18 +7,18 @@ link-local stays on its link (RFC 4291 2.5.6).
 
 from __future__ import annotations
 
-from pronghorn.compiled import hot, leaf, load8
+from pronghorn.compiled import hot, leaf
+from pronghorn.input.report import report_input
 from pronghorn.net.addresses import input_interface, is_broadcast4, is_local4, is_local6, is_member4, is_member6
 from pronghorn.net.errors import report_expired, report_port_unreachable, report_unknown_protocol
 from pronghorn.net.icmp import icmp_input
 from pronghorn.net.icmpv6 import icmpv6_input
 from pronghorn.net.output import ip_output
 from pronghorn.net.state import FORWARDING, net_of
-from pronghorn.state.dispatch import tell_others
-from pronghorn.state.packet import BROADCAST, CHECKSUM_GOOD, CHECKSUM_PARTIAL, MULTICAST, REDIRECTED, Packet
-from pronghorn.state.verdicts import CONSUMED, MULTICAST_IGNORED, NO_LISTENER, NOT_FOR_US, TTL_EXPIRED, UNKNOWN_PROTOCOL
+from pronghorn.state.packet import BROADCAST, CHECKSUM_GOOD, CHECKSUM_PARTIAL, MULTICAST, Packet
+from pronghorn.state.verdicts import CONTINUE, MULTICAST_IGNORED, NO_LISTENER, NOT_FOR_US, TTL_EXPIRED, UNKNOWN_PROTOCOL
 from pronghorn.state.worker import Worker
-from pronghorn.wire import icmp, icmpv6, ipv4, ipv6, tcp, udp
+from pronghorn.wire import ipv4, ipv6, tcp, udp
 from pronghorn.wire.ipv4 import IPv4
 from pronghorn.wire.ipv6 import IPv6
 from pronghorn.wire.numbers import PROTOCOL_ICMP, PROTOCOL_ICMPV6, PROTOCOL_TCP, PROTOCOL_UDP
@@ -53,21 +53,15 @@ def deliver(worker: Worker, packet: Packet) -> int:
     """A packet for this host, by protocol."""
     protocol = packet.protocol
     if packet.family == 4 and protocol == PROTOCOL_ICMP:
-        return _share(worker, packet, icmp.UNREACHABLE, icmp_input(worker, packet))
+        verdict = report_input(worker, packet)
+        return verdict if verdict != CONTINUE else icmp_input(worker, packet)
     if packet.family == 6 and protocol == PROTOCOL_ICMPV6:
-        return _share(worker, packet, icmpv6.TOO_BIG, icmpv6_input(worker, packet))
+        verdict = report_input(worker, packet)
+        return verdict if verdict != CONTINUE else icmpv6_input(worker, packet)
     if protocol == PROTOCOL_TCP or protocol == PROTOCOL_UDP:
         return _endpoint_input(worker, packet)
     report_unknown_protocol(worker, packet)
     return UNKNOWN_PROTOCOL
-
-
-@leaf
-def _share(worker: Worker, packet: Packet, kind: int, verdict: int) -> int:
-    """Tell the other workers of a path MTU (an error of this kind) that was believed here. Returns the verdict."""
-    if verdict == CONSUMED and packet.flags & REDIRECTED == 0 and load8(packet.transport) == kind:
-        tell_others(worker, packet)
-    return verdict
 
 
 @hot
