@@ -9,6 +9,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from pronghorn.balancer import balancer_timers
 from pronghorn.balancer.configure import (
     add_local_address,
     add_server,
@@ -23,6 +24,7 @@ from pronghorn.balancer.configure import (
 from pronghorn.balancer.conns import end_conn
 from pronghorn.balancer.local_ports import steer_reply
 from pronghorn.balancer.show import connections
+from pronghorn.balancer.tables import EXPIRED
 from pronghorn.compiled import mode
 from pronghorn.memory.hashtable import HashIndex, hash_add, hash_remove
 from pronghorn.state.verdicts import (
@@ -34,7 +36,7 @@ from pronghorn.state.verdicts import (
     SERVICE_REMOVED,
 )
 from tests.balancer.frames import CLIENT, LOCAL, SERVER, SERVICE, Seen, frame
-from tests.balancer.gateway import SERVERS, Gateway
+from tests.balancer.gateway import SECOND, SERVERS, Gateway
 
 FAMILIES = pytest.mark.parametrize("family", [4, 6])
 
@@ -292,3 +294,17 @@ Connections.TestCase.settings = settings(
     max_examples=8 if mode() == "interpreted" else 20, stateful_step_count=25 if mode() == "interpreted" else 40
 )
 TestConnections = Connections.TestCase
+
+
+def test_many_that_expire_at_once_keep_the_worker_awake() -> None:
+    # An idle worker's turns are 50 ms apart: with so many ends in a turn and no more, a flood would stay for minutes.
+    with Gateway(conns=4 * EXPIRED) as gateway:
+        gateway.service("udp", SERVICE[4], 80, (SERVER[4],))
+        for sport in range(1, 3 * EXPIRED + 1):
+            gateway.forward(udp(4, sport))
+        gateway.worker.now += 400 * SECOND
+        turns = 1
+        while balancer_timers(gateway.worker) != 0:
+            turns += 1
+        assert gateway.balancer.count == 0
+        assert 3 <= turns <= 32

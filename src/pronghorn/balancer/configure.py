@@ -168,6 +168,7 @@ def remove_server(balancer: Balancer, number: int) -> None:
         service.removed[2 * direction] += server.packets[direction]
         service.removed[2 * direction + 1] += server.octets[direction]
     server.state = SERVER_REMOVED
+    balancer.next_server = min(balancer.next_server, number)
     refresh(balancer, server.service)
     start_sweep(balancer)
 

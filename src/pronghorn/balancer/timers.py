@@ -20,15 +20,14 @@ SWEEP = 256
 
 
 @leaf
-def balancer_timers(worker: Worker) -> None:
-    """Run what is due at worker.now. A worker without a balancer has nothing due."""
-    if worker.balancer != 0:
-        run_timers(worker, Balancer(worker.balancer))
+def balancer_timers(worker: Worker) -> int:
+    """Run what is due at worker.now. Returns 1 when there is more to do at once, and the worker is not to sleep."""
+    return run_timers(worker, Balancer(worker.balancer)) if worker.balancer != 0 else 0
 
 
 @hot
-def run_timers(worker: Worker, balancer: Balancer) -> None:
-    """End connections that were idle for their timeout; go on with a sweep."""
+def run_timers(worker: Worker, balancer: Balancer) -> int:
+    """End connections that were idle for their timeout; go on with a sweep. Returns 1 when either is not done yet."""
     tick = worker.now >> TICK
     wheel = Wheel(balancer.wheel)
     if wheel.tick < tick:
@@ -36,6 +35,7 @@ def run_timers(worker: Worker, balancer: Balancer) -> None:
             expire(balancer, balancer.expired[place], tick)
     if balancer.sweep_left != 0:
         sweep(balancer)
+    return 1 if wheel.tick < tick or balancer.sweep_left != 0 else 0
 
 
 @hot

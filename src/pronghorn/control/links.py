@@ -7,6 +7,7 @@ port goes on when its link does. What other drivers call a link they say themsel
 
 from __future__ import annotations
 
+import contextlib
 import threading
 
 from pronghorn.control.log import say
@@ -29,18 +30,17 @@ class Links:
     def opened(self, port: str, device: str, driver: Driver) -> None:
         """Say how the port was opened, and watch its device."""
         facts = driver.statistics()
-        words = [f"{name} {fact}" for name, fact in facts.items() if isinstance(fact, str) and name != "caution"]
-        say(f"port {port}: opened {device}, " + ", ".join([f"MTU {driver.mtu}", *words]))
-        if "caution" in facts:
-            say(f"port {port}: {facts['caution']}")
+        words = {name: fact for name, fact in facts.items() if isinstance(fact, str) and name != "caution"}
         interface = getattr(driver, "device", "")
         if driver.kind in _OF_THE_KERNEL and interface:
-            try:
+            with contextlib.suppress(PortError), self._lock:
                 index = index_of(interface)
-            except PortError:
-                return
-            with self._lock:
-                self._known[port] = interface, index, "up"
+                words["link"] = link_of(interface, index)
+                self._known[port] = interface, index, words["link"]
+        parts = [f"MTU {driver.mtu}", *(f"{name} {fact}" for name, fact in words.items())]
+        say(f"port {port}: opened {device}, {', '.join(parts)}")
+        if "caution" in facts:
+            say(f"port {port}: {facts['caution']}")
 
     def closed(self, port: str) -> None:
         """Watch it no more."""

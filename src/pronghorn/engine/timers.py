@@ -10,10 +10,9 @@ from pronghorn.state.worker import Worker
 
 
 @leaf
-def timers(worker: Worker) -> None:
-    """Run what is due at worker.now."""
+def timers(worker: Worker) -> int:
+    """Run what is due at worker.now. Returns 1 when so much is due that the next turn has to go on at once."""
     if worker.net != 0:
         net_timers(worker)
         fragment_timers(worker)
-    if worker.balancer != 0:
-        balancer_timers(worker)
+    return balancer_timers(worker)

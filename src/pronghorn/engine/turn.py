@@ -29,7 +29,7 @@ def turn(worker: Worker) -> int:
         if queue.driver != 0 and port.up != 0:
             work += serve(worker, port, queue)
     work += take_inbox(worker)
-    timers(worker)
+    work += timers(worker)
     flush(worker)
     if worker.workers > 1:
         post(worker)
