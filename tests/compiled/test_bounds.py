@@ -123,7 +123,7 @@ def test_a_division_by_zero_ends_with_its_place(tmp_path: Path) -> None:
     done = run(tmp_path, "zero", "1")
     assert done.returncode == (1 if mode() == "interpreted" else -signal.SIGABRT)
     assert "script.py" in done.stderr
-    assert "division by zero" in done.stderr
+    assert "by zero" in done.stderr
 
 
 def test_accesses_inside_are_let_through(tmp_path: Path) -> None:

@@ -19,13 +19,14 @@ from numba.core.typing.templates import signature
 from pronghorn.compiled import intrinsics as python_intrinsics
 from pronghorn.compiled.backend import access  # noqa: F401  registers loads and stores
 from pronghorn.compiled.backend.intrinsics import emit, emit_external
-from pronghorn.compiled.backend.operations import OPERATIONS
+from pronghorn.compiled.backend.operations import ARITHMETIC, OPERATIONS
 from pronghorn.compiled.backend.types import Callee, Named, ViewType
 from pronghorn.compiled.functions import Function
 from pronghorn.compiled.intrinsics import External
 from pronghorn.compiled.scalars import scalar_of
 from pronghorn.compiled.views import View, array_at
 
+NUMBERS = {types.int64, types.boolean}
 _BUILTINS = {id(array_at): "array_at", id(min): "min", id(max): "max", id(abs): "abs"}
 
 
@@ -113,6 +114,8 @@ class DataPlaneTyping(Context):  # type: ignore[misc]
             return signature(ViewType(func.meaning), types.int64)
         if isinstance(func, Callee):
             return func.get_call_type(self, args, kws)
+        if getattr(func, "typing_key", None) in ARITHMETIC and {types.unliteral(a) for a in args} <= NUMBERS:
+            args = (types.int64,) * len(args)  # Numba has 8-bit integers for bools
         return super().resolve_function_type(func, args, kws)
 
 
@@ -142,8 +145,8 @@ class DataPlaneContext(CPUContext):  # type: ignore[misc]
             return lambda builder, args, loc=None: args[0]
         if isinstance(fn, Callee):
             return lambda builder, args, loc=None: self._call(builder, fn.target, sig, args)
-        operation = OPERATIONS.get(getattr(fn, "typing_key", None)) if set(sig.args) <= {types.int64} else None
-        if operation is not None:
+        operation = OPERATIONS.get(getattr(fn, "typing_key", None))
+        if operation is not None and set(sig.args) == {types.int64}:
             return lambda builder, args, loc=None: operation(builder, *args)
         if getattr(fn, "typing_key", None) is operator.invert and sig.args[0] == types.boolean:
             raise TypeError("~ of a bool is not its opposite: write `not`")

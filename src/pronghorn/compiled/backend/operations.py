@@ -65,3 +65,17 @@ OPERATIONS: dict[Any, Callable[..., Any]] = {
     operator.irshift: _right,
 }
 """By operator, for two signed 64-bit operands."""
+ARITHMETIC = {
+    *OPERATIONS,
+    *(
+        operator.add,
+        operator.iadd,
+        operator.sub,
+        operator.isub,
+        operator.mul,
+        operator.imul,
+        operator.neg,
+        operator.pos,
+    ),
+}
+"""What makes an int of bools, as of ints."""
