@@ -24,8 +24,10 @@ def frame(
     """A frame that arrives at `port`: TCP with these flags, or UDP without."""
     link = Ether(src=mac(PEER_MAC[port]), dst=mac(OWN_MAC[port]))
     ip = IPv6(src=src, dst=dst, hlim=ttl) if ":" in src else IP(src=src, dst=dst, ttl=ttl, id=7, flags=2 * df)
-    layer = TCP(sport=sport, dport=dport, flags=flags, seq=1000, ack=2000, **more) if flags else UDP(
-        sport=sport, dport=dport, **more
+    layer = (
+        TCP(sport=sport, dport=dport, flags=flags, seq=1000, ack=2000, **more)
+        if flags
+        else UDP(sport=sport, dport=dport, **more)
     )
     return bytes(link / ip / layer / Raw(payload))
 

@@ -71,9 +71,7 @@ class Gateway:
 
     def network(self) -> None:
         worker = self.worker
-        limits = Limits(
-            interfaces=4, addresses=16, routes=64, neighbours=16, waiting=4, paths=64, destinations=64
-        )
+        limits = Limits(interfaces=4, addresses=16, routes=64, neighbours=16, waiting=4, paths=64, destinations=64)
         create_net(self.arena, worker, limits)
         near = (("198.51.100.1/24", "2001:db8:1::1/64"), ("192.0.2.1/24", "2001:db8:2::1/64"))
         for port in (CLIENTS, SERVERS):

@@ -193,5 +193,3 @@ def test_a_connection_is_shown() -> None:
         assert row.age == pytest.approx(3, abs=0.01)
         assert row.expires == pytest.approx(117, abs=0.01)
         assert (row.packets_in, row.packets_out) == (1, 0)
-
-
