@@ -14,9 +14,12 @@ from typing import Any
 import pytest
 
 from pronghorn.balancer.tables import Balancer
+from pronghorn.balancer.tcp_state import follow
 from pronghorn.compiled import mode
 from pronghorn.memory.hashtable import HashIndex
 from pronghorn.net.state import net_of
+from pronghorn.state.worker import Worker
+from pronghorn.wire.tcp import ACK, SYN
 from tests.support.feed import CLIENT, LOCAL, OWN, OWN4, OWN6, ROUTER, SERVICE, EngineBench, server_mac
 from tests.wire import judges as j
 
@@ -229,15 +232,25 @@ def test_the_hash_of_connections_is_keyed() -> None:
     assert len(set(places[0] + places[1])) == 16
 
 
-def test_a_full_table_of_connections_refuses_and_recovers() -> None:
-    """A flood of SYNs fills it; what is open goes on, and once the flood has timed out new ones are taken."""
+def test_a_flood_of_syns_pushes_out_its_own_connections_and_not_the_open_ones() -> None:
+    """In a table full of half-open connections new ones take their places; what is open stays (CVE-1999-0116)."""
     with EngineBench(conns=32) as bench:
         bench.service("tcp", 4)
-        found: Counter[str] = Counter()
-        for sport in range(1000, 1100):
-            found.update(bench.hear(ip4() / tcp(sport=sport)))
-        assert found == {"transmitted": 32, "conn_table_full": 68}
         assert bench.hear(ip4() / tcp(sport=1000)) == {"transmitted": 1}
+        balancer = Balancer(bench.engine.workers[0].balancer)
+        bench.everywhere(lambda worker: opened(worker, 0))
+        found: Counter[str] = Counter()
+        for sport in range(1001, 1301):
+            found.update(bench.hear(ip4() / tcp(sport=sport)))
+        assert found == {"transmitted": 300}
+        assert (balancer.count, balancer.given_up) == (32, 300 - 31)
+        assert bench.hear(ip4() / tcp(sport=1000, flags="A")) == {"transmitted": 1}
         bench.wait(130, 1)
-        assert Balancer(bench.engine.workers[0].balancer).count == 0
-        assert bench.hear(ip4() / tcp(sport=5000)) == {"transmitted": 1}
+        assert balancer.count == 1
+
+
+def opened(worker: Worker, number: int) -> None:
+    """The server and the client have confirmed the connection."""
+    balancer = Balancer(worker.balancer)
+    follow(worker, balancer, 2 * number + 1, SYN | ACK)
+    follow(worker, balancer, 2 * number, ACK)

@@ -144,6 +144,15 @@ def full_inbox() -> EngineBench:
     return bench
 
 
+def full_of_udp() -> EngineBench:
+    """Connections of UDP are not given up for others."""
+    bench = EngineBench(conns=4)
+    bench.service("udp", 4)
+    for sport in range(1024, 1029):
+        bench.hear(LINK / j.IP(src=CLIENT[4], dst=SERVICE[4]) / j.UDP(sport=sport, dport=80))
+    return bench
+
+
 SITUATIONS: dict[str, Callable[[], EngineBench]] = {
     "reassembled": hearing(piece(0, 800), piece(800, 8, more=0)),
     "transmit_full": after(unplug, syn(flags="A")),
@@ -165,7 +174,7 @@ SITUATIONS: dict[str, Callable[[], EngineBench]] = {
     "no_packets": no_more_pool,
     "dispatch_full": full_inbox,
     "service_no_server": after(drain, syn(1025)),
-    "conn_table_full": hearing(*[syn(1024 + n) for n in range(5)], conns=4),
+    "conn_table_full": full_of_udp,
     "local_ports_exhausted": after(one_port, syn(1025), syn(1026)),
     "service_removed": after(take_out, syn(flags="A")),
 }

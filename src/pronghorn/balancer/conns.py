@@ -2,6 +2,10 @@
 
 A new record comes from the free list, else from beyond the highest one ever used, so that memory is touched as the
 table fills and a table that was once full is reused from its warm end.
+
+A full table gives up connections that are not open for new ones, as IPVS's drop_entry defence does: a flood of SYNs
+meets a table of its own half-open connections, a few random looks find one of those, and clients that finish their
+handshake are served all the while (CVE-1999-0116). Open connections and UDP are never given up.
 """
 
 from __future__ import annotations
@@ -10,9 +14,12 @@ from pronghorn.balancer.forwarding.full_nat import lay_out
 from pronghorn.balancer.local_ports import choose_local
 from pronghorn.balancer.lookup import SRC4, SRC6_HI, packet_ports
 from pronghorn.balancer.tables import (
+    CLOSED,
     REPLY,
+    SYN_RECEIVED,
     SYN_SENT,
     TICK,
+    TIME_WAIT,
     UDP_OPEN,
     Balancer,
     Conn,
@@ -26,10 +33,13 @@ from pronghorn.memory.hashtable import HashIndex, hash_add, hash_remove
 from pronghorn.memory.wheel import Wheel, timer_cancel
 from pronghorn.state.packet import Packet
 from pronghorn.state.verdicts import CONN_TABLE_FULL, CONTINUE, LOCAL_PORTS_EXHAUSTED
-from pronghorn.state.worker import Worker
+from pronghorn.state.worker import Worker, random_number
 from pronghorn.wire.numbers import PROTOCOL_TCP
 
 _ADDRESSES6 = Flow.offset("src_hi")
+
+LOOKS = 16
+"""Records that are looked at for one that can be given up."""
 
 
 @hot
@@ -39,6 +49,8 @@ def open_conn(
     """A connection for the packet, from its client to the server. Returns (index of the request's flow, CONTINUE), or
     (-1, why not)."""
     number = take_conn(balancer)
+    if number < 0 and give_up_one(worker, balancer):
+        number = take_conn(balancer)
     if number < 0:
         service.no_room += 1
         return -1, CONN_TABLE_FULL
@@ -106,6 +118,19 @@ def end_conn(balancer: Balancer, number: int) -> None:
         server.active -= 1
     balancer.locals[conn.local].conns -= 1
     give_conn(balancer, number)
+
+
+@hot
+def give_up_one(worker: Worker, balancer: Balancer) -> bool:
+    """End a connection, chosen at random among those that are half open, reset or closed; whether one was found."""
+    for _ in range(LOOKS):
+        number = random_number(worker) % balancer.conn_limit
+        state = balancer.conns[number].state
+        if state == SYN_SENT or state == SYN_RECEIVED or state == TIME_WAIT or state == CLOSED:
+            end_conn(balancer, number)
+            balancer.given_up += 1
+            return True
+    return False
 
 
 @hot

@@ -186,6 +186,7 @@ class Balancer(View, align=64):
     maglev_seed: u64  # key of Maglev's hash of clients, the same on every worker
     server_limit: u32
     service_limit: u32
+    given_up: u64  # connections ended because the table was full
     lookups: Array[u16]  # two Maglev tables for each service, of which one is spare
     scratch: Array[u32]  # of fill_table: 4 * MEMBERS
     next_server: u32  # where the search for a free record goes on
