@@ -7,6 +7,7 @@ through a function that says what it means (`MEANING`): wrapping at 64 bits, div
 from __future__ import annotations
 
 import random
+import re
 
 HEAD = "from pronghorn.compiled import hot\n\n\n@hot\n"
 MEANING = """
@@ -75,6 +76,8 @@ class Program:
 
     def operation(self, x: Both, y: Both) -> Both:
         operator = self.random.choice(OPERATORS)
+        if not re.search(r"\b[abcpq]\b", x[0] + y[0]):  # CPython folds constants into one of any size
+            x = twice(self.random.choice("abc"))
         return f"({x[0]} {operator} {y[0]})", f'apply("{operator}", {x[1]}, {y[1]})'
 
     def truth(self, depth: int) -> Both:

@@ -51,7 +51,7 @@ def test_compiled_programs_mean_what_python_says(tmp_path: Path, monkeypatch: py
             try:
                 result = subject(*arguments)
             except TypeError as error:
-                if "does not fit" not in str(error):  # CPython has folded constants into a large one
+                if "write `not`" not in str(error):  # ~ of a variable that holds a bool here
                     raise
                 break
             assert result == scope["subject"](*arguments), f"seed {seed}{arguments}\n{program.compiled}"
