@@ -4,7 +4,7 @@ state        the views: read this first            configure  configure_routes  
 addresses    what is ours                          create  show                  making the tables; rows for people
 neighbours   the table and its states              routes  resolve               destination -> neighbour -> wire
 arp          discovery  claims  solicit            waiting  packets that wait for an address
-flush        forgetting neighbours                 timers   what is due as time passes
+forget       forgetting neighbours                 timers   what is due as time passes
 output       the way out                           path_mtu  fragment_output
 fragments    putting packets together              icmp  icmpv6  errors  errors4  errors6  rates
 """

@@ -14,7 +14,7 @@ from pronghorn.compiled.hashing import mix
 from pronghorn.memory.hashtable import HashIndex, hash_add, hash_remove
 from pronghorn.net.addresses import interface_address, owned_find
 from pronghorn.net.configure_routes import AnyInterface, NetError, drop_route, find_route, halves, present, put_route
-from pronghorn.net.flush import forget_neighbour, forget_neighbours
+from pronghorn.net.forget import forget_neighbour, forget_neighbours
 from pronghorn.net.neighbours import neighbour_find
 from pronghorn.net.state import CONNECTED, FORWARDING, LINK_LOCAL_HI, NONE, PRESENT, USED, Interface, Net, Owned, net_of
 from pronghorn.state.worker import Worker

@@ -6,7 +6,7 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6
 
 from pronghorn.memory.prefix import PrefixTable, prefix_add, prefix_exact, prefix_remove
 from pronghorn.net.addresses import owned_find
-from pronghorn.net.flush import forget_neighbour
+from pronghorn.net.forget import forget_neighbour
 from pronghorn.net.neighbours import enter, neighbour_add, neighbour_find, set_address
 from pronghorn.net.state import (
     CONNECTED,
