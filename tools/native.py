@@ -43,7 +43,7 @@ def build(python: str = sys.executable, processor: str = "") -> None:
 def source() -> dict[str, str]:
     """The environment in which `import pronghorn` finds the working tree, installed or not, and no old library."""
     path = os.pathsep.join([str(ROOT / "src"), *filter(None, [os.environ.get("PYTHONPATH")])])
-    return {**os.environ, "PYTHONPATH": path, "PRONGHORN_MODE": "jit"}
+    return {**os.environ, "PYTHONPATH": path, "PRONGHORN_MODE": "jit", "PRONGHORN_BOUNDS": ""}
 
 
 if __name__ == "__main__":
