@@ -6,6 +6,7 @@ import ctypes
 import mmap
 from pathlib import Path
 
+from pronghorn.compiled import bounds
 from pronghorn.wire import (
     arp,
     ethernet,
@@ -51,6 +52,7 @@ class Edge:
         libc.mprotect.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
         if libc.mprotect(self.end, mmap.PAGESIZE, 0) != 0:
             raise OSError(ctypes.get_errno(), "mprotect")
+        bounds.register(self._start, room, 0, "edge")
 
     def place(self, data: bytes) -> int:
         """Put the octets so that the guard page follows them. Returns their address."""
