@@ -8,10 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from pronghorn.compiled import mode
 from tests.interop.conftest import Gateway, eventually
 from tests.peers.topology import SERVICE4, SERVICE6, Topology
 
-pytestmark = pytest.mark.root
+pytestmark = [
+    pytest.mark.root,
+    pytest.mark.skipif(mode() == "interpreted", reason="nothing here depends on how the data plane runs"),
+]
 
 
 SPARE = "spare"

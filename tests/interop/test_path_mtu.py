@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from pronghorn.compiled import mode
 from tests.interop.conftest import Gateway
 from tests.peers.topology import SERVICE4, SERVICE6, Topology
 
 pytestmark = pytest.mark.root
 
-OCTETS = 1_000_000
+OCTETS = 100_000 if mode() == "interpreted" else 1_000_000
 
 
 @pytest.mark.parametrize("narrow", [["client"], ["server1", "server2"]])
