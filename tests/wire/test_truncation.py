@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from pronghorn.compiled import bounds
 from tests.wire.judges import scapy_checksum
 from tests.wire.support import judge, vectors
 
@@ -87,8 +88,7 @@ def test_cut_with_mended_lengths(name: str) -> None:
 def test_the_guard_page_bites() -> None:
     """Else nothing here could fail: one octet too far ends a process, in this mode."""
     program = (
-        "from tests.wire import support; from pronghorn.compiled import bounds
-from pronghorn.wire import checksum; checksum.add(support.place(b'12'), 3)"
+        "from tests.wire import support; from pronghorn.wire import checksum; checksum.add(support.place(b'12'), 3)"
     )
     ended = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, env=dict(os.environ, PYTHONPATH=PATHS), check=False
