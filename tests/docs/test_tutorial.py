@@ -62,7 +62,8 @@ def test_the_tutorial_works(tmp_path: Path) -> None:
     assert len(shown) > 10
     script = "set -e\nexec 2>&1\n" + "".join(f"{body}\necho '{MARK}'\n" for body, _ in shown)
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    environment = {**os.environ, "PATH": path, "TMPDIR": str(tmp_path), "COLUMNS": "100"}
+    environment = {name: value for name, value in os.environ.items() if name != "PRONGHORN_RUNTIME_DIR"}
+    environment |= {"PATH": path, "TMPDIR": str(tmp_path), "COLUMNS": "100"}
     done = subprocess.run(
         ["bash", "-c", start],
         input=script,
