@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,10 +22,11 @@ def runtime_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture(scope="session")
 def shared_daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
     folder = tmp_path_factory.mktemp("shared")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PRONGHORN_RUNTIME_DIR", str(folder / "run"))
-        with running(folder) as daemon:
-            yield daemon
+    with contextlib.ExitStack() as stack:
+        with pytest.MonkeyPatch.context() as patch:  # for the start alone: other tests have gateways of their own
+            patch.setenv("PRONGHORN_RUNTIME_DIR", str(folder / "run"))
+            daemon = stack.enter_context(running(folder))
+        yield daemon
 
 
 @pytest.fixture
