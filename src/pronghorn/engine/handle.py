@@ -1,7 +1,12 @@
-"""A burst of received packets to their verdicts: look ahead twice, then one packet after the other.
+"""A burst of received packets to their verdicts, each packet in three steps that follow each other at a distance.
 
-Each look-ahead pass is kept because a measurement shows what it buys (docs/adr/0005): with many connections the flow
-index and the flows are not in the cache, and the passes let the memory work on all packets of the burst at once.
+    look ahead    parse and hash, ask for the line of the flow index
+    prefetch      AHEAD packets later: read that line, ask for the flow's line
+    input         AHEAD packets later: the packet to its verdict
+
+With many connections neither line is in the cache. Steps of one packet lie far enough apart for memory to answer, and
+steps of different packets are interleaved, so that requests to memory come evenly, between the work of packets whose
+lines are there (docs/adr/0005-look-ahead.md).
 """
 
 from __future__ import annotations
@@ -14,17 +19,30 @@ from pronghorn.state.packet import PREPARED, Packet
 from pronghorn.state.packets import finish
 from pronghorn.state.worker import Worker
 
+AHEAD = 8
+"""Packets between two steps of one packet."""
+
 
 @hot
 def handle(worker: Worker, count: int) -> None:
     """Every packet of worker.burst to its verdict."""
-    if worker.balancer != 0:
+    if worker.balancer == 0:
         for place in range(count):
+            take(worker, place)
+        return
+    for place in range(count + 2 * AHEAD):
+        if place < count:
             look_ahead(worker, Packet(worker.burst[place]))
-        for place in range(count):
-            packet = Packet(worker.burst[place])
+        if place >= AHEAD and place < count + AHEAD:
+            packet = Packet(worker.burst[place - AHEAD])
             if packet.flags & PREPARED != 0:
                 flow_prefetch(worker, packet)
-    for place in range(count):
-        packet = Packet(worker.burst[place])
-        finish(worker, packet, frame_input(worker, worker.ports[packet.port], packet))
+        if place >= 2 * AHEAD:
+            take(worker, place - 2 * AHEAD)
+
+
+@hot
+def take(worker: Worker, place: int) -> None:
+    """One packet of the burst to its verdict."""
+    packet = Packet(worker.burst[place])
+    finish(worker, packet, frame_input(worker, worker.ports[packet.port], packet))

@@ -224,11 +224,13 @@ class Arena:
         the first touches and most TLB misses. Nothing else changes; where there is no memory, nothing at all.
         """
         entry = self._required(name)
-        count = min(count, entry.capacity)
         if count > first:
+            start = entry.base + first * entry.element
+            end = entry.base + min(count, entry.capacity) * entry.element
+            whole = -(-(end - entry.base) // HUGE_PAGE) * HUGE_PAGE  # half a large page would be small ones
+            end = entry.base + min(whole, entry.capacity * entry.element)
             with contextlib.suppress(OSError):
-                start = entry.base + first * entry.element
-                self._memory.populate(start, (count - first) * entry.element)
+                self._memory.populate(start, end - start)
 
     def find(self, name: str, kind: Any) -> Array[Any] | None:
         """The table `name`, or None; ArenaError when its records are not `kind`."""

@@ -303,6 +303,10 @@ def _free_overflow(index: HashIndex, number: int) -> None:
     index.free = number
 
 
+LARGE = (2 << 20) // Bucket.SIZE
+"""Buckets of an index that is worth a large page."""
+
+
 def create_hash_index(
     arena: Arena, name: str, capacity: int, owner: int = -1, secret: int | None = None, ahead: int | None = None
 ) -> HashIndex:
@@ -319,6 +323,8 @@ def create_hash_index(
     fill(index.address, 0, HashIndex.SIZE)
     index.buckets = arena.table(f"{name}.buckets", Bucket, most, owner, count=ahead)
     index.overflow = arena.table(f"{name}.overflow", Bucket, spare, owner)
+    if ahead is None and most >= LARGE:
+        arena.warm(f"{name}.buckets", LARGE)  # a large page can only come before the first touch
     fill(index.buckets.address, 0, _LEAST * Bucket.SIZE)
     index.size, index.mask = _LEAST, _LEAST - 1
     index.limit = most if ahead is None else ahead
