@@ -51,7 +51,7 @@ PATIENCE = 50_000_000
 MILLISECOND = 1_000_000
 
 SPIN = 2_000
-"""ns without work after which a worker sleeps. Longer takes the core from whom it waits for (docs/adr/0009-sleep.md)."""
+"""ns without work after which a worker sleeps. Longer takes the core from whom it waits for (docs/adr/0009)."""
 
 
 class Engine:
