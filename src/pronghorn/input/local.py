@@ -1,8 +1,8 @@
 """A packet that is not balanced: for this host, for a group, or for somebody else (RFC 1122 3.2.1.3, RFC 1812 5.2).
 
-Endpoints of TCP and UDP do not exist yet, so the transports' packets for our addresses find no listener; the sender
-of UDP is told so. Packets for others are forwarded where the interface they came by has forwarding on; what was
-link-local stays on its link (RFC 4291 2.5.6).
+Endpoints of TCP and UDP do not exist yet, so the transports' packets for our addresses find no listener, and their
+senders are told so: by ICMP, or by a reset. Packets for others are forwarded where the interface they came by has
+forwarding on; what was link-local stays on its link (RFC 4291 2.5.6).
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pronghorn.net.errors import report_expired, report_port_unreachable, report
 from pronghorn.net.icmp import icmp_input
 from pronghorn.net.icmpv6 import icmpv6_input
 from pronghorn.net.output import ip_output
+from pronghorn.net.reset import send_reset
 from pronghorn.net.state import FORWARDING, net_of
 from pronghorn.state.packet import BROADCAST, CHECKSUM_GOOD, CHECKSUM_PARTIAL, MULTICAST, Packet
 from pronghorn.state.verdicts import CONTINUE, MULTICAST_IGNORED, NO_LISTENER, NOT_FOR_US, TTL_EXPIRED, UNKNOWN_PROTOCOL
@@ -73,6 +74,8 @@ def _endpoint_input(worker: Worker, packet: Packet) -> int:
             return reason
     if packet.protocol == PROTOCOL_UDP:
         report_port_unreachable(worker, packet)
+    else:
+        send_reset(worker, packet)
     return NO_LISTENER
 
 
