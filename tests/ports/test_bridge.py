@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 
 import pytest
 from hypothesis import given
@@ -16,6 +17,7 @@ from pronghorn.ports.bridge_table import (
     NOWHERE,
     SLOTS,
     BridgeTable,
+    bucket_of,
     station_find,
     station_learn,
     station_sweep,
@@ -94,12 +96,12 @@ def test_stations_are_forgotten_after_a_while() -> None:
 
 
 def test_the_table_is_swept() -> None:
-    with Fabric(*["bridge:lan?stations=64"] * 2) as fabric:
+    with Fabric(*["bridge:lan?stations=256"] * 2) as fabric:
         fabric.send(0, *[frame(BROADCAST, A + n) for n in range(20)])
         everyone(fabric)
         assert fabric.driver(0).statistics()["stations"] == 20
         fabric.pass_time(400)
-        for _ in range(8):
+        for _ in range(64):
             everyone(fabric)
         assert fabric.driver(0).statistics()["stations"] == 0
 
@@ -235,6 +237,18 @@ def test_what_was_learned_is_found(steps: list[tuple[int, int]], aged: int, epoc
         gone = {mac for mac, member in known.items() if member == 5}
         assert stations_forget(table, 5) == len(gone)
         assert {mac for mac in known if station_find(table, mac, epoch) == NOWHERE} == gone
+
+
+@pytest.mark.parametrize("key", [1, 3, 1 << 40 | 1, 0x9E3779B97F4A7C15, -1, -(1 << 40) + 1])
+def test_runs_of_addresses_spread_under_any_key(key: int) -> None:
+    """64 addresses over 64 buckets, as random as it should be: 40 have some, and none has more than it holds."""
+    with Arena.create(limit=8 << 20) as arena:
+        table = table_of(arena, 64)
+        table.key = key
+        for step in (1, 2, 256, 65536):
+            filled = Counter(bucket_of(table, A + step * n) for n in range(64))
+            assert max(filled.values()) <= SLOTS
+            assert len(filled) > 28
 
 
 def test_a_flood_of_stations_pushes_out_nobody_who_talks() -> None:

@@ -1,10 +1,10 @@
 """Where a station is: the table that a learning switch keeps (IEEE 802.1Q 8.7, 8.8).
 
 One word per station: 48 bits of address, the member port it was last heard on, and when. A bucket of eight words is one
-cache line; the bucket is chosen by multiplication with a secret odd number (universal: Dietzfelbinger, Hagerup,
-Katajainen & Penttonen 1997), so that nobody can fill a chosen one. All workers of an engine share the table without a
-lock: a word is written by one 64-bit store. Two workers that learn the same new station at once may enter it twice; the
-later copy is never found and ages out.
+cache line; the bucket is chosen by a keyed hash, so that nobody can fill a chosen one, and that runs of addresses, as
+vendors and hypervisors give them, spread evenly (a single multiplication puts a run into few buckets under some keys).
+All workers of an engine share the table without a lock: a word is written by one 64-bit store. Two workers that learn
+the same new station at once may enter it twice; the later copy is never found and ages out.
 
 Time is counted in epochs, an eighth of the ageing time each. An entry is refreshed once per epoch, so a table in its
 steady state is only read; it counts for eight whole epochs, and is swept away long before epochs, eight bits, repeat.
@@ -16,7 +16,7 @@ addresses pushes out those that are silent, and nobody who talks.
 from __future__ import annotations
 
 from pronghorn.compiled import Array, View, compare_exchange64, entry, hot, leaf, u32, u64
-from pronghorn.compiled.hashing import multiply, shift_right
+from pronghorn.compiled.hashing import mix, shift_right
 
 SLOTS = 8
 NOWHERE = -1
@@ -32,7 +32,7 @@ class BridgeTable(View, align=64, size=64):
     """The stations of one switch. Constant, but for the counters."""
 
     entries: Array[u64]  # SLOTS words per bucket; 0 is empty
-    key: u64  # odd, secret
+    key: u64  # secret
     epoch: u64  # ns
     shift: u32  # 64 minus the logarithm of the number of buckets
     buckets: u32
@@ -48,7 +48,7 @@ def epoch_at(table: BridgeTable, now: int) -> int:
 @leaf
 def bucket_of(table: BridgeTable, mac: int) -> int:
     """Index of the bucket's first entry."""
-    return shift_right(multiply(mac, table.key), table.shift) * SLOTS
+    return shift_right(mix(mac, 0, table.key), table.shift) * SLOTS
 
 
 @leaf
