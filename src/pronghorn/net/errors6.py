@@ -12,14 +12,14 @@ from pronghorn.compiled import copy, hot, load8
 from pronghorn.net.addresses import input_interface, is_local6, source6
 from pronghorn.net.errors4 import HOPS
 from pronghorn.net.rates import take_error
-from pronghorn.net.resolve import neighbour_on, packet_output, resolve6
+from pronghorn.net.resolve import packet_output, resolve_back6
 from pronghorn.net.state import net_of
 from pronghorn.state.packet import BROADCAST, MULTICAST, ORIGINATED, Packet
 from pronghorn.state.packets import finish, originate
 from pronghorn.state.worker import Worker
 from pronghorn.wire import icmpv6, ipv6
 from pronghorn.wire.extension import FRAGMENT_OFFSET, Fragment, walk
-from pronghorn.wire.ipv6 import IPv6, is_link_local, is_multicast
+from pronghorn.wire.ipv6 import IPv6, is_multicast
 from pronghorn.wire.numbers import PROTOCOL_ICMPV6
 from pronghorn.wire.reasons import GOOD
 
@@ -54,11 +54,7 @@ def send_error6(worker: Worker, packet: Packet, kind: int, code: int, rest: int,
     ipv6.emit(error.network, 0, octets, PROTOCOL_ICMPV6, HOPS, src_hi, src_lo, ip.src_hi, ip.src_lo)
     copy(error.transport + icmpv6.HEADER, packet.network, quoted)
     icmpv6.emit(IPv6(error.network), error.transport, kind, code, rest, octets)
-    if is_link_local(ip.src_hi):
-        index = neighbour_on(worker, interface, ip.src_hi, ip.src_lo)
-    else:
-        index = resolve6(worker, ip.src_hi, ip.src_lo)
-    finish(worker, error, packet_output(worker, error, index))
+    finish(worker, error, packet_output(worker, error, resolve_back6(worker, interface, ip.src_hi, ip.src_lo)))
 
 
 @hot

@@ -13,14 +13,14 @@ from pronghorn.net.errors6 import send_error6
 from pronghorn.net.output import own_output6
 from pronghorn.net.path_mtu import FLOOR6, path_mtu_add
 from pronghorn.net.rates import take_echo
-from pronghorn.net.resolve import neighbour_on, resolve6
+from pronghorn.net.resolve import resolve_back6
 from pronghorn.net.routes import route_find6
 from pronghorn.state.packet import BROADCAST, MULTICAST, Packet
 from pronghorn.state.verdicts import CONSUMED, ICMP_IGNORED, ICMP_RATE_LIMITED
 from pronghorn.state.worker import Worker
 from pronghorn.wire import icmpv6
 from pronghorn.wire.icmpv6 import ICMPv6
-from pronghorn.wire.ipv6 import HEADER, IPv6, is_link_local
+from pronghorn.wire.ipv6 import HEADER, IPv6
 from pronghorn.wire.reasons import GOOD, IPV6_UNSPECIFIED_SOURCE
 
 
@@ -59,9 +59,7 @@ def _echo(worker: Worker, packet: Packet) -> int:
     ip.src_hi, ip.src_lo = ip.dst_hi, ip.dst_lo
     ip.dst_hi, ip.dst_lo = src_hi, src_lo
     ip.hop_limit = HOPS
-    if is_link_local(src_hi):
-        return own_output6(worker, packet, neighbour_on(worker, interface, src_hi, src_lo))
-    return own_output6(worker, packet, resolve6(worker, src_hi, src_lo))
+    return own_output6(worker, packet, resolve_back6(worker, interface, src_hi, src_lo))
 
 
 @hot

@@ -11,14 +11,14 @@ from pronghorn.net.addresses import input_interface
 from pronghorn.net.errors4 import HOPS, deserves_error4
 from pronghorn.net.errors6 import deserves_error6
 from pronghorn.net.rates import take_error
-from pronghorn.net.resolve import neighbour_on, packet_output, resolve4, resolve6
+from pronghorn.net.resolve import packet_output, resolve4, resolve_back6
 from pronghorn.net.state import MAPPED
 from pronghorn.state.packet import Packet
 from pronghorn.state.packets import finish, originate
 from pronghorn.state.worker import Worker, random_number
 from pronghorn.wire import icmpv6, ipv4, ipv6, tcp
 from pronghorn.wire.ipv4 import DO_NOT_FRAGMENT, IPv4
-from pronghorn.wire.ipv6 import IPv6, is_link_local
+from pronghorn.wire.ipv6 import IPv6
 from pronghorn.wire.numbers import PROTOCOL_TCP
 from pronghorn.wire.tcp import ACK, FIN, RST, SYN, TCP
 
@@ -64,11 +64,7 @@ def _reset6(worker: Worker, packet: Packet) -> None:
         reset.network, 0, tcp.HEADER, PROTOCOL_TCP, HOPS, ip.dst_hi, ip.dst_lo, ip.src_hi, ip.src_lo
     )  # fmt: skip
     tcp.fill_checksum6(IPv6(reset.network), TCP(reset.transport), tcp.HEADER)
-    if is_link_local(ip.src_hi):
-        index = neighbour_on(worker, interface, ip.src_hi, ip.src_lo)
-    else:
-        index = resolve6(worker, ip.src_hi, ip.src_lo)
-    finish(worker, reset, packet_output(worker, reset, index))
+    finish(worker, reset, packet_output(worker, reset, resolve_back6(worker, interface, ip.src_hi, ip.src_lo)))
 
 
 @hot

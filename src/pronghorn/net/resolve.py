@@ -34,7 +34,7 @@ from pronghorn.state.packet import Packet
 from pronghorn.state.verdicts import CONTINUE, NEIGHBOUR_FAILED, NEIGHBOUR_TABLE_FULL, NO_ROUTE
 from pronghorn.state.worker import Worker
 from pronghorn.wire.ipv4 import is_sender
-from pronghorn.wire.ipv6 import is_multicast
+from pronghorn.wire.ipv6 import is_link_local, is_multicast
 
 UNREACHABLE = -1
 """No route, or a destination that is no single other station."""
@@ -82,6 +82,12 @@ def neighbour_on(worker: Worker, interface: int, hi: int, lo: int) -> int:
     net = net_of(worker)
     index = neighbour_find(net, interface, hi, lo)
     return index if index >= 0 else _new(worker, net, interface, hi, lo)
+
+
+@hot
+def resolve_back6(worker: Worker, interface: int, hi: int, lo: int) -> int:
+    """Where an answer goes to an address whose packet came in by the interface; link-local stays on its link."""
+    return neighbour_on(worker, interface, hi, lo) if is_link_local(hi) else resolve6(worker, hi, lo)
 
 
 @hot
