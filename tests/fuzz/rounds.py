@@ -70,7 +70,6 @@ def hear(worker: Worker, hand: Worker, fuzz: Fuzz, count: int) -> None:
         worker.burst[made] = packet.address
         made += 1
     worker.received += made
-    worker.burst_count = made
     fuzz.frames += made
     handle(worker, made)
 

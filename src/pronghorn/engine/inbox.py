@@ -35,7 +35,6 @@ def take_inbox(worker: Worker) -> int:
             count += 1
         if count != 0:
             worker.received += count
-            worker.burst_count = count
             handle(worker, count)
         total += popped
         if popped == 0:

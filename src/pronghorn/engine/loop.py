@@ -6,8 +6,7 @@ from __future__ import annotations
 from pronghorn.compiled import Array, View, au32, field, fixed, i32, u32, u64
 from pronghorn.memory.mpsc_ring import MpscEnd
 
-# tags of inbox entries: the top 8 of their 48 bits
-PACKET_ENTRY = 0  # a packet's index: dispatched by another worker
+# tags of inbox entries, the top 8 of their 48 bits; 0 for a packet's index, dispatched by another worker
 COMMAND_ENTRY = 1 << 40  # a command's number: from the control plane
 ENTRY_TAG = 0xFF << 40
 

@@ -43,7 +43,6 @@ def serve(worker: Worker, port: Port, queue: Queue) -> int:
     if count == 0:
         return 0
     worker.received += count
-    worker.burst_count = count
     if port.role == INPUT:
         handle(worker, count)
     elif port.role == REFLECT:

@@ -15,15 +15,14 @@ class Worker(View, align=64):
     """What the worker knows, hot fields first."""
 
     now: u64  # ns since an arbitrary start, monotonic; set once per turn
-    burst_count: u32
     index: u32  # 0 .. workers-1
     workers: u32
     port_count: u32
+    small_packets: u32  # packets below this index have a 2 KB chunk, the others a 64 KB one
     ports: Array[Port]
     queues: Array[Queue]  # this worker's queue of each port, by port index
     packets: Array[Packet]  # all packets of the engine
     pool: u64  # address of this worker's PoolCache of 2 KB chunks (memory/pool.py)
-    small_packets: u64  # packets below this index have a 2 KB chunk, the others a 64 KB one
     large_pool: u64  # address of its PoolCache of 64 KB chunks; 0 when there is none
     random: u64  # state of the generator in `random_number`
     secret: u64  # key of every hash over foreign input; drawn at start
