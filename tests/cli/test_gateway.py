@@ -21,6 +21,7 @@ import pytest
 
 from pronghorn.control.client import Client, NotRunning
 from tests.peers.http_server import serve
+from tests.peers.stage_config import configuration
 from tests.peers.topology import SERVICE4, SERVICE6, Topology, topology
 
 pytestmark = [
@@ -29,22 +30,6 @@ pytestmark = [
 ]
 URLS = (f"http://{SERVICE4}/", f"http://[{SERVICE6}]/")
 PATIENCE = 90.0  # seconds until it forwards: a development tree may compile first
-
-
-def configuration(stage: Topology, driver: str) -> str:
-    lines = ["[gateway]", 'name = "stage"', "packets = 4096"]
-    for node in stage.nodes:
-        own = [f"{node.gateway4}/24", f"{node.gateway6}/64"]
-        own += [f"{SERVICE4}/32", f"{SERVICE6}/128"] if node is stage.client else []
-        lines += ["[[ports]]", f'name = "{node.name}"', f'device = "{driver}:{node.port}"']
-        lines += [f"addresses = {json.dumps(own)}"]
-    first = stage.servers[0]
-    lines += ["[balancer]", f"local_addresses = {json.dumps([first.gateway4, first.gateway6])}"]
-    for name, address, form in (("web", SERVICE4, "{0.address4}:80"), ("web6", f"[{SERVICE6}]", "[{0.address6}]:80")):
-        lines += ["[[services]]", f'name = "{name}"', f'address = "{address}:80"', 'scheduler = "rr"']
-        for node in stage.servers:
-            lines += ["[[services.servers]]", f'name = "{node.name}"', f'address = "{form.format(node)}"']
-    return "\n".join(lines) + "\n"
 
 
 @dataclass
@@ -78,7 +63,7 @@ def gateway(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Running]
         for node in stage.servers:
             serve(node)
         config = tmp_path / "stage.toml"
-        config.write_text(configuration(stage, request.param))
+        config.write_text(configuration(stage, "stage", request.param))
         running = Running(stage, config, None)  # type: ignore[arg-type]
         running.start()
         yield running

@@ -23,23 +23,6 @@ _serial = itertools.count()
 URLS = (f"http://{SERVICE4}/", f"http://[{SERVICE6}]/")
 
 
-def configuration(stage: Topology, driver: str = "xdp") -> str:
-    """Both service addresses over both servers."""
-    lines = ["[gateway]", f'name = "{NAME}"', "packets = 4096", "workers = 2"]
-    for node in stage.nodes:
-        own = [f"{node.gateway4}/24", f"{node.gateway6}/64"]
-        own += [f"{SERVICE4}/32", f"{SERVICE6}/128"] if node is stage.client else []
-        lines += ["[[ports]]", f'name = "{node.name}"', f'device = "{driver}:{node.port}"']
-        lines += [f"addresses = {json.dumps(own)}"]
-    first = stage.servers[0]
-    lines += ["[balancer]", f"local_addresses = {json.dumps([first.gateway4, first.gateway6])}"]
-    for name, address, form in (("web", SERVICE4, "{0.address4}:80"), ("web6", f"[{SERVICE6}]", "[{0.address6}]:80")):
-        lines += ["[[services]]", f'name = "{name}"', f'address = "{address}:80"', 'scheduler = "rr"']
-        for node in stage.servers:
-            lines += ["[[services.servers]]", f'name = "{node.name}"', f'address = "{form.format(node)}"']
-    return "\n".join(lines) + "\n"
-
-
 @dataclass
 class Running:
     """The gateway of a stage: started, killed, started again."""

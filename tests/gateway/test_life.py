@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from pronghorn.control.client import Refused
-from tests.gateway.running import URLS, Running, configuration
+from tests.gateway.running import NAME, URLS, Running
 from tests.peers.http_server import serve
+from tests.peers.stage_config import configuration
 from tests.peers.topology import SERVICE4, topology
 
 pytestmark = [
@@ -28,7 +29,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         for node in place.servers:
             serve(node)
         config = tmp_path_factory.mktemp("gateway") / "life.toml"
-        config.write_text(configuration(place))
+        config.write_text(configuration(place, NAME, "xdp", "workers = 2"))
         yield Running(place, config)
 
 

@@ -16,23 +16,6 @@ from tests.wire import judges as j
 
 
 @pytest.fixture(scope="module")
-def shared() -> Iterator[EngineBench]:
-    with EngineBench(large_packets=4) as bench:
-        for family in (4, 6):
-            bench.service("tcp", family)
-            bench.service("udp", family, 53)
-        yield bench
-
-
-@pytest.fixture
-def bench(shared: EngineBench) -> Iterator[EngineBench]:
-    yield shared
-    shared.drain()
-    shared.sent(0)
-    shared.sent(1)
-
-
-@pytest.fixture(scope="module")
 def router() -> Iterator[EngineBench]:
     """With forwarding on."""
     with EngineBench(forwarding=1) as bench:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -13,23 +12,6 @@ from tests.support.feed import CLIENT, OWN, OWN4, OWN6, ROUTER, SERVICE, EngineB
 from tests.wire import judges as j
 
 ALL_HOSTS, ALL_NODES = "01:00:5e:00:00:01", "33:33:00:00:00:01"
-
-
-@pytest.fixture(scope="module")
-def shared() -> Iterator[EngineBench]:
-    with EngineBench(large_packets=4) as bench:
-        for family in (4, 6):
-            bench.service("tcp", family)
-            bench.service("udp", family, 53)
-        yield bench
-
-
-@pytest.fixture
-def bench(shared: EngineBench) -> Iterator[EngineBench]:
-    yield shared
-    shared.drain()
-    shared.sent(0)
-    shared.sent(1)
 
 
 # --- layer 2 ------------------------------------------------------------------------------------------------------
