@@ -12,8 +12,8 @@ from __future__ import annotations
 from pronghorn.balancer.conns import end_conn
 from pronghorn.balancer.tables import EXPIRED, SERVER_REMOVED, TICK, Balancer
 from pronghorn.compiled import hot, leaf, sequence
-from pronghorn.memory.wheel import Wheel, timer_add, wheel_advance
-from pronghorn.state.worker import Worker
+from pronghorn.memory.wheel import Wheel, timer_add, wheel_advance, wheel_next
+from pronghorn.state.worker import NEVER, Worker
 
 SWEEP = 256
 """Connections that a sweep looks at per turn."""
@@ -23,6 +23,13 @@ SWEEP = 256
 def balancer_timers(worker: Worker) -> int:
     """Run what is due at worker.now. Returns 1 when there is more to do at once, and the worker is not to sleep."""
     return run_timers(worker, Balancer(worker.balancer)) if worker.balancer != 0 else 0
+
+
+@leaf
+def balancer_next(worker: Worker) -> int:
+    """When (ns) balancer_timers next has something to do; NEVER when no connection is open."""
+    wheel = Wheel(Balancer(worker.balancer).wheel)
+    return NEVER if wheel.count == 0 else wheel_next(wheel) << TICK
 
 
 @hot

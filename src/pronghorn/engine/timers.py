@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from pronghorn.balancer.timers import balancer_timers
-from pronghorn.compiled import leaf
-from pronghorn.net.fragments import fragment_timers
-from pronghorn.net.timers import net_timers
-from pronghorn.state.worker import Worker
+from pronghorn.balancer.timers import balancer_next, balancer_timers
+from pronghorn.compiled import hot, leaf
+from pronghorn.net.fragments import fragment_next, fragment_timers
+from pronghorn.net.timers import net_next, net_timers
+from pronghorn.state.worker import Worker, wake_at
 
 
 @leaf
@@ -16,3 +16,13 @@ def timers(worker: Worker) -> int:
         net_timers(worker)
         fragment_timers(worker)
     return balancer_timers(worker)
+
+
+@hot
+def set_alarm(worker: Worker) -> None:
+    """After a turn without work: the earliest time at which one of the rooms has something to do, into worker.due."""
+    if worker.net != 0:
+        wake_at(worker, net_next(worker))
+        wake_at(worker, fragment_next(worker))
+    if worker.balancer != 0:
+        wake_at(worker, balancer_next(worker))

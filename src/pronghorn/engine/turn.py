@@ -14,15 +14,16 @@ from pronghorn.engine.flush import flush
 from pronghorn.engine.handle import handle
 from pronghorn.engine.inbox import take_inbox
 from pronghorn.engine.outbox import post
-from pronghorn.engine.timers import timers
+from pronghorn.engine.timers import set_alarm, timers
 from pronghorn.ports.drivers import receive
 from pronghorn.state.port import BURST, INPUT, REFLECT, Port, Queue
-from pronghorn.state.worker import Worker
+from pronghorn.state.worker import NEVER, Worker
 
 
 @hot
 def turn(worker: Worker) -> int:
-    """Everything that waits, once. worker.now is set. Returns how much work there was, 0 when none."""
+    """Everything that waits, once. worker.now is set. Returns how much work there was; when none, worker.due is set."""
+    worker.due = NEVER
     work = 0
     for index in range(worker.port_count):
         port, queue = worker.ports[index], worker.queues[index]
@@ -30,6 +31,8 @@ def turn(worker: Worker) -> int:
             work += serve(worker, port, queue)
     work += take_inbox(worker)
     work += timers(worker)
+    if work == 0:
+        set_alarm(worker)
     flush(worker)
     if worker.workers > 1:
         post(worker)

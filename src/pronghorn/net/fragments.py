@@ -36,7 +36,7 @@ from pronghorn.state.verdicts import (
     NO_PACKETS,
     REASSEMBLED,
 )
-from pronghorn.state.worker import Worker
+from pronghorn.state.worker import NEVER, Worker
 from pronghorn.wire import extension, ipv4
 from pronghorn.wire.ipv4 import IPv4
 from pronghorn.wire.ipv6 import HEADER, IPv6
@@ -130,6 +130,17 @@ def fragment_timers(worker: Worker) -> None:
         if first.hash == 0:
             report_incomplete(worker, first)
         _end(worker, own, oldest, FRAGMENT_TIMEOUT)
+
+
+@leaf
+def fragment_next(worker: Worker) -> int:
+    """When (ns) fragment_timers next has something to do; NEVER when nothing waits."""
+    own, when = Fragments(net_of(worker).fragments), NEVER
+    if own.oldest4 != NONE:
+        when = own.datagrams[own.oldest4].deadline
+    if own.oldest6 != NONE:
+        when = min(when, own.datagrams[own.oldest6].deadline)
+    return when
 
 
 # --- pieces -------------------------------------------------------------------------------------------------------

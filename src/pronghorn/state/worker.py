@@ -10,6 +10,9 @@ from pronghorn.state.port import BURST, Port, Queue
 VERDICTS = 256
 """Places in a worker's table of verdict counters."""
 
+NEVER = 1 << 62
+"""worker.due while nothing is to happen by itself, ns."""
+
 
 class Worker(View, align=64):
     """What the worker knows, hot fields first."""
@@ -32,6 +35,7 @@ class Worker(View, align=64):
     transports: u64  # TCP and UDP endpoints
     steering: u64  # array of Outbox, one per worker (state/dispatch.py)
     loop: u64  # engine/loop.py
+    due: u64  # ns: when something has to happen even if nothing comes; good after a turn without work (`wake_at`)
     # counts, one writer
     received: u64 = field(align=64)  # packets that came from a port or from another worker
     originated: u64  # packets made here
@@ -43,6 +47,16 @@ class Worker(View, align=64):
     sleeps: u64
     burst: Array[u64] = fixed(BURST, align=64)  # packets just received, by address
     verdicts: Array[u64] = fixed(VERDICTS, align=64)  # packets that ended, by verdict
+
+
+@leaf
+def wake_at(worker: Worker, when: int) -> None:
+    """Let the worker not sleep beyond `when`, ns; one in the past means at once.
+
+    To be called in every turn, by a driver in its receive or by engine/timers.py: a turn begins with NEVER.
+    """
+    if when < worker.due:
+        worker.due = when
 
 
 @leaf
