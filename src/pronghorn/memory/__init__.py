@@ -6,7 +6,7 @@ Index only: a structure stores numbers (indexes of records), and the records lie
 arena      mapping  arena_file  directory     one mapping, its file, its named tables
 pool       free packet chunks                 ring  mpsc_ring    one producer, or many
 hashtable  hash to index                      prefix  blocks     longest prefix, and its small arrays
-wheel      timers
+wheel      timers                             layout           the same without an arena, compiled
 """
 
 from pronghorn.memory.arena import Arena

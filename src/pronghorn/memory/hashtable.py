@@ -36,6 +36,7 @@ import os
 from pronghorn.compiled import (
     Array,
     View,
+    array_at,
     entry,
     field,
     fill,
@@ -49,6 +50,7 @@ from pronghorn.compiled import (
     u64,
 )
 from pronghorn.memory.arena import Arena
+from pronghorn.memory.layout import Layout, lay
 
 SLOTS = 7
 LOAD = 4
@@ -303,6 +305,44 @@ def _free_overflow(index: HashIndex, number: int) -> None:
     index.free = number
 
 
+@leaf
+def hash_buckets(capacity: int) -> int:
+    """Buckets of an index for `capacity` entries, at its largest."""
+    return max(_LEAST, (capacity + LOAD - 1) // LOAD)
+
+
+@leaf
+def hash_spare(buckets: int) -> int:
+    """Overflow buckets beside so many buckets."""
+    return buckets // 8 + 64
+
+
+@hot
+def hash_open(index: HashIndex, buckets: int, limit: int, overflow: int, spare: int, secret: int) -> None:
+    """Make the index empty: buckets at one address, of which `limit` may be used, `spare` overflow buckets at another.
+
+    The first 16 buckets are zero.
+    """
+    fill(index.address, 0, HashIndex.SIZE)
+    index.buckets, index.overflow = array_at(Bucket, buckets), array_at(Bucket, overflow)
+    index.size, index.mask, index.limit = _LEAST, _LEAST - 1, limit
+    index.fresh, index.overflow_limit, index.secret = 1, spare, secret
+
+
+@hot
+def hash_lay(layout: Layout, capacity: int, secret: int) -> int:
+    """The address of a new index for `capacity` entries; 0: no room."""
+    most = hash_buckets(capacity)
+    spare = hash_spare(most)
+    index = lay(layout, HashIndex.SIZE, HashIndex.ALIGN)
+    buckets = lay(layout, most * Bucket.SIZE, Bucket.ALIGN)
+    overflow = lay(layout, spare * Bucket.SIZE, Bucket.ALIGN)
+    if layout.full != 0:
+        return 0
+    hash_open(HashIndex(index), buckets, most, overflow, spare, secret)
+    return index
+
+
 LARGE = (2 << 20) // Bucket.SIZE
 """Buckets of an index that is worth a large page."""
 
@@ -317,17 +357,15 @@ def create_hash_index(
     An earlier process may have died in the middle of a split: what it left is emptied, and the owner adds its records
     again.
     """
-    most = max(_LEAST, -(-capacity // LOAD))
-    spare = most // 8 + 64
+    most = hash_buckets(capacity)
+    spare = hash_spare(most)
     index: HashIndex = arena.table(f"{name}.index", HashIndex, 1, owner)[0]
-    fill(index.address, 0, HashIndex.SIZE)
-    index.buckets = arena.table(f"{name}.buckets", Bucket, most, owner, count=ahead)
-    index.overflow = arena.table(f"{name}.overflow", Bucket, spare, owner)
+    buckets = arena.table(f"{name}.buckets", Bucket, most, owner, count=ahead)
+    overflow = arena.table(f"{name}.overflow", Bucket, spare, owner)
     if ahead is None and most >= LARGE:
         arena.warm(f"{name}.buckets", LARGE)  # a large page can only come before the first touch
-    fill(index.buckets.address, 0, _LEAST * Bucket.SIZE)
-    index.size, index.mask = _LEAST, _LEAST - 1
-    index.limit = most if ahead is None else ahead
-    index.fresh, index.overflow_limit = 1, spare
-    index.secret = hashing.wrap(int.from_bytes(os.urandom(8), "little")) if secret is None else secret
+    fill(buckets.address, 0, _LEAST * Bucket.SIZE)
+    if secret is None:
+        secret = hashing.wrap(int.from_bytes(os.urandom(8), "little"))
+    hash_open(index, buckets.address, most if ahead is None else ahead, overflow.address, spare, secret)
     return index

@@ -22,6 +22,7 @@ from typing import Any, Literal
 from pronghorn.compiled import (
     Array,
     View,
+    array_at,
     au64,
     compare_exchange64,
     copy,
@@ -37,6 +38,7 @@ from pronghorn.compiled import (
     u64,
 )
 from pronghorn.memory.arena import Arena
+from pronghorn.memory.layout import Layout, lay
 
 MAGAZINE = 256
 """Indexes that a magazine can hold; small pools use fewer of them."""
@@ -288,22 +290,54 @@ def pool_reset(pool: Pool) -> None:
             _give(pool.empty, pool.magazines, number)
 
 
+@leaf
+def pool_size(chunks: int, workers: int) -> int:
+    """Most indexes in a magazine."""
+    return max(1, min(MAGAZINE, chunks // (4 * workers)))
+
+
+@leaf
+def pool_magazines(chunks: int, workers: int) -> int:
+    """Magazines, so that an empty one is always there when one is needed."""
+    size = pool_size(chunks, workers)
+    return (chunks + size - 1) // size + 3 * workers + 1
+
+
+@hot
+def pool_open(pool: Pool, base: int, octets: int, chunks: int, workers: int) -> None:
+    """Make all of `chunks` chunks of `octets` at the address `base` free. pool.magazines and pool.caches are set, and
+    pool.marks when chunks are to be checked."""
+    pool.base, pool.octets, pool.chunks, pool.workers = base, octets, chunks, workers
+    pool.size, pool.magazine_count = pool_size(chunks, workers), pool_magazines(chunks, workers)
+    pool.checked = 1 if pool.marks.address != 0 else 0
+    pool_reset(pool)
+
+
+@hot
+def pool_lay(layout: Layout, octets: int, chunks: int, workers: int) -> int:
+    """The address of a new pool of `chunks` chunks of `octets`, all free; 0: no room. Chunks begin a page."""
+    pool = Pool(lay(layout, Pool.SIZE, Pool.ALIGN))
+    magazines = lay(layout, pool_magazines(chunks, workers) * Magazine.SIZE, Magazine.ALIGN)
+    caches = lay(layout, workers * PoolCache.SIZE, PoolCache.ALIGN)
+    base = lay(layout, chunks * octets, 4096)
+    if layout.full != 0:
+        return 0
+    pool.magazines, pool.caches = array_at(Magazine, magazines), array_at(PoolCache, caches)
+    pool_open(pool, base, octets, chunks, workers)
+    return pool.address
+
+
 def create_pool(
     arena: Arena, name: str, kind: type[View], chunks: int, workers: int, checks: Literal["none", "marks"] = "none"
 ) -> Pool:
     """A pool of `chunks` chunks of `kind` (Chunk or LargeChunk), all free, in tables `name`.* of the arena."""
-    size = max(1, min(MAGAZINE, chunks // (4 * workers)))
-    count = -(-chunks // size) + 3 * workers + 1
     table: Array[Any] = arena.table(f"{name}.pool", Pool, 1)
     pool: Pool = table[0]
-    pool.base = arena.table(f"{name}.chunks", kind, chunks).address
+    base = arena.table(f"{name}.chunks", kind, chunks).address
     if kind is Chunk:
         arena.warm(f"{name}.chunks", chunks)  # all of them are used in turn; large chunks wait for their first use
-    pool.octets, pool.chunks = kind.SIZE, chunks
-    pool.magazines = arena.table(f"{name}.magazines", Magazine, count)
+    pool.magazines = arena.table(f"{name}.magazines", Magazine, pool_magazines(chunks, workers))
     pool.caches = arena.table(f"{name}.caches", PoolCache, workers)
-    if checks == "marks":
-        pool.marks = arena.table(f"{name}.marks", u8, chunks)
-    pool.magazine_count, pool.workers, pool.size, pool.checked = count, workers, size, int(checks == "marks")
-    pool_reset(pool)
+    pool.marks = arena.table(f"{name}.marks", u8, chunks) if checks == "marks" else array_at(u8, 0)
+    pool_open(pool, base, kind.SIZE, chunks, workers)
     return pool

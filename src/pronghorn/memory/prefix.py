@@ -20,6 +20,7 @@ from __future__ import annotations
 from pronghorn.compiled import Array, View, array_at, count_ones, fill, fixed, hot, leading_zeros, leaf, u8, u32, u64
 from pronghorn.memory.arena import Arena
 from pronghorn.memory.blocks import Blocks, blocks_insert, blocks_open, blocks_remove
+from pronghorn.memory.layout import Layout, lay
 
 STRIDE = 6
 _DEEPEST = 22
@@ -224,11 +225,34 @@ def prefix_open(table: PrefixTable, nodes: int, node_limit: int, values: int, va
         table.ancestors[bits] = numbers
 
 
+@leaf
+def prefix_nodes(capacity: int) -> int:
+    """Nodes for `capacity` prefixes: hosts of IPv6 far from each other, and blocks half full."""
+    return 2 * _DEEPEST * capacity + 256
+
+
+@leaf
+def prefix_values(capacity: int) -> int:
+    """Values for `capacity` prefixes: blocks half full."""
+    return 4 * capacity + 256
+
+
+@hot
+def prefix_lay(layout: Layout, capacity: int) -> int:
+    """The address of a new table for `capacity` prefixes; 0: no room."""
+    table = lay(layout, PrefixTable.SIZE, PrefixTable.ALIGN)
+    nodes = lay(layout, prefix_nodes(capacity) * Node.SIZE, Node.ALIGN)
+    values = lay(layout, 4 * prefix_values(capacity), 64)
+    if layout.full != 0:
+        return 0
+    prefix_open(PrefixTable(table), nodes, prefix_nodes(capacity), values, prefix_values(capacity))
+    return table
+
+
 def create_prefix_table(arena: Arena, name: str, capacity: int, owner: int = -1) -> PrefixTable:
     """An empty table for `capacity` prefixes, in tables `name`.* of the arena; memory comes as they are added."""
     table: PrefixTable = arena.table(f"{name}.prefixes", PrefixTable, 1, owner)[0]
-    node_limit = 2 * _DEEPEST * capacity + 256  # hosts of IPv6 far from each other, and blocks half full
-    value_limit = 4 * capacity + 256
+    node_limit, value_limit = prefix_nodes(capacity), prefix_values(capacity)
     nodes = arena.table(f"{name}.nodes", Node, node_limit, owner)
     values = arena.table(f"{name}.values", u32, value_limit, owner)
     prefix_open(table, nodes.address, node_limit, values.address, value_limit)

@@ -27,6 +27,7 @@ from typing import Any
 
 from pronghorn.compiled import Array, View, fill, fixed, hot, leaf, trailing_zeros, u32, u64
 from pronghorn.memory.arena import Arena
+from pronghorn.memory.layout import Layout, lay
 
 SLOTS = 256
 LEVELS = 4
@@ -204,6 +205,22 @@ def _unlink(wheel: Wheel, index: int) -> None:
     timer.next, timer.previous = 0, 0
 
 
+@hot
+def wheel_open(wheel: Wheel, timers: int, stride: int, tick: int) -> None:
+    """Make the wheel empty, at `tick`, for the idle timers that begin at the address `timers`, `stride` apart."""
+    fill(wheel.address, 0, Wheel.SIZE)
+    wheel.timers, wheel.stride, wheel.tick = timers, stride, tick
+
+
+@hot
+def wheel_lay(layout: Layout, timers: int, stride: int, tick: int) -> int:
+    """The address of a new wheel, opened with these; 0: no room."""
+    wheel = lay(layout, Wheel.SIZE, Wheel.ALIGN)
+    if layout.full == 0:
+        wheel_open(Wheel(wheel), timers, stride, tick)
+    return wheel
+
+
 def create_wheel(arena: Arena, name: str, timers: int, stride: int, tick: int, owner: int = -1) -> Wheel:
     """An empty wheel at `tick` in table `name`, for the timers that begin at the address `timers`, `stride` apart.
 
@@ -211,6 +228,5 @@ def create_wheel(arena: Arena, name: str, timers: int, stride: int, tick: int, o
     """
     table: Array[Any] = arena.table(name, Wheel, 1, owner)
     wheel: Wheel = table[0]
-    fill(wheel.address, 0, Wheel.SIZE)
-    wheel.timers, wheel.stride, wheel.tick = timers, stride, tick
+    wheel_open(wheel, timers, stride, tick)
     return wheel
