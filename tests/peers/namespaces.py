@@ -7,6 +7,9 @@ SIGKILL, because the kernel closes the pipe in every case. So there is one way d
 the keeper itself be killed, the next stage sweeps: names carry the pid of their owner, and those of dead owners are
 removed.
 
+Every command carries the stage's name in its environment: nsenter that has opened a namespace and not entered it yet is
+in none of the kernel's lists, and is found by that mark alone.
+
 As root the namespaces are ordinary ones (`ip netns`). Otherwise the keeper is started in a user namespace of its own
 (`unshare --user --map-root-user --mount --net`) with a private /run, and every command enters it first; from there on
 the two cases are alike. What was tried and who refused is in the text of `Refused`.
@@ -24,26 +27,32 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
 PREFIX = "pronghorn"
 RUN = "/run/netns"
+MARK = "PRONGHORN_STAGE"
 _serial = itertools.count()
 
-# Arguments: $1 the prefix of our namespaces' names, $2 our scratch directory.
+# Arguments: $1 the prefix of our namespaces' names, $2 our scratch directory. First who is inside or bears the mark (a
+# server may have overwritten its environment), then the names, so that nobody enters any more, then who had opened one.
 _TAKE_DOWN = f"""
-for path in {RUN}/"$1"-*; do
-    [ -e "$path" ] || continue
-    name=${{path##*/}}
-    for again in 1 2 3; do
-        pids=$(ip netns pids "$name" 2>/dev/null) && [ -n "$pids" ] || break
+kill_all() {{
+    for again in 1 2 3 4 5; do
+        pids=$(grep -slz "^{MARK}=$1\\$" /proc/[0-9]*/environ | cut -d/ -f3
+            for path in {RUN}/"$1"-*; do [ -e "$path" ] && ip netns pids "${{path##*/}}" 2>/dev/null; done)
+        [ -n "$pids" ] || break
         kill -9 $pids 2>/dev/null
     done
-    ip netns del "$name" 2>/dev/null
+}}
+kill_all "$1"
+for path in {RUN}/"$1"-*; do
+    [ -e "$path" ] && ip netns del "${{path##*/}}" 2>/dev/null
 done
+kill_all "$1"
 rm -rf "$2"
 """
 _KEEPER = f"echo ready; cat >/dev/null; {_TAKE_DOWN}"
@@ -84,7 +93,7 @@ class Namespace:
             capture_output=True,
             text=True,
             timeout=timeout,
-            env=environment,
+            env=self.stage.marked(environment),
             check=False,
         )
         if check and done.returncode:
@@ -112,7 +121,7 @@ class Namespace:
                 stdout=out,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                env=environment,
+                env=self.stage.marked(environment),
                 preexec_fn=preexec,
             )
         self.stage.processes.append(process)
@@ -139,6 +148,10 @@ class Stage:
     unprivileged: bool
     namespaces: list[Namespace] = field(default_factory=list)
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+    def marked(self, environment: Mapping[str, str] | None = None) -> dict[str, str]:
+        """The environment, or that of this process, with the stage's mark."""
+        return {**(os.environ if environment is None else environment), MARK: self.prefix}
 
     def namespace(self, role: str) -> Namespace:
         """Make a namespace: loopback up, IPv6 addresses usable at once (no duplicate detection, RFC 4862 5.4)."""

@@ -46,7 +46,7 @@ def left(prefix: str) -> list[str]:
     return [str(path) for folder in folders if folder.is_dir() for path in folder.glob(f"{prefix}-*")]
 
 
-def soon(condition: Callable[[], bool], seconds: float = 5) -> bool:
+def soon(condition: Callable[[], bool], seconds: float = 20) -> bool:
     end = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > end:
@@ -137,6 +137,27 @@ def test_nothing_is_left_after_the_owner_was_killed(how: signal.Signals) -> None
         assert left(prefix)
         owner.send_signal(how)
     assert soon(lambda: not left(prefix) and not alive(inside))
+
+
+@pytest.mark.parametrize("unprivileged", [False, True])
+def test_who_has_opened_a_namespace_and_not_entered_it_is_not_left(
+    unprivileged: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """nsenter between its open and its setns, held there."""
+    script = 'exec 3< "$1"; echo opened; exec sleep 60'
+    if unprivileged:
+        monkeypatch.setattr(os, "geteuid", lambda: 1000)
+        if reason := namespaces.available():
+            pytest.skip(reason)
+    with namespaces.stage() as one:
+        assert one.unprivileged or not unprivileged
+        inside = one.namespace("late")
+        slow = [*one.enter, "sh", "-c", script, "sh", inside.path]
+        monkeypatch.setattr(namespaces.Namespace, "command", lambda *_: slow)
+        process = inside.start(log="late.log")
+        assert soon(lambda: (one.scratch / "late.log").read_text() == "opened\n")
+        assert process.poll() is None
+    assert process.poll() == -signal.SIGKILL
 
 
 def test_the_next_stage_sweeps_after_owner_and_keeper_were_killed() -> None:
