@@ -123,3 +123,18 @@ CONN_TABLE_FULL = _define(185, "conn_table_full", _RESOURCE, "no room for anothe
 LOCAL_PORTS_EXHAUSTED = _define(186, "local_ports_exhausted", _RESOURCE, "all local ports to this server are in use")
 NO_CONN = _define(187, "no_conn", _POLICY, "a TCP segment that belongs to no connection and is no SYN")
 SERVICE_REMOVED = _define(189, "service_removed", _POLICY, "its service or server was removed")
+
+# endpoints
+TCP_OLD = _define(196, "tcp_old", _NORMAL, "a TCP segment whose octets had all arrived before")
+TCP_OUT_OF_WINDOW = _define(197, "tcp_out_of_window", _INPUT, "a TCP segment outside the receive window")
+TCP_PAWS = _define(198, "tcp_paws", _INPUT, "a TCP segment with a timestamp of long ago (RFC 7323 5)")
+TCP_BAD_ACK = _define(199, "tcp_bad_ack", _INPUT, "a TCP acknowledgement of octets that were not sent, or none at all")
+TCP_CHALLENGED = _define(200, "tcp_challenged", _INPUT, "a TCP SYN or RST that may be forged (RFC 5961)")
+TCP_NO_BACKLOG = _define(201, "tcp_no_backlog", _RESOURCE, "the listener's backlog is full")
+TCP_BAD_COOKIE = _define(202, "tcp_bad_cookie", _INPUT, "an acknowledgement that no SYN cookie of ours belongs to")
+TCP_NO_MEMORY = _define(203, "tcp_no_memory", _RESOURCE, "no memory for a TCP connection or its octets")
+TCP_TOO_MANY_GAPS = _define(204, "tcp_too_many_gaps", _INPUT, "a TCP connection has more gaps than may be remembered")
+TCP_NOT_READ = _define(205, "tcp_not_read", _POLICY, "data for a TCP connection that nobody reads any more")
+TCP_RESET = _define(206, "tcp_reset", _NORMAL, "a TCP reset that ended a connection")
+SOCKET_FULL = _define(208, "socket_full", _RESOURCE, "the socket holds as much as it may, and nobody reads it")
+SOCKET_NO_MEMORY = _define(209, "socket_no_memory", _RESOURCE, "no memory for a datagram")

@@ -1,0 +1,308 @@
+"""A TCP connection that ends here, and the room's root. Read this first.
+
+A `Tcb` (transmission control block, RFC 9293 3.3.1) is seven cache lines: what every segment asks stands in front. It
+is written by its worker alone. Sequence numbers are 32 bits, compared by compiled/sequence.py. IPv4 addresses stand in
+the IPv4-mapped block, as in net/state.py. Nothing that a connection may need some day is reserved: octets to send and
+octets received lie in rings from the worker's Buddy (memory/stream.py), given back when they are empty; so do the
+records of segments in flight (segments.py) and the ranges received out of order (memory/ranges.py).
+
+Times: deadlines are u64 ns of worker.now; what is measured and compared within minutes is u32 microseconds (`stamp`),
+which wrap after 71 minutes and are compared like sequence numbers.
+
+Who writes what: lines 0 and 1 input, output and calls; line 2, 5 and the end of line 4 the sender's recovery and
+congestion control (recovery.py and its neighbours); `timer` timers.py.
+"""
+
+from __future__ import annotations
+
+from pronghorn.compiled import Array, View, field, fixed, leaf, sequence, u8, u16, u32, u64
+from pronghorn.memory.ranges import Ranges
+from pronghorn.memory.stream import Stream
+from pronghorn.memory.wheel import Timer
+from pronghorn.state.endpoints import Endpoints
+from pronghorn.state.worker import Worker
+from pronghorn.wire.tcp import TCPOptions
+
+# Tcb.state: numbers as Linux's tcp_states.h has them, which TCP_INFO shows
+FREE = 0
+ESTABLISHED, SYN_SENT, SYN_RECEIVED, FIN_WAIT_1, FIN_WAIT_2, TIME_WAIT = 1, 2, 3, 4, 5, 6
+CLOSED, CLOSE_WAIT, LAST_ACK, LISTEN, CLOSING = 7, 8, 9, 10, 11
+
+# Tcb.flags
+FIN_QUEUED = 1  # the application has shut its direction down: FIN follows the last octet
+FIN_SENT = 2  # FIN is in flight or acknowledged; snd_nxt counts it
+NO_DELAY = 4  # TCP_NODELAY
+CORKED = 8  # TCP_CORK, MSG_MORE
+PENDING = 16  # stands on the list of connections to look at before the turn ends
+ACK_NOW = 32  # an acknowledgement is due before the turn ends
+ACK_LATER = 64  # an acknowledgement is due at ack_at
+READ_CLOSED = 128  # the application reads no more: shutdown(SHUT_RD)
+FIN_RECEIVED = 256  # the peer's FIN was taken: rcv_nxt counts it
+WANTS_SPACE = 512  # the application was told EAGAIN by send
+PING_PONG = 1024  # the application answers what it reads: acknowledgements ride on answers
+ECE_OWED = 2048  # CE was seen: ECE until CWR comes
+CWR_OWED = 4096  # cwnd was reduced because of ECE: CWR on the next new data
+COOKIE = 8192  # made from a SYN cookie
+PASSIVE = 16384  # came from a listener
+APP_LIMITED = 32768  # nothing left to send while the window was open: rate samples are no measure
+
+# Tcb.agreed: what both SYNs agreed on
+TIMESTAMPS = 1
+SACK = 2
+SCALING = 4
+ECN = 8
+FAST_OPEN = 16
+
+# Tcb.recovery: as Linux's tcp_ca_state, which TCP_INFO shows
+OPEN, DISORDER, REDUCED, RECOVERY, LOSS = range(5)
+
+NO_TCB = 0xFFFFFFFF
+TICK = 16
+"""The wheel's ticks are 2**16 ns, about 65 us."""
+
+MILLISECOND = 1_000_000
+SECOND = 1_000_000_000
+NEVER = 0
+"""A deadline that is not set."""
+
+CONTROL = 12
+"""Words of 32 bits for a congestion control's own use."""
+
+
+class Segments(View, align=8, size=16):
+    """Descriptor of the ring of Segment records of what is in flight (segments.py)."""
+
+    block: u32  # in the Buddy; 0: no memory
+    first: u32  # place of the oldest record; places count modulo the ring's size
+    count: u32  # records
+    order: u8  # log2 of the block's octets
+    unused8: u8
+    unused16: u16
+
+
+class Tcb(View, align=64, size=448):
+    """One connection."""
+
+    # line 0: which connection; where it goes
+    remote_hi: u64
+    remote_lo: u64
+    local_hi: u64
+    local_lo: u64
+    remote_port: u16
+    local_port: u16
+    state: u8
+    family: u8  # of the packets, 4 or 6
+    flags: u16
+    index: u32  # own number; constant
+    socket: u32  # number of the socket, or ANY_NUMBER
+    neighbour: u32  # where packets go, valid while `generation` is net.generation's low half
+    generation: u32
+    next: u32  # tcb after this one: on the pending list, on an accept queue, among the free
+    hash: u32  # in the index
+    # line 1: the sequence spaces
+    rcv_nxt: u32
+    rcv_read: u32  # position after the last octet that the application has taken
+    rcv_right: u32  # right edge of the window that was advertised last; never goes back
+    rcv_acked: u32  # acknowledgement number that was sent last
+    snd_una: u32
+    snd_nxt: u32
+    snd_end: u32  # position after the last octet that the application has written; FIN's own, when it is queued
+    snd_window: u32  # octets the peer takes beyond snd_una
+    snd_wl1: u32
+    snd_wl2: u32
+    snd_window_max: u32
+    mss: u16  # octets of payload in a segment of ours now, options taken off
+    rcv_mss: u16  # the peer's segments, estimated: the delayed acknowledgement asks
+    snd_scale: u8
+    rcv_scale: u8
+    agreed: u8
+    quick: u8  # segments that are still acknowledged at once (Linux: quick acks)
+    ts_recent: u32
+    ts_recent_at: u32  # stamp
+    ts_offset: u32  # of our timestamps, which are milliseconds (RFC 7323 5.4, 7.1)
+    # line 2: recovery and congestion control
+    cwnd: u32 = field(align=64)  # octets
+    ssthresh: u32  # octets
+    srtt: u32  # us, times 8
+    rttvar: u32  # us, times 4
+    rto: u32  # us, back-off not counted
+    rtt_min: u32  # us; 0: no sample yet
+    sacked: u32  # octets in flight that SACK has reported
+    lost: u32  # octets in flight that are considered lost and were not sent again
+    resent: u32  # octets that were sent again and are neither acknowledged nor lost again
+    recovery_point: u32  # snd_nxt when recovery began
+    prr_delivered: u32
+    prr_out: u32
+    rack_sent: u32  # stamp: transmission time of the most recently sent segment that was delivered
+    rack_end: u32  # its end
+    rack_rtt: u32  # us
+    recovery: u8
+    congestion: u8  # number of the congestion control
+    backoff: u8  # retransmission time-outs in a row
+    duplicates: u8  # duplicate acknowledgements in a row, without SACK
+    # line 3: memory, timer
+    send: Stream = field(align=64)  # octets snd_una .. snd_end
+    receive: Stream  # octets rcv_read .. rcv_nxt, and beyond it those of `beyond`
+    beyond: Ranges  # received out of order
+    segments: Segments  # in flight
+    timer: Timer
+    # line 4: deadlines, rates
+    retransmit_at: u64 = field(align=64)  # RTO, loss probe, reordering or window probe; which, `retransmit_kind` says
+    ack_at: u64  # delayed acknowledgement
+    alarm_at: u64  # keep-alive, FIN-WAIT-2, user time-out, waiting for accept data
+    paced_at: u64  # no new data before
+    pacing_rate: u64  # octets a second; 0: not paced
+    delivered: u64  # octets that arrived at the peer, as far as known
+    delivered_at: u32  # stamp
+    first_sent: u32  # stamp: of the segment that began the current sampling interval
+    heard: u32  # stamp: of the last segment from the peer
+    spoken: u32  # stamp: of the last data sent
+    # line 5: the congestion control's own; rarely used
+    control: Array[u32] = fixed(CONTROL, align=64)
+    app_limited_until: u32  # low half of `delivered` until which samples are application-limited
+    tuning: u32  # number of the Tuning
+    path_mtu: u16  # octets of layer 3 that the path takes
+    peer_mss: u16  # from the peer's SYN
+    retransmit_kind: u8
+    probes: u8  # window probes or keep-alives without an answer
+    reorder_steps: u8  # RACK's window, in quarters of rtt_min
+    undo_flags: u8
+    # line 6: statistics, undo
+    octets_in: u64 = field(align=64)  # taken in order
+    octets_out: u64  # acknowledged
+    segments_in: u32
+    segments_out: u32
+    retransmits: u32
+    undo_cwnd: u32
+    undo_ssthresh: u32
+    undo_from: u32  # snd_una when the window was reduced
+    undo_count: u32  # retransmissions since that no DSACK has explained
+    reordering: u32  # RACK: end of the round in which reordering was seen, ...
+    lost_total: u32  # segments
+    iss: u32
+    irs: u32
+    accept_next: u32  # tcb after this one on its listener's queue; the listener's number while in SYN_RECEIVED
+
+
+class Tuning(View, align=64, size=64):
+    """Options that few connections change; shared by all that have the same, number 0 holds the defaults."""
+
+    users: u32
+    receive_limit: u32  # octets that may wait to be read: SO_RCVBUF
+    send_limit: u32  # octets that may wait to be acknowledged: SO_SNDBUF
+    low_water: u32  # TCP_NOTSENT_LOWAT
+    keep_idle: u32  # s
+    keep_interval: u32  # s
+    keep_count: u16
+    user_mss: u16  # TCP_MAXSEG; 0: none
+    user_timeout: u32  # ms; 0: none
+    linger: u32  # s; 0xFFFFFFFF: off
+    fin_timeout: u32  # s: TCP_LINGER2
+    defer_accept: u16  # s
+    syn_retries: u8
+    retries: u8  # time-outs until the connection is given up: tcp_retries2
+    receive_low: u32  # SO_RCVLOWAT
+    tos: u8
+    ttl: u8
+    congestion: u8
+    fast_open: u8
+    fixed_buffers: u8  # 1: SO_RCVBUF was set: no auto-tuning; 2: SO_SNDBUF was
+    unused: u8
+    unused16: u16
+    next: u32
+
+
+class Listener(View, align=64, size=64):
+    """A bound address and port; a socket in LISTEN, or bound only (backlog 0)."""
+
+    hi: u64  # address; 0, 0: any
+    lo: u64
+    port: u16
+    family: u8  # 4, 6, or 10: both
+    listening: u8
+    socket: u32
+    backlog: u32  # connections that may wait: half-open ones, and (as many) established ones
+    half_open: u32
+    waiting: u32  # established, not accepted
+    first: u32  # of the accept queue; NO_TCB
+    last: u32
+    tuning: u32
+    next: u32  # free list
+    recent_overflow: u32  # stamp: cookies are believed only if one was sent not long ago
+    cookies: u32  # 1: some were sent
+
+
+class Tcp(View, align=64):
+    """The room's root, at Endpoints.tcp."""
+
+    tcbs: Array[Tcb]
+    index: u64  # address of the HashIndex of tcbs
+    wheel: u64  # address of the Wheel of Tcb.timer
+    listeners: Array[Listener]
+    listener_index: u64  # address of the HashIndex of listeners
+    tunings: Array[Tuning]
+    limit: u32  # tcbs
+    fresh: u32  # tcbs that were ever used
+    free: u32
+    count: u32  # in use
+    listener_limit: u32
+    listener_free: u32
+    tuning_limit: u32
+    tuning_free: u32
+    pending_first: u32
+    pending_last: u32
+    pending_count: u32
+    waiting_first: u32  # TIME_WAIT, the oldest first
+    waiting_last: u32
+    waiting_count: u32
+    waiting_limit: u32
+    port_low: u16  # ports for active opens (ip_local_port_range)
+    port_high: u16
+    secret: u64 = field(align=8)  # of initial sequence numbers and cookies
+    port_salt: u64  # RFC 6056 algorithm 5's counter
+    challenge_until: u64  # ns: end of the interval of challenge acknowledgements
+    challenge_left: u32
+    challenge_limit: u32  # a second
+    congestion: u8  # default
+    ecn: u8  # 0 off, 1 ask and answer, 2 answer only (tcp_ecn)
+    syncookies: u8  # 0 off, 1 when the backlog is full, 2 always
+    fast_open: u8  # bits: 1 client, 2 server
+    timestamps: u8
+    sack: u8
+    window_scaling: u8
+    time_wait_reuse: u8
+    time_wait_ns: u64
+    memory_low: u64  # octets of buffers: below, no pressure; tcp_mem[0]
+    memory_pressure: u64  # above, buffers shrink; tcp_mem[1]
+    memory_high: u64  # above, nothing more; tcp_mem[2]
+    receive_max: u32  # tcp_rmem[2]
+    send_max: u32  # tcp_wmem[2]
+    pressed: u32  # 1: under memory pressure
+    initial_window: u32  # segments
+    expired: Array[u32] = fixed(64, align=64)
+    options: TCPOptions = field(align=64)  # scratch: of the segment being handled
+    answer: TCPOptions = field(align=64)  # scratch: of the segment being written
+
+
+@leaf
+def tcp_of(worker: Worker) -> Tcp:
+    """The worker's TCP state."""
+    return Tcp(Endpoints(worker.transports).tcp)
+
+
+@leaf
+def stamp(worker: Worker) -> int:
+    """Now, as u32 microseconds."""
+    return worker.now // 1000 & 0xFFFF_FFFF
+
+
+@leaf
+def elapsed(now: int, then: int) -> int:
+    """Microseconds between two stamps, at most 2**31 - 1; 0 when `then` is later."""
+    return max(sequence.difference(now, then), 0)
+
+
+@leaf
+def in_flight(tcb: Tcb) -> int:
+    """Octets that are on their way: RFC 6675's pipe, kept up to date."""
+    return (tcb.snd_nxt - tcb.snd_una & 0xFFFF_FFFF) - tcb.sacked - tcb.lost + tcb.resent
