@@ -2,6 +2,7 @@
 
 state        the views: read this first            configure  configure_routes   what comes and goes
 addresses    what is ours                          create  show                  making the tables; rows for people
+                                                change  change_routes         what configure calls, compiled
 neighbours   the table and its states              routes  resolve               destination -> neighbour -> wire
 arp          discovery  claims  solicit            waiting  packets that wait for an address
 forget       forgetting neighbours                 timers   what is due as time passes

@@ -1,29 +1,23 @@
-"""The control side of routes and permanent neighbours; as configure.py."""
+"""The control side of routes and permanent neighbours; as configure.py, over change_routes.py."""
 
 from __future__ import annotations
 
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
 
-from pronghorn.memory.prefix import PrefixTable, prefix_add, prefix_exact, prefix_remove
-from pronghorn.net.addresses import owned_find
-from pronghorn.net.forget import forget_neighbour
-from pronghorn.net.neighbours import enter, neighbour_add, neighbour_find, set_address
-from pronghorn.net.state import (
-    CONNECTED,
-    FREE,
-    GATEWAY,
-    MAPPED,
-    NONE,
-    PERMANENT,
-    PRESENT,
-    REACHABLE,
-    USED,
-    Interface,
-    Net,
-    Route,
-    net_of,
+from pronghorn.net.change_routes import (
+    OWN_ADDRESS,
+    PREFIXES_FULL,
+    ROUTES_FULL,
+    TWO_FAMILIES,
+    neighbour_set,
+    route_add,
+    route_drop,
+    route_exact,
+    route_first,
 )
-from pronghorn.net.waiting import send_waiting
+from pronghorn.net.forget import forget_neighbour
+from pronghorn.net.neighbours import neighbour_find
+from pronghorn.net.state import CONNECTED, FREE, GATEWAY, MAPPED, NONE, PRESENT, Interface, Net, Route, net_of
 from pronghorn.state.worker import Worker
 from pronghorn.wire.text import signed, unsigned
 
@@ -71,78 +65,49 @@ def add_route(worker: Worker, prefix: Network, interface: int, gateway: Address 
     """Send packets to the prefix to the router `gateway`, or to themselves as neighbours when it is None."""
     net = net_of(worker)
     present(net, interface)
-    if gateway is not None and gateway.version != prefix.version:
-        raise NetError(f"{prefix} via {gateway}: two different families")
-    if gateway is not None and owned_find(net, *halves(gateway)) >= 0:
-        raise NetError(f"{prefix} via {gateway}: that is this engine itself")
-    put_route(net, prefix, interface, gateway, 0)
-    net.generation += 1
+    done = route_add(worker, *_key(prefix), interface, *_way(gateway))
+    if done < 0:
+        raise NetError(
+            {
+                TWO_FAMILIES: f"{prefix} via {gateway}: two different families",
+                OWN_ADDRESS: f"{prefix} via {gateway}: that is this engine itself",
+                ROUTES_FULL: f"no room for another route: this engine was made for {net.route_limit}",
+                PREFIXES_FULL: f"no room for the prefix {prefix}",
+            }[done]
+        )
 
 
 def replace_route(worker: Worker, prefix: Network, interface: int, gateway: Address | None = None) -> None:
     """Make this the only route to the prefix, those that follow from addresses aside."""
     net = net_of(worker)
     add_route(worker, prefix, interface, gateway)
-    chain, index = [], prefix_exact(*_table(net, prefix))
+    chain, index = [], route_first(net, *_key(prefix))
     while index != NONE:
         chain.append(index)
         index = net.routes[index].next
     for index in chain[:-1]:
         if not net.routes[index].flags & CONNECTED:
-            drop_route(net, index)
+            route_drop(net, index)
 
 
 def remove_route(worker: Worker, prefix: Network, interface: int, gateway: Address | None = None) -> None:
     """Undo add_route."""
     net = net_of(worker)
-    drop_route(net, find_route(net, prefix, interface, gateway, 0))
+    index = route_exact(net, *_key(prefix), interface, *_way(gateway))
+    if index < 0:
+        raise NetError(f"there is no such route to {prefix}")
+    route_drop(net, index)
     net.generation += 1
 
 
-def _table(net: Net, prefix: Network) -> tuple[PrefixTable, int, int, int]:
-    """The prefix table and the key in it."""
-    if isinstance(prefix, IPv4Network):
-        return PrefixTable(net.routes4), signed(int(prefix.network_address) << 32), 0, prefix.prefixlen
-    return PrefixTable(net.routes6), *halves(prefix.network_address), prefix.prefixlen
+def _key(prefix: Network) -> tuple[int, int, int]:
+    """The prefix as the tables hold it: its address, and bits out of 128."""
+    return *halves(prefix.network_address), prefix.prefixlen + (96 if prefix.version == 4 else 0)
 
 
-def put_route(net: Net, prefix: Network, interface: int, gateway: Address | None, origin: int) -> None:
-    fresh = net.route_free == NONE
-    index = net.route_high if fresh else net.route_free
-    if index == net.route_limit:
-        raise NetError(f"no room for another route: this engine was made for {net.route_limit}")
-    table, hi, lo, length = _table(net, prefix)
-    first = prefix_exact(table, hi, lo, length)
-    if first < 0 and not prefix_add(table, hi, lo, length, index):
-        raise NetError(f"no room for the prefix {prefix}")
-    route = net.routes[index]
-    if fresh:
-        net.route_high = index + 1
-    else:
-        net.route_free = route.next
-    route.hi, route.lo = halves(prefix.network_address)
-    route.length = length + (96 if prefix.version == 4 else 0)
-    route.gateway_hi, route.gateway_lo = halves(gateway) if gateway is not None else (0, 0)
-    route.flags = USED | origin | (GATEWAY if gateway is not None else 0)
-    route.interface, route.generation, route.neighbour, route.next = interface, 0, NONE, NONE
-    if first >= 0:
-        last = net.routes[first]
-        while last.next != NONE:
-            last = net.routes[last.next]
-        last.next = index
-
-
-def find_route(net: Net, prefix: Network, interface: int, gateway: Address | None, origin: int) -> int:
-    """Index of the route with exactly these properties."""
-    wanted = USED | origin | (GATEWAY if gateway is not None else 0)
-    index = prefix_exact(*_table(net, prefix))
-    while index not in (-1, NONE):
-        route = net.routes[index]
-        same = gateway is None or (route.gateway_hi, route.gateway_lo) == halves(gateway)
-        if route.flags == wanted and route.interface == interface and same:
-            return index
-        index = route.next
-    raise NetError(f"there is no such route to {prefix}")
+def _way(gateway: Address | None) -> tuple[int, int, int]:
+    """The router's address, and Route.flags that say whether there is one."""
+    return (0, 0, 0) if gateway is None else (*halves(gateway), GATEWAY)
 
 
 def network_of(route: Route) -> Network:
@@ -153,37 +118,12 @@ def network_of(route: Route) -> Network:
     return IPv6Network((address, route.length))
 
 
-def drop_route(net: Net, index: int) -> None:
-    route = net.routes[index]
-    table, hi, lo, length = _table(net, network_of(route))
-    first = prefix_exact(table, hi, lo, length)
-    if first != index:
-        before = net.routes[first]
-        while before.next != index:
-            before = net.routes[before.next]
-        before.next = route.next
-    elif route.next == NONE:
-        prefix_remove(table, hi, lo, length)
-    else:
-        prefix_add(table, hi, lo, length, route.next)
-    route.flags = 0
-    route.next, net.route_free = net.route_free, index
-
-
 def add_neighbour(worker: Worker, interface: int, address: Address, mac: int) -> None:
     """Set a neighbour for good: it is neither learnt nor asked for. Replaces what was known."""
     net = net_of(worker)
     present(net, interface)
-    hi, lo = halves(address)
-    index = neighbour_find(net, interface, hi, lo)
-    if index < 0:
-        index = neighbour_add(net, interface, hi, lo)
-    if index < 0:
+    if neighbour_set(worker, interface, *halves(address), mac) < 0:
         raise NetError(f"no room for another neighbour: this engine was made for {net.neighbour_limit}")
-    set_address(net, net.neighbours[index], mac)
-    net.neighbours[index].flags = PERMANENT
-    enter(net, index, REACHABLE, 0)
-    send_waiting(worker, index)
 
 
 def remove_neighbour(worker: Worker, interface: int, address: Address) -> None:

@@ -1,14 +1,19 @@
-"""Making the room's tables in an arena: one set for each worker, named net0.*, net1.*, ... Plain Python."""
+"""Making the room's tables: one set for each worker, in an arena (named net0.*, net1.*, ...) or in a Layout.
+
+Whoever makes them says where each lies and how many records it has; `net_open` does the rest.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
 
-from pronghorn.compiled import Array, fill, u16, u64
+from pronghorn.compiled import Array, View, array_at, fill, hot, u16, u32, u64
+from pronghorn.compiled.hashing import mix
 from pronghorn.memory.arena import Arena
-from pronghorn.memory.hashtable import create_hash_index
-from pronghorn.memory.prefix import create_prefix_table
+from pronghorn.memory.hashtable import create_hash_index, hash_lay
+from pronghorn.memory.layout import Layout, lay
+from pronghorn.memory.prefix import create_prefix_table, prefix_lay
 from pronghorn.net.fragments import PIECES, SOURCES, Datagram, Fragments
 from pronghorn.net.path_mtu import WAYS
 from pronghorn.net.state import NONE, Interface, Neighbour, Net, Owned, PathMTU, Route
@@ -29,6 +34,67 @@ class Limits:
     destinations: int = 1024  # rate limits of ICMP errors; a power of 2
 
 
+class NetLimits(View, align=8):
+    """Sizes of the network tables of an engine; 0 for what is usual. Memory comes as it is used."""
+
+    addresses: u32  # own ones
+    routes: u32
+    neighbours: u32
+    fragments: u32  # pieces of packets that wait for the others, and packets in pieces
+    waiting: u32  # packets that wait for neighbours, all together
+    paths: u32  # reported path MTUs; a power of 2, at least 4
+    destinations: u32  # rate limits of ICMP errors; a power of 2, at least 4
+    unused: u32
+
+
+@hot
+def net_open(net: Net, waiting: int) -> None:
+    """Empty tables: in `net` are the addresses of zeroed tables and of opened indexes, and the other limits."""
+    net.generation = 1
+    net.oldest = net.newest = NONE
+    net.route_free = net.owned_free = net.neighbour_free = NONE
+    net.incomplete_limit, net.waiting_limit = max(1, net.neighbour_limit // 2), waiting
+    own = Fragments(net.fragments)
+    own.source_limit = max(PIECES, own.limit // 8)
+    own.oldest4 = own.newest4 = own.oldest6 = own.newest6 = NONE
+    own.free = 0
+    for number in range(own.limit):
+        datagram = own.datagrams[number]
+        datagram.family, datagram.newer = 0, number + 1 if number + 1 < own.limit else NONE
+
+
+@hot
+def net_lay(layout: Layout, worker: Worker, interfaces: int, limits: NetLimits) -> int:
+    """New tables for the worker, set as worker.net; no limit is 0. Their address; 0: no room."""
+    net = Net(lay(layout, Net.SIZE, Net.ALIGN))
+    own = Fragments(lay(layout, Fragments.SIZE, Fragments.ALIGN))
+    if layout.full != 0:
+        return 0
+    seed = worker.secret
+    net.interfaces = array_at(Interface, lay(layout, interfaces * Interface.SIZE, Interface.ALIGN))
+    net.routes = array_at(Route, lay(layout, limits.routes * Route.SIZE, Route.ALIGN))
+    net.routes4, net.routes6 = prefix_lay(layout, limits.routes), prefix_lay(layout, limits.routes)
+    net.owned = array_at(Owned, lay(layout, limits.addresses * Owned.SIZE, Owned.ALIGN))
+    net.owned_index = hash_lay(layout, limits.addresses, mix(seed, 1, seed))
+    net.neighbours = array_at(Neighbour, lay(layout, limits.neighbours * Neighbour.SIZE, Neighbour.ALIGN))
+    net.neighbour_index = hash_lay(layout, limits.neighbours, mix(seed, 2, seed))
+    net.deadlines = array_at(u64, lay(layout, 8 * limits.neighbours, 64))
+    net.paths, net.path_mask = array_at(PathMTU, lay(layout, limits.paths * PathMTU.SIZE, 64)), limits.paths - 1
+    net.destinations = array_at(u64, lay(layout, 8 * limits.destinations, 64))
+    net.destination_mask = limits.destinations - 1
+    net.neighbour_limit, net.owned_limit = limits.neighbours, limits.addresses
+    net.route_limit, net.interface_limit = limits.routes, interfaces
+    net.fragments, own.limit = own.address, limits.fragments
+    own.datagrams = array_at(Datagram, lay(layout, limits.fragments * Datagram.SIZE, Datagram.ALIGN))
+    own.index = hash_lay(layout, limits.fragments, mix(seed, 3, seed))
+    own.sources = array_at(u16, lay(layout, 2 * SOURCES, 64))
+    if layout.full != 0:
+        return 0
+    net_open(net, limits.waiting)
+    worker.net = net.address
+    return net.address
+
+
 def create_net(arena: Arena, worker: Worker, limits: Limits | None = None) -> Net:
     """Empty tables for the worker, set as worker.net. What an earlier process left in the arena is forgotten."""
     limits = limits or Limits()
@@ -43,7 +109,6 @@ def create_net(arena: Arena, worker: Worker, limits: Limits | None = None) -> Ne
 
     net: Net = table("root", Net, 1)[0]
     fill(net.address, 0, Net.SIZE)
-    net.generation = 1
     net.interfaces = table("interfaces", Interface, limits.interfaces)
     fill(net.interfaces.address, 0, limits.interfaces * Interface.SIZE)
     net.routes = table("routes", Route, limits.routes)
@@ -59,28 +124,21 @@ def create_net(arena: Arena, worker: Worker, limits: Limits | None = None) -> Ne
     fill(net.paths.address, 0, limits.paths * PathMTU.SIZE)
     net.destinations, net.destination_mask = table("destinations", u64, limits.destinations), limits.destinations - 1
     fill(net.destinations.address, 0, 8 * limits.destinations)
-    net.oldest = net.newest = NONE
-    net.route_free = net.owned_free = net.neighbour_free = NONE
-    net.neighbour_limit, net.incomplete_limit = limits.neighbours, max(1, limits.neighbours // 2)
-    net.owned_limit, net.route_limit, net.interface_limit = limits.addresses, limits.routes, limits.interfaces
-    net.waiting_limit = limits.waiting
+    net.neighbour_limit, net.owned_limit = limits.neighbours, limits.addresses
+    net.route_limit, net.interface_limit = limits.routes, limits.interfaces
     net.fragments = _create_fragments(arena, name, owner, limits.fragments).address
+    net_open(net, limits.waiting)
     worker.net = net.address
     return net
 
 
 def _create_fragments(arena: Arena, name: str, owner: int, limit: int) -> Fragments:
-    """Room for `limit` pieces, of at most as many packets; an eighth of it for each source."""
+    """Room for `limit` pieces, of at most as many packets."""
     own: Fragments = arena.table(f"{name}.fragments", Fragments, 1, owner)[0]
     fill(own.address, 0, Fragments.SIZE)
     own.datagrams = arena.table(f"{name}.datagrams", Datagram, limit, owner)
     own.index = create_hash_index(arena, f"{name}.fragment_index", limit, owner).address
     own.sources = arena.table(f"{name}.fragment_sources", u16, SOURCES, owner)
     fill(own.sources.address, 0, 2 * SOURCES)
-    own.limit, own.source_limit = limit, max(PIECES, limit // 8)
-    own.oldest4 = own.newest4 = own.oldest6 = own.newest6 = NONE
-    own.free = 0
-    for number in range(limit):
-        datagram = own.datagrams[number]
-        datagram.family, datagram.newer = 0, number + 1 if number + 1 < limit else NONE
+    own.limit = limit
     return own

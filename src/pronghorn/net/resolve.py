@@ -11,12 +11,14 @@ from __future__ import annotations
 
 from pronghorn.compiled import hot, leaf
 from pronghorn.net.addresses import is_broadcast4, owned_find
-from pronghorn.net.neighbours import enter, neighbour_add, neighbour_find
+from pronghorn.net.neighbours import enter, neighbour_add, neighbour_find, set_address
 from pronghorn.net.routes import route_find4, route_find6
 from pronghorn.net.solicit import ask
 from pronghorn.net.state import (
     DELAY,
+    DIRECT,
     FAILED,
+    FAR_MAC,
     FREE,
     GATEWAY,
     INCOMPLETE,
@@ -117,9 +119,14 @@ def _new(worker: Worker, net: Net, interface: int, hi: int, lo: int) -> int:
 
 @hot
 def start(worker: Worker, index: int) -> None:
-    """Begin to ask for a neighbour whose address is not known."""
+    """Begin to ask for a neighbour whose address is not known. Behind a DIRECT interface there is nothing to ask for."""
     net = net_of(worker)
-    net.neighbours[index].probes = 0
+    neighbour = net.neighbours[index]
+    if net.interfaces[neighbour.interface].flags & DIRECT != 0:
+        set_address(net, neighbour, FAR_MAC)
+        enter(net, index, REACHABLE, 0)
+        return
+    neighbour.probes = 0
     enter(net, index, INCOMPLETE, worker.now + RETRANSMIT)
     ask(worker, index)
 

@@ -24,12 +24,16 @@ MAPPED = 0xFFFF_0000_0000
 LINK_LOCAL_HI = (0xFE80 - 0x10000) << 48
 """`hi` of fe80::/64."""
 
+FAR_MAC = 0x02_00_00_00_FF_FF
+"""The station behind a DIRECT interface, in Ethernet headers that nobody sees."""
+
 SECOND = 1_000_000_000
 """Nanoseconds."""
 
 # Interface.flags
 PRESENT = 1
 FORWARDING = 2  # packets that arrive here for other hosts are sent on
+DIRECT = 4  # nobody behind it has a hardware address: nothing is asked for or announced (change_routes.py)
 
 # Neighbour.state (RFC 4861 section 7.3.2, used for IPv4 too)
 FREE = 0
