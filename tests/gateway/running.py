@@ -15,6 +15,7 @@ from typing import Any
 
 from pronghorn.control.client import Client, NotRunning
 from tests.peers.topology import SERVICE4, SERVICE6, Topology
+from tests.support.patience import eventually
 
 NAME = "life"
 PATIENCE = 90.0  # s until it forwards: a development tree may compile first
@@ -72,20 +73,35 @@ class Running:
             for link in shown
         ]
 
+    def settled(self) -> Any:
+        """The same, once every link is up with its own address: what a change does to them is over."""
+
+        def up(link: Any) -> bool:
+            return "LOWER_UP" in link["flags"] and "NO-CARRIER" not in link["flags"] and bool(link["addresses"])
+
+        assert eventually(lambda: all(map(up, self.interfaces()))), self.interfaces()
+        return self.interfaces()
+
     def ask(self, stop: Path) -> list[subprocess.Popen[bytes]]:
         """curl asks both services, one request after the other, until the file is there."""
         start = self.stage.client.namespace.start
         return [start("sh", "-c", ASKING, "sh", stop, url, log=f"{stop.name}{n}.log") for n, url in enumerate(URLS)]
 
     @contextlib.contextmanager
-    def asking(self) -> Iterator[list[str]]:
-        """The same during a block; when it ends the list has what came of each request."""
+    def asking(self, least: int) -> Iterator[list[str]]:
+        """The same during a block, and until so many have come back; then the list has what came of each request."""
         stop, found = self.stage.stage.scratch / f"stop{next(_serial)}", list[str]()
+        logs = [stop.with_name(f"{stop.name}{place}.log") for place in range(len(URLS))]
+
+        def came() -> list[str]:
+            return [line for log in logs for line in log.read_text().splitlines()]
+
         askers = self.ask(stop)
         try:
             yield found
+            eventually(lambda: len(came()) >= least)
         finally:
             stop.touch()
-        for place, asker in enumerate(askers):
+        for asker in askers:
             asker.wait(timeout=20)
-            found += stop.with_name(f"{stop.name}{place}.log").read_text().splitlines()
+        found += came()

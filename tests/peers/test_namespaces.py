@@ -8,8 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,6 +16,7 @@ import pytest
 from tests.peers import namespaces
 from tests.peers.http_server import serve
 from tests.peers.topology import Topology, topology
+from tests.support.patience import eventually
 
 OWNER = """
 import sys
@@ -44,15 +44,6 @@ def left(prefix: str) -> list[str]:
     """Everything that still bears the name of a stage."""
     folders = (Path(namespaces.RUN), Path(tempfile.gettempdir()))
     return [str(path) for folder in folders if folder.is_dir() for path in folder.glob(f"{prefix}-*")]
-
-
-def soon(condition: Callable[[], bool], seconds: float = 20) -> bool:
-    end = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.005)
-    return True
 
 
 def alive(pid: int) -> bool:
@@ -136,7 +127,7 @@ def test_nothing_is_left_after_the_owner_was_killed(how: signal.Signals) -> None
     with owner:
         assert left(prefix)
         owner.send_signal(how)
-    assert soon(lambda: not left(prefix) and not alive(inside))
+    assert eventually(lambda: not left(prefix) and not alive(inside))
 
 
 @pytest.mark.parametrize("unprivileged", [False, True])
@@ -155,7 +146,7 @@ def test_who_has_opened_a_namespace_and_not_entered_it_is_not_left(
         slow = [*one.enter, "sh", "-c", script, "sh", inside.path]
         monkeypatch.setattr(namespaces.Namespace, "command", lambda *_: slow)
         process = inside.start(log="late.log")
-        assert soon(lambda: (one.scratch / "late.log").read_text() == "opened\n")
+        assert eventually(lambda: (one.scratch / "late.log").read_text() == "opened\n")
         assert process.poll() is None
     assert process.poll() == -signal.SIGKILL
 
@@ -165,9 +156,9 @@ def test_the_next_stage_sweeps_after_owner_and_keeper_were_killed() -> None:
     with owner:
         os.kill(keeper, signal.SIGKILL)
         owner.kill()
-    assert soon(lambda: not alive(keeper))
+    assert eventually(lambda: not alive(keeper))
     namespaces.sweep()
-    assert soon(lambda: not left(prefix) and not alive(inside))
+    assert eventually(lambda: not left(prefix) and not alive(inside))
 
 
 def test_a_refusal_names_everything_that_was_tried(monkeypatch: pytest.MonkeyPatch) -> None:
