@@ -13,6 +13,7 @@ DRIVERS = {
     "pcap": "pronghorn.ports.pcap_port:PcapPort",
     "tap": "pronghorn.ports.tap_port:TapPort",
     "veth": "pronghorn.ports.veth_port:VethPort",
+    "wire": "pronghorn.ports.wire_port:WirePort",
     "xdp": "pronghorn.ports.xdp_port:XdpPort",
 }
 """Where each driver's class is; it is imported when it is asked for."""

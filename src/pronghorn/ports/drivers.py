@@ -9,8 +9,9 @@ from pronghorn.ports.packet import packet_receive, packet_transmit
 from pronghorn.ports.pcap import pcap_receive, pcap_transmit
 from pronghorn.ports.tap import tap_receive, tap_transmit
 from pronghorn.ports.veth import veth_receive, veth_transmit
+from pronghorn.ports.wire import wire_receive, wire_transmit
 from pronghorn.ports.xdp import xdp_receive, xdp_transmit
-from pronghorn.state.port import BRIDGE, NULL, PACKET, PCAP, TAP, VETH, XDP, Port, Queue
+from pronghorn.state.port import BRIDGE, NULL, PACKET, PCAP, TAP, VETH, WIRE, XDP, Port, Queue
 from pronghorn.state.worker import Worker
 
 
@@ -32,6 +33,8 @@ def receive(worker: Worker, port: Port, queue: Queue, room: int) -> int:
         return packet_receive(worker, port, queue, room)
     if kind == PCAP:
         return pcap_receive(worker, port, queue, room)
+    if kind == WIRE:
+        return wire_receive(worker, port, queue, room)
     return 0
 
 
@@ -53,4 +56,6 @@ def transmit_burst(worker: Worker, port: Port, queue: Queue, packets: Array[u64]
         return packet_transmit(worker, port, queue, packets, count)
     if kind == PCAP:
         return pcap_transmit(worker, port, queue, packets, count)
+    if kind == WIRE:
+        return wire_transmit(worker, port, queue, packets, count)
     return 0
