@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 
@@ -11,6 +10,7 @@ import pytest
 
 from pronghorn.engine.engine import Engine
 from pronghorn.state.worker import Worker
+from tests.support.patience import eventually
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ def test_a_command_that_takes_too_long(engine: Engine) -> None:
     engine.start()
     go, done = threading.Event(), []
     with pytest.raises(TimeoutError, match="has not finished the command within"):
-        engine.call(0, lambda _: go.wait(10), timeout=0.05)
+        engine.call(0, lambda _: go.wait(60), timeout=0.5)
     with pytest.raises(TimeoutError, match="did not begin the command within"):
         engine.call(0, lambda _: done.append("late"), timeout=0.05)
     go.set()
@@ -81,15 +81,18 @@ def test_a_command_that_takes_too_long(engine: Engine) -> None:
 
 def test_commands_that_were_not_begun_are_cancelled_by_stop(engine: Engine) -> None:
     engine.start()
-    go = threading.Event()
+    begun, go = threading.Event(), threading.Event()
+
+    def long(_: Worker) -> bool:
+        begun.set()
+        return go.wait(60)
+
     with ThreadPoolExecutor(2) as callers:
-        first = callers.submit(engine.call, 0, lambda _: go.wait(10))
-        while not engine.workers[0].turns:
-            time.sleep(0.001)
-        time.sleep(0.01)
+        first = callers.submit(engine.call, 0, long, 60)
+        assert begun.wait(20)
         engine._loops[0].stop = 1
-        second = callers.submit(engine.call, 0, name)
-        time.sleep(0.05)
+        second = callers.submit(engine.call, 0, name, 60)
+        assert eventually(lambda: engine._commands)
         threading.Timer(0.05, go.set).start()
         engine.stop()
         assert first.result()

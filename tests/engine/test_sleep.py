@@ -14,9 +14,10 @@ from pronghorn.ports.driver import EngineMemory
 from pronghorn.ports.null import NullPort
 from pronghorn.state.port import Port, Queue
 from tests.support.feed import OWN, OWN4, ROUTER, EngineBench
+from tests.support.patience import eventually
 from tests.wire import judges as j
 
-NAP = 0.05  # s
+NAP = 0.05  # s: what nothing wakes sleeps so long, and each test asks after a fifth of it
 
 
 class PipePort(NullPort):
@@ -64,8 +65,7 @@ def test_a_worker_told_to_poll_does_not_sleep(engine: Engine) -> None:
     engine._loops[0].spin = 1 << 62
     engine.call(0, lambda _: None)
     turns, sleeps = worker.turns, worker.sleeps
-    time.sleep(0.1)
-    assert worker.turns - turns > 200
+    assert eventually(lambda: worker.turns - turns > 200)
     assert worker.sleeps == sleeps
     engine._loops[0].spin = 0
 
@@ -77,7 +77,7 @@ def test_a_command_wakes_it(engine: Engine) -> None:
         begin = time.monotonic()
         engine.call(0, lambda _: None)
         delays.append(time.monotonic() - begin)
-    assert statistics.median(delays) < 0.01
+    assert statistics.median(delays) < NAP / 2
 
 
 def test_a_descriptor_wakes_it(engine: Engine) -> None:
@@ -93,7 +93,7 @@ def test_a_descriptor_wakes_it(engine: Engine) -> None:
             time.sleep(0)
         delays.append(time.monotonic() - begin)
         os.read(reader, 1)
-    assert statistics.median(delays) < 0.01
+    assert statistics.median(delays) < NAP / 2
     engine.remove_port(0)
     turns = worker.turns
     time.sleep(0.02)
@@ -115,7 +115,7 @@ def test_a_packet_from_another_thread_wakes_it() -> None:
             delays.append(time.monotonic() - begin)
         engine.stop()
         assert queue.tx_packets == announced + 15
-        assert statistics.median(delays) < 0.015
+        assert statistics.median(delays) < NAP / 2
 
 
 def test_time_wakes_it() -> None:
@@ -125,8 +125,7 @@ def test_time_wakes_it() -> None:
         engine.call(0, lambda _: None)
         worker = engine.workers[0]
         turns = worker.turns
-        time.sleep(4 * NAP)
-        assert worker.turns - turns >= 2
+        assert eventually(lambda: worker.turns - turns >= 2, 20 * NAP)
 
 
 def test_a_descriptor_in_error_does_not_keep_it_awake(engine: Engine) -> None:
