@@ -52,5 +52,5 @@ def test_watching_goes_on_until_it_is_interrupted(daemon: Daemon) -> None:
         assert process.stdout is not None
         looks = [json.loads(process.stdout.readline()) for _ in range(3)]
         process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=10) == 130
+        assert process.wait(timeout=30) == 130
     assert all(look["drops"][0]["count"] == 7 for look in looks)

@@ -59,7 +59,7 @@ class Daemon:
     def end(self) -> str:
         """Ask it to end; returns what it said."""
         self.signal(signal.SIGTERM)
-        return self.process.communicate(timeout=10)[0]
+        return self.process.communicate(timeout=30)[0]
 
     def says(self, text: str) -> str:
         """Read what it says up to a line that contains the text."""
@@ -93,13 +93,13 @@ def start(config: Path) -> Iterator[subprocess.Popen[str]]:
         if process.poll() is None:
             process.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
-                process.communicate(timeout=5)
+                process.communicate(timeout=20)
         process.kill()
         process.communicate()
 
 
 def wait_for_socket(name: str) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 20
     while not runtime.socket_path(name).exists() and time.monotonic() < deadline:
         time.sleep(0.01)
 

@@ -165,14 +165,14 @@ def test_a_wrong_file_at_start_is_refused(tmp_path: Path) -> None:
     config = tmp_path / "edge.toml"
     config.write_text(CONFIG.replace("null:", "nil:"))
     with start(config) as process:
-        said, _ = process.communicate(timeout=10)
+        said, _ = process.communicate(timeout=30)
     assert process.returncode == 1
     assert f'{config}:6: ports[0].device = "nil:": no such kind of device: "nil"' in said
 
 
 def test_a_name_is_used_by_one_gateway(daemon: Daemon) -> None:
     with start(daemon.config) as process:
-        said, _ = process.communicate(timeout=10)
+        said, _ = process.communicate(timeout=30)
     assert 'a gateway named "edge" runs already' in said
     assert Client("edge").get()["pid"] == daemon.process.pid
 
@@ -192,7 +192,7 @@ def test_a_killed_gateway_is_in_nobodys_way(tmp_path: Path) -> None:
 def test_it_tells_the_service_manager(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(str(tmp_path / "notify"))
-        manager.settimeout(10)
+        manager.settimeout(30)
         monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
         with running(tmp_path) as daemon:
             assert manager.recv(4096).startswith(b"READY=1")
@@ -201,7 +201,7 @@ def test_it_tells_the_service_manager(tmp_path: Path, monkeypatch: pytest.Monkey
             assert manager.recv(4096).startswith(b"READY=1")
             daemon.signal(number)
             assert manager.recv(4096) == b"STOPPING=1"
-            assert daemon.process.wait(timeout=10) == 0
+            assert daemon.process.wait(timeout=30) == 0
 
 
 def test_an_idle_daemon_does_not_work(daemon: Daemon) -> None:

@@ -8,7 +8,7 @@ import random
 import socket
 import sys
 
-PATIENCE = 10.0
+PATIENCE = 20.0  # s
 
 
 def transfer(host: str, octets: int) -> None:
@@ -32,7 +32,7 @@ def datagrams(host: str, sizes: list[int]) -> None:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     for size in sizes:
         with socket.socket(family, socket.SOCK_DGRAM) as own:
-            own.settimeout(3)
+            own.settimeout(PATIENCE)
             own.connect((host, 53))
             data = random.randbytes(size)
             own.send(data)

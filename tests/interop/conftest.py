@@ -57,7 +57,7 @@ class Gateway:
 
     def ask(self, *words: object) -> None:
         """Run asker.py on the client; what it has to complain about is the error."""
-        self.stage.client.namespace.run(sys.executable, "-S", "-E", HERE / "asker.py", *map(str, words))
+        self.stage.client.namespace.run(sys.executable, "-S", "-E", HERE / "asker.py", *map(str, words), timeout=60)
 
     def _answers(self, address: str) -> bool:
         try:
@@ -83,7 +83,7 @@ class Gateway:
         if self.spare:
             lines += ["[[ports]]", f'name = "{self.spare}"', f'device = "{self.driver}:{self.spare}"']
         local = [address for node in self.stage.servers for address in (node.gateway4, node.gateway6)]
-        lines += ["[balancer]", f"local_addresses = {json.dumps(local)}", "timeouts = { udp = 1, time_wait = 1 }"]
+        lines += ["[balancer]", f"local_addresses = {json.dumps(local)}", "timeouts = { udp = 3, time_wait = 1 }"]
         for name, protocol, port in (("web", "tcp", 80), ("echo", "udp", 53)):
             for family, address in (("4", SERVICE4), ("6", f"[{SERVICE6}]")):
                 servers = [node.address4 if family == "4" else f"[{node.address6}]" for node in self.stage.servers]
@@ -91,16 +91,6 @@ class Gateway:
                 lines += [f'protocol = "{protocol}"', 'scheduler = "rr"']
                 lines += ["servers = [" + ", ".join(f'{{ address = "{at}:{port}" }}' for at in servers) + "]"]
         return "\n".join(lines) + "\n"
-
-
-def eventually(condition: Any, seconds: float = 5.0) -> bool:
-    """Whether it holds before the time is up."""
-    end = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.05)
-    return True
 
 
 @pytest.fixture(scope="module", params=["xdp", "packet"])

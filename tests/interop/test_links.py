@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from pronghorn.compiled import mode
-from tests.interop.conftest import Gateway, eventually
+from tests.interop.conftest import Gateway
 from tests.peers.topology import SERVICE4, SERVICE6, Topology
+from tests.support.patience import eventually
 
 pytestmark = [
     pytest.mark.root,

@@ -8,8 +8,9 @@ import time
 import pytest
 
 from pronghorn.compiled import mode
-from tests.interop.conftest import Gateway, eventually
+from tests.interop.conftest import Gateway
 from tests.peers.topology import SERVICE4, SERVICE6
+from tests.support.patience import eventually
 
 pytestmark = pytest.mark.root
 
@@ -35,7 +36,7 @@ def test_datagrams_of_any_size(gateway: Gateway, vip: str) -> None:
 @pytest.mark.parametrize("octets", [56, 1400, 20_000])
 def test_echo_requests_of_any_size(gateway: Gateway, vip: str, octets: int) -> None:
     client = gateway.stage.client.namespace
-    client.run("ping", "-n", "-c", "3", "-i", "0.05", "-W", "2", "-s", str(octets), vip)
+    client.run("ping", "-n", "-c", "3", "-i", "0.05", "-W", "5", "-s", str(octets), vip)
 
 
 def test_no_connection_and_no_buffer_is_left(gateway: Gateway) -> None:

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import contextlib
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tests.peers.namespaces import Namespace, Stage, stage
 from tests.ports.support import TRANSFER, Bench, drive
+from tests.support.patience import eventually
 
 LEFT = ("10.9.0.1", "fd09::1")
 RIGHT = ("10.9.0.2", "fd09::2")
@@ -36,10 +36,7 @@ class Line:
         command = (sys.executable, "-S", "-E", TRANSFER)
         process = (server or self.right).start(*command, "serve", kind, address, "0", log="server")
         log = self.stage.scratch / "server"
-        end = time.monotonic() + 5
-        while b"ready" not in log.read_bytes():
-            assert time.monotonic() < end, log.read_text()
-            time.sleep(0.01)
+        assert eventually(lambda: b"ready" in log.read_bytes()), log.read_text()
         client = self.left.start(*command, "fetch", kind, address, str(octets), log="client")
         drive(one, client)
         assert client.returncode == 0, (self.stage.scratch / "client").read_text() + log.read_text()

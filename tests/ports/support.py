@@ -124,7 +124,7 @@ def cross(worker: Worker) -> int:
 
 
 def drive(
-    one: Bench, process: subprocess.Popen[bytes], step: Callable[[Worker], int] = cross, seconds: float = 15
+    one: Bench, process: subprocess.Popen[bytes], step: Callable[[Worker], int] = cross, seconds: float = 60
 ) -> None:
     """Turn every worker until the process ends, sleeping when there is nothing to do."""
     waiter = select.poll()

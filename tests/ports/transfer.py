@@ -34,7 +34,7 @@ def serve(kind: str, address: str) -> None:
 
 def fetch_tcp(address: str, count: int) -> None:
     wanted = bytes(range(251)) * (count // 251 + 1)
-    with socket.create_connection((address, PORT), 10) as one:
+    with socket.create_connection((address, PORT), 20) as one:
 
         def send() -> None:
             one.sendall(wanted)
@@ -51,7 +51,7 @@ def fetch_tcp(address: str, count: int) -> None:
 
 def fetch_udp(address: str, count: int) -> None:
     with socket.socket(family(address), socket.SOCK_DGRAM) as one:
-        one.settimeout(5)
+        one.settimeout(20)
         one.connect((address, PORT))
         for number in range(max(3, count // 1200)):
             octets = bytes([number & 255]) * (1 + number * 37 % 1200)
