@@ -7,9 +7,22 @@ arena      mapping  arena_file  directory     one mapping, its file, its named t
 pool       free packet chunks                 ring  mpsc_ring    one producer, or many
 hashtable  hash to index                      prefix  blocks     longest prefix, and its small arrays
 wheel      timers                             layout           the same without an arena, compiled
+buddy      buffers of any size                stream           a byte stream's ring
 """
 
 from pronghorn.memory.arena import Arena
+from pronghorn.memory.buddy import (
+    Buddy,
+    buddy_address,
+    buddy_give,
+    buddy_lay,
+    buddy_open,
+    buddy_settle,
+    buddy_states,
+    buddy_take,
+    create_buddy,
+    order_for,
+)
 from pronghorn.memory.directory import (
     ArenaError,
     Table,
@@ -73,6 +86,16 @@ from pronghorn.memory.ring import (
     ring_reset,
     ring_waiting,
 )
+from pronghorn.memory.stream import (
+    Stream,
+    stream_free,
+    stream_get,
+    stream_piece,
+    stream_put,
+    stream_reserve,
+    stream_shrink,
+    stream_size,
+)
 from pronghorn.memory.wheel import (
     Timer,
     Wheel,
@@ -89,6 +112,7 @@ from pronghorn.memory.wheel import (
 __all__ = [
     "Arena",
     "ArenaError",
+    "Buddy",
     "Chunk",
     "HashIndex",
     "LargeChunk",
@@ -99,9 +123,18 @@ __all__ = [
     "PrefixTable",
     "Ring",
     "RingEnd",
+    "Stream",
     "Table",
     "Timer",
     "Wheel",
+    "buddy_address",
+    "buddy_give",
+    "buddy_lay",
+    "buddy_open",
+    "buddy_settle",
+    "buddy_states",
+    "buddy_take",
+    "create_buddy",
     "create_hash_index",
     "create_pool",
     "create_prefix_table",
@@ -119,6 +152,7 @@ __all__ = [
     "mpsc_push",
     "mpsc_reset",
     "mpsc_waiting",
+    "order_for",
     "pool_chunk",
     "pool_free_count",
     "pool_get",
@@ -142,6 +176,13 @@ __all__ = [
     "ring_push",
     "ring_reset",
     "ring_waiting",
+    "stream_free",
+    "stream_get",
+    "stream_piece",
+    "stream_put",
+    "stream_reserve",
+    "stream_shrink",
+    "stream_size",
     "timer_add",
     "timer_at",
     "timer_cancel",
