@@ -5,13 +5,14 @@ from __future__ import annotations
 from pronghorn.compiled import Array, hot, u64
 from pronghorn.ports.bridge import bridge_receive, bridge_transmit
 from pronghorn.ports.null import null_receive, null_transmit
+from pronghorn.ports.null_client import client_receive, client_transmit
 from pronghorn.ports.packet import packet_receive, packet_transmit
 from pronghorn.ports.pcap import pcap_receive, pcap_transmit
 from pronghorn.ports.tap import tap_receive, tap_transmit
 from pronghorn.ports.veth import veth_receive, veth_transmit
 from pronghorn.ports.wire import wire_receive, wire_transmit
 from pronghorn.ports.xdp import xdp_receive, xdp_transmit
-from pronghorn.state.port import BRIDGE, NULL, PACKET, PCAP, TAP, VETH, WIRE, XDP, Port, Queue
+from pronghorn.state.port import BRIDGE, CLIENT, NULL, PACKET, PCAP, TAP, VETH, WIRE, XDP, Port, Queue
 from pronghorn.state.worker import Worker
 
 
@@ -35,6 +36,8 @@ def receive(worker: Worker, port: Port, queue: Queue, room: int) -> int:
         return pcap_receive(worker, port, queue, room)
     if kind == WIRE:
         return wire_receive(worker, port, queue, room)
+    if kind == CLIENT:
+        return client_receive(worker, port, queue, room)
     return 0
 
 
@@ -58,4 +61,6 @@ def transmit_burst(worker: Worker, port: Port, queue: Queue, packets: Array[u64]
         return pcap_transmit(worker, port, queue, packets, count)
     if kind == WIRE:
         return wire_transmit(worker, port, queue, packets, count)
+    if kind == CLIENT:
+        return client_transmit(worker, port, queue, packets, count)
     return 0

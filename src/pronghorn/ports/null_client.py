@@ -1,0 +1,399 @@
+"""A null port with TCP clients behind it, the data plane: every frame sent to it is answered by the client's next ones.
+
+The clients keep no state. What a frame says (addresses, ports, sequence and acknowledgement numbers, timestamp) is all
+that is needed for the answer, which waits as a `Reply` of 24 octets until the port is received from; then it becomes a
+frame, copied from a `Shape` and completed with six numbers and two checksums. No octet of a payload is summed or read.
+
+    kept alive   SYN -> [SYN-ACK] -> ACK with request -> [response] -> ACK with the next request -> ...
+    closing      SYN -> [SYN-ACK] -> ACK, request -> [response, FIN] -> FIN-ACK -> [ACK] -> SYN of the next connection
+
+The server closes first, as HTTP servers do that were told `Connection: close`. `separate` says whether the ACK of the
+handshake is a segment of its own, as it is when a Linux client connects; `active` leaves connections idle. Beside
+them, SYNs of sources that never answer come at `flood` a second.
+
+The initial sequence number is a function of the client's address and port, and a request has REQUEST octets (a power
+of two), so that acknowledgement numbers are held against what a client can have sent without remembering it.
+
+Left out: losses are not repaired, windows of the server are not looked at (an answer is smaller than any), and the
+clients take whatever is sent at once, in one segment.
+"""
+
+from __future__ import annotations
+
+from pronghorn.compiled import (
+    Array,
+    View,
+    copy,
+    field,
+    fixed,
+    hot,
+    leaf,
+    load_be16,
+    load_be32,
+    store_be32,
+    u8,
+    u32,
+    u64,
+)
+from pronghorn.state.packet import Packet
+from pronghorn.state.packets import allocate, release
+from pronghorn.state.port import Port, Queue
+from pronghorn.state.worker import Worker, random_number
+from pronghorn.wire import tcp as wire_tcp
+from pronghorn.wire.checksum import finish, halves
+from pronghorn.wire.ethernet import HEADER as ETHERNET
+from pronghorn.wire.ipv4 import HEADER as IPV4
+from pronghorn.wire.ipv4 import PLAIN, IPv4
+from pronghorn.wire.ipv6 import HEADER as IPV6
+from pronghorn.wire.ipv6 import IPv6
+from pronghorn.wire.numbers import ETHERTYPE_IPV4, ETHERTYPE_IPV6, PROTOCOL_TCP
+from pronghorn.wire.reasons import GOOD
+from pronghorn.wire.tcp import ACK, ALIGNED_TIMESTAMPS, FIN, HAS_TIMESTAMPS, RST, SYN, TCP, TCPOptions, parse_options
+
+SHAPES = 4
+S_SYN, S_ACK, S_REQUEST, S_FIN = range(SHAPES)
+FRAME = 192
+"""Octets that a shape may have."""
+
+REQUEST = 64
+"""Octets of a request; a power of two."""
+
+FLOW_BITS = 25
+"""Log2 of the clients of one worker: so many pairs of address and port, PORT_BITS of them the port."""
+
+PORT_BITS = 14
+FIRST_PORT = 1024
+FLOOD_PORT = 1 << 15
+"""Flooding sources have higher ports than clients."""
+
+SPREAD = 0x9E37_79B1
+"""Odd; turns the number of a client into its initial sequence number."""
+
+MILLISECOND = 1_000_000
+SECOND = 1_000_000_000
+
+
+class Shape(View, align=64):
+    """A frame whose source address, source port, sequence numbers, timestamps and checksums are 0."""
+
+    octets: u32
+    network_sum: u32  # total over the IPv4 header
+    transport_sum: u32  # over pseudo header and segment
+    frame: Array[u8] = fixed(FRAME, align=64)
+
+
+class Reply(View, align=8, size=24):
+    """A frame that a client is going to send."""
+
+    flow: u32
+    seq: u32
+    ack: u32
+    echo: u32  # TSecr
+    shape: u32
+    unused: u32
+
+
+class ClientQueue(View, align=64):
+    """The clients of one worker. Written by the control plane before traffic, and by the worker."""
+
+    family: u32  # 4 or 6
+    connections: u32  # that are open at once
+    flows: u32  # clients that take turns, 1 << FLOW_BITS at most; kept alive: as many as connections
+    active: u32  # of so many clients one sends requests; the others stay idle once they are connected
+    closing: u32  # 1: one request per connection
+    separate: u32  # 1: the handshake's ACK is a segment of its own
+    response: u32  # octets of a response; 0: any
+    verify: u32  # 1: hold the server's checksums against what is right
+    stamps: u32  # 1: timestamps
+    opened: u32  # connections that were begun
+    next: u32  # client of the next connection
+    open_burst: u32  # SYNs of the first connections that one receive makes
+    flags: u32  # Packet.flags of what the clients send: CHECKSUM_GOOD, or none
+    unused: u32
+    source_hi: u64  # first half of the clients' IPv6 addresses
+    source: u64  # IPv4 address, or second half of the IPv6 address, of the first clients
+    flood: u64  # SYNs a second from sources that never answer
+    flood_from: u64  # ns: when it began; 0: has not
+    replies: Array[Reply]
+    mask: u32  # places of `replies`, less 1
+    limit: u32  # 1: no further connection is begun
+    head: u64 = field(align=64)  # replies taken
+    tail: u64  # replies put
+    established: u64
+    requests: u64
+    responses: u64
+    completed: u64  # connections from SYN to the last ACK
+    flooded: u64  # SYNs
+    cookies: u64  # SYN-ACKs to those who flood
+    acks: u64  # bare acknowledgements, which no client answers
+    resets: u64
+    odd: u64  # segments that no client expects: flags, acknowledgement number, size
+    corrupt: u64  # bad checksums
+    ignored: u64  # frames that are not TCP to a client
+    dropped: u64  # replies for which there was no place
+    options: TCPOptions = field(align=64)
+    shapes: Array[Shape] = fixed(SHAPES, align=64)
+
+
+# --- what clients send --------------------------------------------------------------------------------------------
+
+
+@hot
+def client_receive(worker: Worker, port: Port, queue: Queue, room: int) -> int:
+    """The clients' frames into worker.burst; returns how many. Half of the room is for new connections at most."""
+    own = ClientQueue(queue.driver)
+    stamp = worker.now // MILLISECOND & 0xFFFF_FFFF if own.stamps != 0 else 0
+    if own.opened < own.connections and own.limit == 0:
+        _open(own, min(own.open_burst, room >> 1))
+    count = 0
+    if own.flood != 0:
+        count = _flood(worker, own, port.index, room >> 1)
+    head, octets = own.head, 0
+    end = min(own.tail, head + room - count)
+    while head < end:
+        packet = allocate(worker)
+        if packet.address == 0:
+            break
+        reply = own.replies[head & own.mask]
+        shape = own.shapes[reply.shape]
+        packet.port, packet.length, packet.flags = port.index, shape.octets, own.flags
+        octets += shape.octets
+        if own.family == 4:
+            _write4(own, shape, packet.data, reply.flow, reply.seq, reply.ack, stamp, reply.echo)
+        else:
+            _write6(own, shape, packet.data, reply.flow, reply.seq, reply.ack, stamp, reply.echo)
+        worker.burst[count] = packet.address
+        count += 1
+        head += 1
+    own.head = head
+    queue.rx_packets += count
+    queue.rx_octets += octets
+    return count
+
+
+@hot
+def _open(own: ClientQueue, burst: int) -> None:
+    """Begin some of the first connections."""
+    for _ in range(min(burst, own.connections - own.opened)):
+        own.opened += 1
+        _connect(own)
+
+
+@leaf
+def _connect(own: ClientQueue) -> None:
+    """The next client begins."""
+    flow = own.next
+    own.next = flow + 1 if flow + 1 < own.flows else 0
+    _put(own, S_SYN, flow, initial(flow), 0, 0)
+
+
+@hot
+def _flood(worker: Worker, own: ClientQueue, index: int, room: int) -> int:
+    """SYNs that are due of sources nobody will hear of again; returns how many."""
+    if own.flood_from == 0:
+        own.flood_from, own.flooded = worker.now, 0
+    due = (worker.now - own.flood_from) // 1000 * own.flood // 1_000_000 - own.flooded
+    count, shape = 0, own.shapes[S_SYN]
+    while count < min(room, due):
+        packet = allocate(worker)
+        if packet.address == 0:
+            break
+        packet.port, packet.length, packet.flags = index, shape.octets, own.flags
+        seed = random_number(worker)
+        flow = seed & (1 << FLOW_BITS) - 1 | 1 << FLOW_BITS
+        if own.family == 4:
+            _write4(own, shape, packet.data, flow, seed, 0, 0, 0)
+        else:
+            _write6(own, shape, packet.data, flow, seed, 0, 0, 0)
+        worker.burst[count] = packet.address
+        count += 1
+    own.flooded += count
+    return count
+
+
+@leaf
+def initial(flow: int) -> int:
+    """A client's initial sequence number."""
+    return flow * SPREAD & 0xFFFF_FFFF
+
+
+@leaf
+def port_of(flow: int) -> int:
+    """A client's port; those who flood have the upper ones."""
+    return FIRST_PORT + (flow & (1 << PORT_BITS) - 1) + (flow >> FLOW_BITS) * FLOOD_PORT
+
+
+@leaf
+def address_of(own: ClientQueue, flow: int) -> int:
+    """A client's IPv4 address, or the second half of its IPv6 address."""
+    return own.source + ((flow & (1 << FLOW_BITS) - 1) >> PORT_BITS)
+
+
+@leaf
+def _write4(
+    own: ClientQueue, shape: Shape, frame: int, flow: int, seq: int, ack: int, stamp: int, echo: int
+) -> None:  # fmt: skip
+    """A frame of this shape from this client over IPv4."""
+    copy(frame, shape.frame.address, FRAME)
+    ip, source = IPv4(frame + ETHERNET), address_of(own, flow)
+    ip.src = source
+    ip.checksum = finish(shape.network_sum + source)
+    _complete(shape, TCP(frame + ETHERNET + IPV4), port_of(flow), seq, ack, stamp, echo, source)
+
+
+@leaf
+def _write6(
+    own: ClientQueue, shape: Shape, frame: int, flow: int, seq: int, ack: int, stamp: int, echo: int
+) -> None:  # fmt: skip
+    """The same over IPv6."""
+    copy(frame, shape.frame.address, FRAME)
+    source = address_of(own, flow)
+    IPv6(frame + ETHERNET).src_lo = source
+    _complete(shape, TCP(frame + ETHERNET + IPV6), port_of(flow), seq, ack, stamp, echo, halves(source))
+
+
+@leaf
+def _complete(shape: Shape, tcp: TCP, sport: int, seq: int, ack: int, stamp: int, echo: int, source: int) -> None:
+    """What differs from the shape in the segment; `source` is the address as a total."""
+    tcp.sport = sport
+    tcp.seq = seq
+    tcp.ack = ack
+    header = wire_tcp.header_octets(tcp)
+    total = shape.transport_sum + source + sport + seq + ack
+    if header > wire_tcp.HEADER + 4:
+        # Linux's order: MSS, SACK permitted, timestamps, window scale; later two NOPs and timestamps
+        place = tcp.address + (28 if tcp.flags & SYN != 0 else 24)
+        store_be32(place, stamp)
+        store_be32(place + 4, echo)
+        total += stamp + echo
+    tcp.checksum = finish(total)
+
+
+# --- what clients hear --------------------------------------------------------------------------------------------
+
+
+@hot
+def client_transmit(worker: Worker, port: Port, queue: Queue, packets: Array[u64], count: int) -> int:
+    """Answer and free the frames."""
+    own = ClientQueue(queue.driver)
+    octets = 0
+    for place in range(count):
+        packet = Packet(packets[place])
+        octets += packet.length
+        _hear(own, packet.data, packet.length)
+        release(worker, packet)
+    queue.tx_packets += count
+    queue.tx_octets += octets
+    return count
+
+
+@hot
+def _hear(own: ClientQueue, frame: int, length: int) -> None:
+    """One frame of the server's."""
+    ethertype = load_be16(frame + 12)
+    if own.family == 4:
+        ip4 = IPv4(frame + ETHERNET)
+        if ethertype != ETHERTYPE_IPV4 or ip4.version_ihl != PLAIN or ip4.protocol != PROTOCOL_TCP:
+            own.ignored += 1
+            return
+        address, octets, tcp = ip4.dst, ip4.length - IPV4, TCP(frame + ETHERNET + IPV4)
+        if own.verify != 0 and (wire_tcp.verify4(ip4, tcp, octets) != GOOD or ETHERNET + IPV4 + octets > length):
+            own.corrupt += 1
+            return
+    else:
+        ip6 = IPv6(frame + ETHERNET)
+        if ethertype != ETHERTYPE_IPV6 or ip6.next_header != PROTOCOL_TCP or ip6.dst_hi != own.source_hi:
+            own.ignored += 1
+            return
+        address, octets, tcp = ip6.dst_lo, ip6.length, TCP(frame + ETHERNET + IPV6)
+        if own.verify != 0 and (wire_tcp.verify6(ip6, tcp, octets) != GOOD or ETHERNET + IPV6 + octets > length):
+            own.corrupt += 1
+            return
+    port = tcp.dport
+    if port >= FLOOD_PORT:
+        own.cookies += 1
+        return
+    flow = address - own.source << PORT_BITS | port - FIRST_PORT
+    if flow < 0 or flow >= own.flows:
+        own.ignored += 1
+        return
+    _answer(own, tcp, flow, octets - wire_tcp.header_octets(tcp))
+
+
+@leaf
+def _answer(own: ClientQueue, tcp: TCP, flow: int, payload: int) -> None:
+    """A segment of the server's for client `flow`."""
+    flags = tcp.flags & (SYN | ACK | FIN | RST)
+    sent = tcp.ack - initial(flow) & 0xFFFF_FFFF  # sequence numbers of the client's that the server has
+    echo = _timestamp(own, tcp)
+    if payload > 0 and flags & ~FIN == ACK:
+        _responded(own, tcp, flow, payload, sent, echo)
+    elif flags == ACK:
+        if own.closing != 0 and sent == REQUEST + 2:
+            own.completed += 1
+            if own.limit == 0:
+                _connect(own)
+        else:
+            own.acks += 1
+    elif flags == SYN | ACK and sent == 1:
+        _established(own, tcp, flow, echo)
+    elif flags == FIN | ACK and own.closing != 0 and sent == REQUEST + 1:
+        _put(own, S_FIN, flow, tcp.ack, tcp.seq + 1, echo)
+    elif flags & RST != 0:
+        own.resets += 1
+    else:
+        own.odd += 1
+
+
+@leaf
+def _responded(own: ClientQueue, tcp: TCP, flow: int, payload: int, sent: int, echo: int) -> None:
+    """A response has come: the next request, or the end."""
+    own.responses += 1
+    expected = sent == REQUEST + 1 if own.closing != 0 else sent & REQUEST - 1 == 1
+    if not expected or (payload != own.response and own.response != 0):
+        own.odd += 1
+        return
+    if own.closing == 0:
+        own.requests += 1
+        _put(own, S_REQUEST, flow, tcp.ack, tcp.seq + payload, echo)
+    elif tcp.flags & FIN != 0:
+        _put(own, S_FIN, flow, tcp.ack, tcp.seq + payload + 1, echo)
+    else:
+        _put(own, S_ACK, flow, tcp.ack, tcp.seq + payload, echo)
+
+
+@leaf
+def _established(own: ClientQueue, tcp: TCP, flow: int, echo: int) -> None:
+    """The server has taken the connection."""
+    own.established += 1
+    ack = tcp.seq + 1
+    idle = own.active != 1 and flow % own.active != 0
+    if idle or own.separate != 0:
+        _put(own, S_ACK, flow, tcp.ack, ack, echo)
+    if not idle:
+        own.requests += 1
+        _put(own, S_REQUEST, flow, tcp.ack, ack, echo)
+
+
+@leaf
+def _timestamp(own: ClientQueue, tcp: TCP) -> int:
+    """The server's TSval; 0 without one."""
+    if own.stamps == 0:
+        return 0
+    if tcp.flags & SYN == 0 and load_be32(tcp.address + 20) == ALIGNED_TIMESTAMPS:
+        return load_be32(tcp.address + 24)
+    parse_options(tcp, own.options)
+    return own.options.timestamp if own.options.present & HAS_TIMESTAMPS != 0 else 0
+
+
+@leaf
+def _put(own: ClientQueue, shape: int, flow: int, seq: int, ack: int, echo: int) -> None:
+    """Let the client send such a frame."""
+    tail = own.tail
+    if tail - own.head > own.mask:
+        own.dropped += 1
+        return
+    reply = own.replies[tail & own.mask]
+    reply.shape, reply.flow = shape, flow
+    reply.seq, reply.ack, reply.echo = seq, ack, echo
+    own.tail = tail + 1
