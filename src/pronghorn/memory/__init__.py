@@ -7,7 +7,7 @@ arena      mapping  arena_file  directory     one mapping, its file, its named t
 pool       free packet chunks                 ring  mpsc_ring    one producer, or many
 hashtable  hash to index                      prefix  blocks     longest prefix, and its small arrays
 wheel      timers                             layout           the same without an arena, compiled
-buddy      buffers of any size                stream           a byte stream's ring
+buddy      buffers of any size                stream  ranges     a byte stream's ring, and what came beyond a gap
 """
 
 from pronghorn.memory.arena import Arena
@@ -74,6 +74,15 @@ from pronghorn.memory.prefix import (
     prefix_remove,
     prefix_remove4,
 )
+from pronghorn.memory.ranges import (
+    Range,
+    Ranges,
+    ranges_add,
+    ranges_advance,
+    ranges_end,
+    ranges_free,
+    ranges_sack,
+)
 from pronghorn.memory.ring import (
     Ring,
     RingEnd,
@@ -121,6 +130,8 @@ __all__ = [
     "Pool",
     "PoolCache",
     "PrefixTable",
+    "Range",
+    "Ranges",
     "Ring",
     "RingEnd",
     "Stream",
@@ -168,6 +179,11 @@ __all__ = [
     "prefix_find4",
     "prefix_remove",
     "prefix_remove4",
+    "ranges_add",
+    "ranges_advance",
+    "ranges_end",
+    "ranges_free",
+    "ranges_sack",
     "ring_doze",
     "ring_must_wake",
     "ring_octets",
