@@ -1,4 +1,4 @@
-"""What every test shares: the mode in the header, hypothesis' settings, and the `root` marker.
+"""What every test shares: the mode in the header, hypothesis' settings, the `root` marker, a runtime directory.
 
 The same tests run in every mode of pronghorn.compiled, chosen by PRONGHORN_MODE; `./do test` runs them compiled (jit)
 and interpreted. A test marked `root` gets a machine that grants network namespaces, or is skipped with the reason.
@@ -10,6 +10,7 @@ import functools
 import os
 import shutil
 import subprocess
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -39,6 +40,14 @@ def refusal() -> str:
     command = ["unshare", "--net", "ip", "link", "add", "probe0", "type", "veth", "peer", "name", "probe1"]
     probe = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=20, check=False)
     return f"network namespaces are refused: {probe.stderr.strip()}" if probe.returncode else ""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def runtime_directory_of_this_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Gateways and user-veths are found by name: tests that run at the same time must not find each other's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PRONGHORN_RUNTIME_DIR", str(tmp_path_factory.mktemp("runtime")))
+        yield
 
 
 def pytest_report_header() -> str:
