@@ -19,6 +19,7 @@ from pronghorn.net.state import FORWARDING, net_of
 from pronghorn.state.packet import BROADCAST, CHECKSUM_GOOD, CHECKSUM_PARTIAL, MULTICAST, Packet
 from pronghorn.state.verdicts import CONTINUE, MULTICAST_IGNORED, NO_LISTENER, NOT_FOR_US, TTL_EXPIRED, UNKNOWN_PROTOCOL
 from pronghorn.state.worker import Worker
+from pronghorn.udp.input import udp_input
 from pronghorn.wire import ipv4, ipv6, tcp, udp
 from pronghorn.wire.ipv4 import IPv4
 from pronghorn.wire.ipv6 import IPv6
@@ -73,6 +74,9 @@ def _endpoint_input(worker: Worker, packet: Packet) -> int:
         if reason != GOOD:
             return reason
     if packet.protocol == PROTOCOL_UDP:
+        verdict = udp_input(worker, packet) if worker.transports != 0 else NO_LISTENER
+        if verdict != NO_LISTENER:
+            return verdict
         report_port_unreachable(worker, packet)
     else:
         send_reset(worker, packet)

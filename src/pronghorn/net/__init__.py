@@ -8,5 +8,5 @@ arp          discovery  claims  solicit            waiting  packets that wait fo
 forget       forgetting neighbours                 timers   what is due as time passes
 output       the way out                           path_mtu  fragment_output
 fragments    putting packets together              icmp  icmpv6  errors  errors4  errors6  rates
-reset        the answer to unexpected TCP
+reset        the answer to unexpected TCP          group_neighbours  groups' hardware addresses
 """

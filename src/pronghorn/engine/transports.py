@@ -1,0 +1,73 @@
+"""What TCP and UDP have in common, made for a worker: its root, its sockets, and the memory that their buffers share.
+
+    create_transports(arena, worker, Limits(sockets=1000))       # worker.transports; called for every worker, 0 first
+    transports_lay(layout, worker, sockets, buffers, ...)            # the same in compiled code
+
+`transports_timers` is what happens by time, once per turn.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pronghorn.compiled import array_at, fill, hot, leaf
+from pronghorn.memory.arena import Arena
+from pronghorn.memory.buddy import buddy_lay, create_buddy
+from pronghorn.memory.layout import Layout, lay
+from pronghorn.state.endpoints import ANY_NUMBER, Endpoints, Socket
+from pronghorn.state.worker import Worker
+from pronghorn.udp.blocked import udp_timers
+from pronghorn.udp.create import create_udp, udp_lay
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Sizes of one worker's tables. Memory comes as it is used."""
+
+    sockets: int = 65_536
+    datagrams: int = 4096  # sockets of UDP and ICMP echo
+    buffers: int = 1 << 30  # octets that wait to be sent, acknowledged or read, all together
+
+
+@hot
+def endpoints_begin(endpoints: Endpoints, sockets: int, limit: int, buddy: int) -> None:
+    """Fill in a root whose socket table lies at `sockets`."""
+    fill(endpoints.address, 0, Endpoints.SIZE)
+    endpoints.sockets, endpoints.socket_limit, endpoints.buddy = array_at(Socket, sockets), limit, buddy
+    endpoints.socket_free = ANY_NUMBER
+
+
+def create_transports(arena: Arena, worker: Worker, limits: Limits | None = None) -> Endpoints:
+    """Empty tables for the worker, set as worker.transports. What an earlier process left in the arena is forgotten."""
+    limits = limits or Limits()
+    name, owner = f"transports{worker.index}", worker.index
+    endpoints: Endpoints = arena.table(f"{name}.root", Endpoints, 1, owner)[0]
+    sockets = arena.table(f"{name}.sockets", Socket, limits.sockets, owner)
+    buddy = create_buddy(arena, f"{name}.buffers", limits.buffers, owner)
+    endpoints_begin(endpoints, sockets.address, limits.sockets, buddy.address)
+    endpoints.udp = create_udp(arena, worker, limits.datagrams).address
+    worker.transports = endpoints.address
+    return endpoints
+
+
+@hot
+def transports_lay(
+    layout: Layout, worker: Worker, sockets: int, buffers: int, datagrams: int, users: int, secret: int
+) -> int:
+    """The address of a new root with room for so many; 0: no room. `users` is as for `udp_lay`."""
+    root = lay(layout, Endpoints.SIZE, Endpoints.ALIGN)
+    table = lay(layout, sockets * Socket.SIZE, 64)
+    buddy = buddy_lay(layout, buffers)
+    udp = udp_lay(layout, datagrams, users, secret)
+    if layout.full != 0:
+        return 0
+    endpoints_begin(Endpoints(root), table, sockets, buddy)
+    Endpoints(root).udp = udp
+    worker.transports = root
+    return root
+
+
+@leaf
+def transports_timers(worker: Worker) -> None:
+    """Once per turn: do what is due."""
+    udp_timers(worker)

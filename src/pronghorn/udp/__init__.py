@@ -1,0 +1,9 @@
+"""Datagram sockets: UDP (RFC 768) and ICMP echo. Start with `endpoint`: it declares what a socket keeps.
+
+endpoint   the views: read this first          create   making the tables
+calls      what an application calls           bind     addresses and ports
+table      which socket a datagram is for      queue    what waits to be read
+input      the way in                          blocked  who waits for room to send
+output     the way out                         way      neighbour and source address
+loop       what this host sends to itself
+"""
