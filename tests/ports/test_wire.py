@@ -16,7 +16,7 @@ from scapy.packet import Packet as Packet_
 from pronghorn.ports.driver import PortError
 from pronghorn.ports.drivers import receive
 from pronghorn.ports.wire import WireEnd, wire_end, wire_inject, wire_next, wire_send, wire_take, wire_take_time
-from pronghorn.ports.wire_port import Impairment, WirePort
+from pronghorn.ports.wire_port import Impairment, Wire, WirePort
 from pronghorn.ports.wire_store import lane_clear, lane_drop_first, lane_first, lane_next, lane_put
 from pronghorn.state.packet import CHECKSUM_PARTIAL, UNSEGMENTED, Packet
 from pronghorn.state.packets import release
@@ -192,8 +192,9 @@ def test_the_store_is_bounded() -> None:
 @given(st.lists(st.tuples(st.integers(0, 6), st.booleans()), max_size=120), st.integers(1, 20))
 def test_frames_in_flight_are_ordered_by_time(steps: list[tuple[int, bool]], slots: int) -> None:
     """Against a sorted list."""
-    with Fabric(f"wire:order?store={slots}") as fabric:
-        lane = driver(fabric).lanes[0]
+    wire = Wire(1500, slots, 1, 0)
+    try:
+        lane = wire.lanes[0]
         oracle: list[tuple[int, int]] = []
         for number, (when, pull) in enumerate(steps):
             if pull and oracle:
@@ -211,6 +212,8 @@ def test_frames_in_flight_are_ordered_by_time(steps: list[tuple[int, bool]], slo
         lane_clear(lane)
         assert lane_next(lane) == -1
         assert lane_put(lane, ctypes.addressof(_room), 1, 0, 0, 5) >= 0
+    finally:
+        wire.close()
 
 
 # --- from outside -------------------------------------------------------------------------------------------------

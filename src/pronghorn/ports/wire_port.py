@@ -2,10 +2,11 @@
 one process. An end that nobody joined is a harness end (wire.py).
 
 Options, of the first opening: `?mtu=1500` (up to 65535), `store=4096` (frames in flight per direction), `seed=1`. Of
-each: `offload=on|off` (whether this end takes unfinished checksums and unsegmented frames; off), and what this end's
-own direction does to frames, as the fields of Impairment: `rate=10mbit`, `overhead=24`, `delay=20ms`, `jitter=1ms`,
-`queue=64000`, `frames=100`, `mark=30000`, `loss=1%`, `burst=0.1%/20%/100%`, `duplicate=`, `reorder=`,
-`reorder_delay=`, `corrupt=`, `order=keep|free`. For tests and simulators: `impair` sets them at any time.
+each: `offload=on|off` (whether this end takes unfinished checksums and unsegmented frames; off), `mac=020000000001`
+(otherwise one that follows from the name), and what this end's own direction does to frames, as the fields of
+Impairment: `rate=10mbit`, `overhead=24`, `delay=20ms`, `jitter=1ms`, `queue=64000`, `frames=100`, `mark=30000`,
+`loss=1%`, `burst=0.1%/20%/100%`, `duplicate=`, `reorder=`, `reorder_delay=`, `corrupt=`, `order=keep|free`. For tests
+and simulators: `impair` sets them at any time.
 """
 
 from __future__ import annotations
@@ -49,7 +50,8 @@ _LIMITS = {
     **dict.fromkeys(("queue_octets", "queue_frames", "mark_octets"), (0, 1 << 40)),
     "keep_order": (0, 1),
 }
-_COUNTS = ("sent", "octets", "dropped", "lost", "duplicated", "reordered", "corrupted", "marked", "delivered", "unfit")
+COUNTS = ("sent", "octets", "dropped", "lost", "duplicated", "reordered", "corrupted", "marked", "delivered", "unfit")
+"""What a WireLane counts."""
 
 
 @dataclass(frozen=True)
@@ -118,6 +120,12 @@ def _burst(text: str) -> tuple[int, ...]:
     return tuple(map(_part, parts))
 
 
+def _mac(text: str) -> int:
+    if len(text) != 12 or any(letter not in "0123456789abcdef" for letter in text) or int(text[1], 16) & 1:
+        raise ValueError("must be 12 hexadecimal digits of a unicast address")
+    return int(text, 16)
+
+
 _WIRE = {"mtu": whole(68, 65_535), "store": whole(1, MOST_SLOTS), "seed": whole(0, (1 << 63) - 1)}
 _IMPAIR: dict[str, Callable[[str], Any]] = {
     "rate": quantity({"": 1, "kbit": 1000, "mbit": 10**6, "gbit": 10**9}, 10**12),
@@ -129,7 +137,7 @@ _IMPAIR: dict[str, Callable[[str], Any]] = {
     "order": choice({"keep": 1, "free": 0}),
 }
 _NAMES = {"queue": "queue_octets", "mark": "mark_octets", "frames": "queue_frames", "order": "keep_order"}
-_OFFLOAD = {"offload": choice({"on": CHECKSUM_TX | CHECKSUM_RX | SEGMENTATION, "off": 0})}
+_END = {"offload": choice({"on": CHECKSUM_TX | CHECKSUM_RX | SEGMENTATION, "off": 0}), "mac": _mac}
 
 
 def _impairment(options: Mapping[str, Any]) -> Impairment:
@@ -196,7 +204,7 @@ class WirePort:
 
     def __init__(self, device: str = "", impairment: Impairment | None = None) -> None:
         self.device = device
-        self.name, self._options = split_options(device, _WIRE | _IMPAIR | _OFFLOAD)
+        self.name, self._options = split_options(device, _WIRE | _IMPAIR | _END)
         if not self.name:
             raise PortError(f"wire:{device}: the name is missing")
         try:
@@ -232,7 +240,7 @@ class WirePort:
         wire.ports[self.side], self._wire = self, wire
         wire.agree()
         self.impair(self._own)
-        self.mac = invented_mac("wire", self.name, self.side)
+        self.mac = self._options.get("mac", invented_mac("wire", self.name, self.side))
         for queue in queues:
             queue.driver = wire.ends[self.side].address
         describe(port, self, 1)
@@ -286,5 +294,5 @@ class WirePort:
             return {}
         facts: dict[str, int | str] = {"other_end": "a port" if None not in self._wire.ports else "open"}
         for way, lane in zip(("out", "in"), self.lanes, strict=True):
-            facts |= {f"{way}_{name}": getattr(lane, name) for name in _COUNTS}
+            facts |= {f"{way}_{name}": getattr(lane, name) for name in COUNTS}
         return facts

@@ -1,0 +1,309 @@
+"""Hosts, links and probes on one virtual clock. See the package for an example."""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+from collections.abc import Callable
+from contextlib import ExitStack
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_interface, ip_network
+from typing import Any
+
+from pronghorn.compiled import Array, u8, u64
+from pronghorn.engine.engine import Engine
+from pronghorn.memory.arena import Arena
+from pronghorn.net.configure import add_address, add_interface
+from pronghorn.net.configure_routes import add_neighbour, add_route
+from pronghorn.net.create import Limits, create_net
+from pronghorn.net.state import net_of
+from pronghorn.ports.wire import WireEnd, wire_inject, wire_send, wire_take, wire_take_time
+from pronghorn.ports.wire_port import COUNTS, Impairment, WirePort
+from pronghorn.ports.wire_store import WireLane
+from pronghorn.state.verdicts import VERDICTS
+from pronghorn.state.worker import Worker
+from tests.simulator.applications import SOURCE, Source
+from tests.simulator.loop import DONE, STUCK, WIRES, SimHost, SimLoop, simulate
+
+MICROSECOND, MILLISECOND, SECOND = 1000, 1_000_000, 1_000_000_000
+START = 1000 * SECOND
+"""The virtual clock before hosts have announced their addresses."""
+HOSTS = 256
+PERFECT = Impairment()
+LIMITS = Limits(
+    interfaces=16, addresses=64, routes=256, neighbours=256, waiting=64, paths=64, destinations=64, fragments=128
+)
+NEAR, FAR = 0x0200_0000_0000, 0x0200_0001_0000
+"""Hardware addresses of hosts' ends and of probes, plus the number of the wire."""
+
+
+class Host:
+    """An engine with addresses of both families on each of its links."""
+
+    def __init__(self, network: Network, name: str, place: SimHost, packets: int, large: int, forwarding: bool) -> None:
+        self.network, self.name, self.place, self.forwarding = network, name, place, forwarding
+        self.engine = Engine(network.workers, packets, large)
+        for number in range(network.workers):
+            worker: Worker = self.engine.workers[number]
+            worker.now, worker.random = START, network.draw(f"{name}/{number}") | 1
+            worker.secret = network.draw(name)
+            create_net(self.engine.arena, worker, LIMITS)
+        place.workers, place.worker_count = self.engine.workers, network.workers
+        place.ends = network.arena.table(f"ends.{name}", u64, WIRES)
+
+    @property
+    def worker(self) -> Worker:
+        """The first worker."""
+        worker: Worker = self.engine.workers[0]
+        return worker
+
+    def everywhere(self, change: Callable[[Worker], Any]) -> None:
+        """change(worker) on each worker."""
+        for number in range(self.network.workers):
+            change(self.engine.workers[number])
+
+    def count(self, verdict: str) -> int:
+        """Packets that ended with the verdict of this name."""
+        number = next(found.number for found in VERDICTS.values() if found.name == verdict)
+        return sum(self.engine.workers[n].verdicts[number] for n in range(self.network.workers))
+
+    def join(self, driver: WirePort, networks: tuple[IPv4Network | IPv6Network, ...], member: int) -> int:
+        """Open this end of a wire and own member number `member` of each network there; returns the port."""
+        port = self.engine.add_port(driver)
+        self.place.ends[self.place.end_count] = driver.end.address
+        self.place.end_count += 1
+        self.everywhere(lambda worker: add_interface(worker, port, int(self.forwarding)))
+        for net in networks:
+            address = ip_interface(f"{net[member]}/{net.prefixlen}")
+            self.everywhere(lambda worker, address=address: add_address(worker, port, address))  # type: ignore[misc]
+        return port
+
+    def know(self, port: int, address: str, mac: int) -> None:
+        """Set a neighbour for good, so that no question goes over the wire."""
+        self.everywhere(lambda worker: add_neighbour(worker, port, ip_address(address), mac))
+
+    def route(self, prefix: str, port: int, gateway: str) -> None:
+        """Send packets to the prefix to a router."""
+        self.everywhere(lambda worker: add_route(worker, ip_network(prefix), port, ip_address(gateway)))
+
+    def settled(self) -> bool:
+        """Whether all addresses have been announced."""
+        return not any(net_of(self.engine.workers[n]).announcing for n in range(self.network.workers))
+
+
+class Link:
+    """A wire between two hosts: `lanes[0]` leads from the first to the second, `lanes[1]` back."""
+
+    def __init__(self, number: int, drivers: tuple[WirePort, WirePort], ports: tuple[int, int]) -> None:
+        self.drivers, self.ports = drivers, ports
+        self.networks = networks_of(number)
+        self.lanes: tuple[WireLane, WireLane] = drivers[0].lanes
+
+    def address(self, end: int, family: int) -> str:
+        """Of the first (0) or second (1) host on this link."""
+        return str(self.networks[0 if family == 4 else 1][end + 1])
+
+    def mac(self, end: int) -> int:
+        """Likewise its hardware address."""
+        return self.drivers[end].mac
+
+
+class Probe:
+    """A test as a host: the far end of a host's wire. It sends and hears frames, octet by octet."""
+
+    def __init__(self, network: Network, number: int, driver: WirePort, port: int, mac: int) -> None:
+        self.network, self.driver, self.port, self.mac = network, driver, port, mac
+        self.networks = networks_of(number)
+        self.end: WireEnd = driver.end
+        self._room: Array[Any] = network.arena.table(f"probe.{number}", u8, 1 << 17)
+
+    def address(self, family: int) -> str:
+        """The probe's own. The host has member 1 of each network, the probe member 2."""
+        return str(self.networks[0 if family == 4 else 1][2])
+
+    def host_address(self, family: int) -> str:
+        """The host's."""
+        return str(self.networks[0 if family == 4 else 1][1])
+
+    def send(self, frame: Any, when: int | None = None) -> None:
+        """Through the impairments, at `when` (ns; now when it is None); times must not go back."""
+        self.network.settle()
+        octets = bytes(frame)
+        ctypes.memmove(self._room.address, octets, len(octets))
+        now = self.network.now if when is None else when
+        assert wire_send(self.end, self._room.address, len(octets), now) == 1, "the wire does not take such a frame"
+
+    def inject(self, frame: Any, when: int) -> None:
+        """To arrive at `when`, ns, whatever the wire is like."""
+        self.network.settle()
+        octets = bytes(frame)
+        ctypes.memmove(self._room.address, octets, len(octets))
+        assert wire_inject(self.end, self._room.address, len(octets), when) == 1, "the wire is full"
+
+    def heard(self) -> list[tuple[int, bytes]]:
+        """Frames that have arrived here by now, with their times."""
+        frames = []
+        while 0 <= (when := wire_take_time(self.end)) <= self.network.now:
+            octets = wire_take(self.end, self._room.address, 1 << 17)
+            frames.append((when, ctypes.string_at(self._room.address, octets)))
+        return frames
+
+
+def networks_of(number: int) -> tuple[IPv4Network, IPv6Network]:
+    """The addresses of link `number`."""
+    return IPv4Network(f"10.{number >> 8}.{number & 255}.0/24"), IPv6Network(f"2001:db8:0:{number:x}::/64")
+
+
+class Network:
+    """See the module. Impairments begin when the hosts have announced their addresses, at the first `run`."""
+
+    def __init__(self, seed: int = 1, workers: int = 1) -> None:
+        self.seed, self.workers = seed, workers
+        self.arena = Arena.create("simulator", limit=1 << 30)
+        self.loop: SimLoop = self.arena.table("loop", SimLoop, 1)[0]
+        self._places: Array[SimHost] = self.arena.table("hosts", SimHost, HOSTS)
+        self.loop.hosts, self.loop.now = self._places, START
+        self.hosts: list[Host] = []
+        self.probes: list[Probe] = []
+        self._wires = 0
+        self._lanes: list[WireLane] = []
+        self._records = 0
+        self._waiting: list[tuple[Callable[[Impairment], None], Impairment]] = []
+        self._free: dict[str, int] = {}
+
+    @property
+    def now(self) -> int:
+        """The virtual clock, ns."""
+        return self.loop.now
+
+    def draw(self, purpose: str) -> int:
+        """62 bits that the seed fixes."""
+        return int.from_bytes(hashlib.sha256(f"{self.seed}/{purpose}".encode()).digest()[:8]) >> 2
+
+    # --- what there is ------------------------------------------------------------------------------------------------
+
+    def host(self, name: str, packets: int = 1024, large: int = 0, forwarding: bool = False) -> Host:
+        """A host without links yet."""
+        host = Host(self, name, self._places[len(self.hosts)], packets, large, forwarding)
+        self.hosts.append(host)
+        self.loop.host_count = len(self.hosts)
+        self._free[name] = host.engine.free_packets()
+        return host
+
+    def link(
+        self,
+        one: Host,
+        two: Host,
+        there: Impairment = PERFECT,
+        back: Impairment | None = None,
+        options: str = "mtu=1500",
+    ) -> Link:
+        """A wire between two hosts that know each other; `back` is like `there` when it is None."""
+        number = self._next_wire()
+        drivers = self._driver(number, 0, options), self._driver(number, 1)
+        networks = networks_of(number)
+        ports = one.join(drivers[0], networks, 1), two.join(drivers[1], networks, 2)
+        link = Link(number, drivers, ports)
+        for family in (4, 6):
+            one.know(ports[0], link.address(1, family), link.mac(1))
+            two.know(ports[1], link.address(0, family), link.mac(0))
+        self._lanes += link.lanes
+        self._waiting += [(drivers[0].impair, there), (drivers[1].impair, back or there)]
+        return link
+
+    def probe(
+        self, host: Host, there: Impairment = PERFECT, back: Impairment | None = None, options: str = "mtu=1500"
+    ) -> Probe:
+        """A wire from the test to a host: `there` is what it does to frames on their way to the host."""
+        number = self._next_wire()
+        driver = self._driver(number, 0, options)
+        probe = Probe(self, number, driver, host.join(driver, networks_of(number), 1), FAR + number)
+        for family in (4, 6):
+            host.know(probe.port, probe.address(family), probe.mac)
+        self.probes.append(probe)
+        self._lanes += driver.lanes
+        self._waiting += [(driver.impair_inbound, there), (driver.impair, back or there)]
+        return probe
+
+    def _next_wire(self) -> int:
+        self._wires += 1
+        return self._wires
+
+    def _driver(self, number: int, side: int, options: str = "") -> WirePort:
+        """An end of wire `number`; the first one chooses options and seed."""
+        device = f"simulator {id(self)} {number}?mac={NEAR + 2 * number + side:012x}"
+        return WirePort(f"{device}&seed={self.draw(f'wire {number}')}&{options}" if options else device)
+
+    def record(self, kind: Any, count: int = 1) -> Any:
+        """Zeroed memory for an application: an Array of the view or scalar."""
+        self._records += 1
+        return self.arena.table(f"record.{self._records}", kind, count)
+
+    def application(self, host: Host, kind: int, record: int) -> None:
+        """Let the host run an application of applications.py with the record at that address."""
+        self.settle()
+        host.place.application, host.place.record = kind, record
+        host.worker.due = self.now
+
+    def source(self, host: Host, port: int, frame: Any, interval: int, count: int) -> Source:
+        """Let the host send `count` raw frames, one each `interval` ns, once the network runs."""
+        self.settle()
+        octets = bytes(frame)
+        room = self.record(u8, len(octets))
+        ctypes.memmove(room.address, octets, len(octets))
+        source: Source = self.record(Source)[0]
+        source.next, source.interval, source.remaining = self.now, interval, count
+        source.frame, source.octets, source.port = room.address, len(octets), port
+        self.application(host, SOURCE, source.address)
+        return source
+
+    # --- time ---------------------------------------------------------------------------------------------------------
+
+    def run(self, seconds: float = 0, until: int = 0) -> int:
+        """Let virtual time pass: so many seconds, or until so many ns. Returns DONE or STOPPED of loop.py."""
+        self.settle()
+        result = simulate(self.loop, until or self.now + round(seconds * SECOND))
+        assert result != STUCK, f"time stands still at {self.now}"
+        return result
+
+    def settle(self) -> None:
+        """Let the hosts announce their addresses over perfect wires; then the wires become what they are."""
+        if not self._waiting:
+            return
+        while not all(host.settled() for host in self.hosts):
+            assert simulate(self.loop, self.now + SECOND) == DONE
+        for probe in self.probes:
+            probe.heard()
+        for impair, impairment in self._waiting:
+            impair(impairment)
+        self._waiting = []
+        for lane in self._lanes:
+            for count in COUNTS:
+                setattr(lane, count, 0)
+
+    # --- the end ------------------------------------------------------------------------------------------------------
+
+    def check(self) -> None:
+        """Every worker's verdicts add up, and every packet is free or held."""
+        for host in self.hosts:
+            held = 0
+            for number in range(self.workers):
+                worker: Worker = host.engine.workers[number]
+                ended = sum(worker.verdicts[verdict] for verdict in range(256))
+                assert worker.received + worker.originated == ended + worker.held + worker.dispatched, host.name
+                held += worker.held
+            assert self._free[host.name] - host.engine.free_packets() == held, host.name
+
+    def close(self) -> None:
+        """Give everything back."""
+        with ExitStack() as last:
+            last.callback(self.arena.close)
+            for host in self.hosts:
+                last.callback(host.engine.close)
+
+    def __enter__(self) -> Network:
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        if kind is None:
+            self.check()
+        self.close()
