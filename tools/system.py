@@ -34,9 +34,11 @@ class Program:
     dnf: str
     unit: str = ""  # the systemd unit that the package would start
     file: str = ""  # a file that must exist too
+    library: bool = False  # no program of that name, the file alone
 
     def missing(self) -> bool:
-        return shutil.which(self.name, path=PATHS) is None or (self.file != "" and not Path(self.file).exists())
+        absent = not self.library and shutil.which(self.name, path=PATHS) is None
+        return absent or (self.file != "" and not Path(self.file).exists())
 
 
 PROGRAMS = {
@@ -52,6 +54,15 @@ PROGRAMS = {
         Program("nginx", "HTTP servers", "nginx", "nginx-core", unit="nginx.service"),
         Program("dpdk-testpmd", "DPDK's forwarder, to compare with", "dpdk dpdk-dev", "dpdk"),
         Program("ethtool", "offload settings of veth pairs", "ethtool", "ethtool"),
+        Program("iperf3", "the kernel's bulk goodput, to compare with", "iperf3", "iperf3"),
+        Program(
+            "lwip",
+            "a TCP stack in C, to compare with",
+            "liblwip-dev",
+            "",
+            file="/usr/include/lwip/lwip/tcp.h",
+            library=True,
+        ),
     )
 }
 

@@ -125,7 +125,9 @@ VERBS = {
     "demo": Verb(demo, "[ARGS]", COMMON),
     "test": Verb(test, "[ARGS]", TEST),
     "check": Verb(check, "[ARGS]", TEST),
-    "bench": Verb(bench, "[NAME ...] [--json]", (*COMMON, "ethtool", "nft", "wrk", "nginx", "dpdk-testpmd")),
+    "bench": Verb(
+        bench, "[NAME ...] [--json]", (*COMMON, "ethtool", "nft", "wrk", "nginx", "dpdk-testpmd", "iperf3", "lwip")
+    ),
     "build": Verb(build, "", ("gcc",)),
     "docs": Verb(docs, ""),
     "lock": Verb(lock, "", environment=False),
