@@ -16,6 +16,7 @@ from pronghorn.net.create import Limits
 from pronghorn.net.resolve import RETRANSMIT, neighbour_output, resolve4, resolve6
 from pronghorn.net.state import SECOND
 from pronghorn.net.timers import net_next, net_timers
+from pronghorn.state.worker import NEVER
 from pronghorn.wire.text import parse_ip4, parse_ip6
 from tests.net.fixture import PEER, ROUTER, NetBench, advertisement, reply, request
 
@@ -258,11 +259,14 @@ def test_the_sweep_is_bounded_and_complete(bench: NetBench) -> None:
 
 
 def test_when_to_wake(bench: NetBench) -> None:
-    assert net_next(bench.worker) == bench.worker.now + SECOND
+    assert net_next(bench.worker) == NEVER
     bench.send(datagram("192.0.2.7"), 1)
     assert net_next(bench.worker) <= bench.worker.now + RETRANSMIT // 100
     bench.hear(reply("192.0.2.7"))
     assert net_next(bench.worker) == bench.worker.now + SECOND
+    bench.wait(60)
+    assert bench.state("192.0.2.7") == "stale"
+    assert net_next(bench.worker) == NEVER
 
 
 def test_frames_are_what_scapy_reads(bench: NetBench) -> None:

@@ -12,7 +12,7 @@ from scapy.layers.l2 import Ether
 from scapy.packet import Packet as Frame
 
 from pronghorn.compiled import bounds, mode
-from pronghorn.engine.engine import SPIN
+from pronghorn.engine.layout import SPIN
 from pronghorn.engine.loop import Loop
 from pronghorn.engine.run import run
 from pronghorn.ports.driver import PortError

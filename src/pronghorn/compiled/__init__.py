@@ -6,10 +6,12 @@ views  scalars     memory as declared records         functions  leaf, hot, entr
 intrinsics         what the machine offers            hashing  sequence   the two arithmetics that wrap
 modes  native      which way this process runs        keys       stale code is impossible
 backend/           one function to machine code       build  header       libpronghorn.so and its C header
-bounds  checker    the bounds-check mode              subset     the language: what compiles, and what is refused
+bounds  checker    the bounds-check mode          subset     the language: what compiles, and what is refused
+constants          numbers for the C header
 """
 
 from pronghorn.compiled import bounds, hashing, sequence
+from pronghorn.compiled.constants import constants
 from pronghorn.compiled.functions import entry, hot, leaf
 from pronghorn.compiled.intrinsics import (
     compare_exchange32,
@@ -46,10 +48,11 @@ from pronghorn.compiled.intrinsics import (
 )
 from pronghorn.compiled.modes import mode
 from pronghorn.compiled.scalars import au32, au64, be16, be32, be64, i8, i16, i32, i64, u8, u16, u32, u64
-from pronghorn.compiled.views import Array, View, array_at, field, fixed
+from pronghorn.compiled.views import Array, Const, View, array_at, field, fixed
 
 __all__ = [
     "Array",
+    "Const",
     "View",
     "array_at",
     "au32",
@@ -60,6 +63,7 @@ __all__ = [
     "bounds",
     "compare_exchange32",
     "compare_exchange64",
+    "constants",
     "copy",
     "count_ones",
     "cycles",

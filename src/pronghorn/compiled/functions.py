@@ -16,8 +16,8 @@ import functools
 import inspect
 import typing
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, ParamSpec, TypeVar, get_args, get_origin, get_type_hints
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, ParamSpec, TypeVar, get_args, get_origin, get_type_hints
 
 from pronghorn.compiled.modes import mode
 from pronghorn.compiled.scalars import scalar_of
@@ -34,6 +34,7 @@ class Kind:
     name: str
     element: Any = None
     members: tuple[Kind, ...] = ()
+    const: bool = False  # an array that is only read; matters to the C header alone
 
     def text(self) -> str:
         """Stable text for keys and symbols."""
@@ -59,6 +60,8 @@ def kind_of(hint: Any, place: str) -> Kind:
         return Kind("int")
     if isinstance(hint, type) and issubclass(hint, View):
         return Kind("view", hint)
+    if get_origin(hint) is Annotated and get_origin(get_args(hint)[0]) is Array:  # views.Const
+        return replace(kind_of(get_args(hint)[0], place), const=True)
     if get_origin(hint) is Array:
         inner = get_args(hint)[0]
         return Kind("array", scalar_of(inner) or inner)

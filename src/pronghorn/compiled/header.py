@@ -3,12 +3,17 @@
 Every view of the room `state` is there, every view that an entry takes, and what these contain or point to.
 Structures are packed and carry static assertions of size and offsets, so a C compiler that lays them out otherwise
 refuses them. Big-endian fields keep network order in C; their type names say so (pronghorn_be16 ...). C11 and C++17.
+What the docstrings and the comments behind fields say is there too, and the numbers that were declared (constants.py).
 """
 
 from __future__ import annotations
 
+import inspect
+import io
 import re
+import tokenize
 
+from pronghorn.compiled.constants import CONSTANTS
 from pronghorn.compiled.functions import Function, Kind
 from pronghorn.compiled.scalars import Scalar
 from pronghorn.compiled.views import Field, View
@@ -61,10 +66,41 @@ def header(entries: list[Function]) -> str:
     for function in entries:
         for kind in (*function.signature.parameters, function.signature.result):
             _collect(kind.element, views)
+    numbers = "\n".join(_enumeration(text, numbers) for text, numbers in sorted(CONSTANTS.items()))
     structures = "\n".join(_structure(view) for view in views.values())
     prototypes = "\n".join(_prototype(function) for function in entries)
     hash_line = "const char *pronghorn_source_hash(void); /* hash of the sources that this library was built from */"
-    return f"{_PREFACE}{structures}\n{hash_line}\n{prototypes}\n{_END}"
+    text = f"{_PREFACE}{numbers}\n{structures}\n{hash_line}\n{prototypes}\n{_END}"
+    names = "|".join(sorted((function.name for function in entries if "_" in function.name), key=len, reverse=True))
+    return re.sub(rf"\b({names})\b", r"pronghorn_\1", text) if names else text
+
+
+def _comment(text: str) -> str:
+    """A comment block of what a docstring says."""
+    lines = [line.rstrip() for line in inspect.cleandoc(text).replace("*/", "* /").splitlines()]
+    if len(lines) == 1:
+        return f"/* {lines[0]} */"
+    return "\n".join(["/*", *(f" * {line}".rstrip() for line in lines), " */"])
+
+
+def _enumeration(text: str, numbers: dict[str, int]) -> str:
+    lines = [f"    {name} = {number}," for name, number in numbers.items()]
+    return "\n".join([_comment(text), "enum {", *lines, "};", ""])
+
+
+def _field_comments(view: type[View]) -> dict[str, str]:
+    """What stands behind the fields in the source, where there is one."""
+    try:
+        source = inspect.getsource(view)
+    except (OSError, TypeError):
+        return {}
+    found, name = {}, ""
+    for token in tokenize.generate_tokens(io.StringIO(inspect.cleandoc(source)).readline):
+        if token.type == tokenize.NAME and not token.line[: token.start[1]].strip():
+            name = token.string
+        elif token.type == tokenize.COMMENT and token.line[: token.start[1]].strip() and name in view.FIELDS:
+            found[name] = token.string.lstrip("# ").replace("*/", "* /")
+    return found
 
 
 def shared_views() -> list[type[View]]:
@@ -103,22 +139,25 @@ def _c_name(name: str) -> str:
     return f"{name}_" if name in _KEYWORDS else name
 
 
-def _member(field: Field) -> str:
+def _member(field: Field, remark: str) -> str:
+    kind, count = _c_type(field.element), f"[{field.count}]" if field.kind == "inline" else ""
     if field.kind == "pointer":
-        return f"uint64_t {_c_name(field.name)}; /* address of {_c_type(field.element)}[] */"
-    count = f"[{field.count}]" if field.kind == "inline" else ""
-    return f"{_c_type(field.element)} {_c_name(field.name)}{count};"
+        remark = f"address of {kind}[]" + (f": {remark}" if remark else "")
+        kind = "uint64_t"
+    return f"{kind} {_c_name(field.name)}{count};" + (f" /* {remark} */" if remark else "")
 
 
 def _structure(view: type[View]) -> str:
     name = f"struct pronghorn_{view.__name__.lower()}"
-    lines = [f"{name} {{"]
+    lines = [_comment(view.__doc__)] if view.__doc__ else []
+    lines.append(f"{name} {{")
+    remarks = _field_comments(view)
     end = gaps = 0
     for field in view.FIELDS.values():
         if field.offset > end:
             lines.append(f"    uint8_t unused{gaps}[{field.offset - end}];")
             gaps += 1
-        lines.append(f"    {_member(field)}")
+        lines.append(f"    {_member(field, remarks.get(field.name, ''))}")
         end = field.offset + field.size
     if end < view.SIZE:
         lines.append(f"    uint8_t unused{gaps}[{view.SIZE - end}];")
@@ -133,7 +172,7 @@ def _structure(view: type[View]) -> str:
 
 def _argument(kind: Kind) -> str:
     if kind.name in ("view", "array"):
-        return f"{_c_type(kind.element)} *"
+        return f"{'const ' * kind.const}{_c_type(kind.element)} *"
     return "bool " if kind.name == "bool" else "int64_t "
 
 
@@ -144,5 +183,4 @@ def _prototype(function: Function) -> str:
         f"{_argument(kind)}{_c_name(name)}" for kind, name in zip(signature.parameters, names, strict=False)
     )
     result = "void " if signature.result.name == "none" else _argument(signature.result)
-    summary = (function.body.__doc__ or "").strip().partition("\n")[0].replace("*/", "* /")
-    return f"\n/* {summary} */\n{result}{function.symbol}({arguments or 'void'});"
+    return f"\n{_comment(function.body.__doc__ or '')}\n{result}{function.symbol}({arguments or 'void'});"

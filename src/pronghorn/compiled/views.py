@@ -30,7 +30,7 @@ import hashlib
 import inspect
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar, Generic, TypeVar, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, ClassVar, Generic, TypeVar, get_args, get_origin, get_type_hints
 
 from pronghorn.compiled import bounds
 from pronghorn.compiled.scalars import Scalar, scalar_of
@@ -86,6 +86,10 @@ class Array(Generic[E]):
 
     def __repr__(self) -> str:
         return f"Array[{getattr(self.element, '__name__', None) or self.element.name}]({self.address:#x})"  # type: ignore[union-attr]
+
+
+Const = Annotated[Array[E], "const"]
+"""An array that an entry reads and does not write: `const` in the C header, otherwise an Array."""
 
 
 def array_at(element: Any, address: int) -> Array[Any]:

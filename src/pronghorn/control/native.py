@@ -19,7 +19,8 @@ from pronghorn.control.fields import Interface
 from pronghorn.control.links import Links
 from pronghorn.control.model import Config, Port, Route, Server, Service, ServiceKey, Timeouts
 from pronghorn.control.plane import EngineError
-from pronghorn.engine.engine import SPIN, Engine
+from pronghorn.engine.engine import Engine
+from pronghorn.engine.layout import SPIN
 from pronghorn.engine.loop import Loop
 from pronghorn.engine.run import worker_start
 from pronghorn.memory.arena import Arena

@@ -23,7 +23,7 @@ from contextlib import ExitStack
 from typing import Any, TypeVar
 
 from pronghorn.compiled import fence, fill, i32, u64
-from pronghorn.engine.layout import lay_out_packets
+from pronghorn.engine.layout import PATIENCE, lay_out_packets, worker_open, worker_share
 from pronghorn.engine.loop import COMMAND_ENTRY, Loop
 from pronghorn.engine.run import run, run_turns, turn_at, worker_start
 from pronghorn.memory.arena import Arena
@@ -44,14 +44,6 @@ PORTS = 64
 
 INBOX = 4096
 """Entries that a worker's inbox can hold."""
-
-PATIENCE = 50_000_000
-"""ns after which a worker gives up on a stalled producer of its inbox."""
-
-MILLISECOND = 1_000_000
-
-SPIN = 2_000
-"""ns without work after which a worker sleeps. Longer takes the core from whom it waits for (docs/adr/0009)."""
 
 
 class Engine:
@@ -100,22 +92,16 @@ class Engine:
         secret = secrets.randbits(63)
         for index in range(count):
             worker, loop = self.workers[index], self._loops[index]
-            worker.index, worker.workers = index, count
-            worker.ports, worker.packets = self.ports, self.packets
-            worker.queues = self.arena.table(f"queues.{index}", Queue, PORTS)
-            worker.pool = self.pool.caches[index].address
-            worker.small_packets = self.packet_count
-            worker.large_pool = self.large_pool.caches[index].address if self.large_pool else 0
-            worker.random, worker.secret, worker.loop = secrets.randbits(62) | 1, secret, loop.address
             boxes = self.arena.table(f"outboxes.{index}", Outbox, count)
-            worker.steering = boxes.address
+            worker_open(worker, loop, boxes.address, index, count, rings[index].address, INBOX)
+            worker_share(worker, self.packets, self.pool, self.large_pool.address if self.large_pool else 0, index)
+            worker.ports = self.ports
+            worker.queues = self.arena.table(f"queues.{index}", Queue, PORTS)
+            worker.random, worker.secret = secrets.randbits(62) | 1, secret
             for other in range(count):
                 mpsc_open(boxes[other].end, MpscRing(rings[other].address), INBOX, PATIENCE)
-            mpsc_open(loop.inbox, MpscRing(rings[index].address), INBOX, PATIENCE)
-            mpsc_open(loop.control, MpscRing(rings[index].address), INBOX, PATIENCE)
             self._epolls[index].register(self._wake_fds[index], select.EPOLLIN | select.EPOLLET)
             loop.epoll_fd, loop.wake_fds = self._epolls[index].fileno(), wake_fds
-            loop.spin, loop.nap = SPIN, 50 * MILLISECOND
 
     # --- ports --------------------------------------------------------------------------------------------------------
 

@@ -45,6 +45,7 @@ ADDRESSES_FULL = -10  # the table of own addresses is full; the following are li
 ROUTES_FULL = -11
 PREFIXES_FULL = -12
 NEIGHBOURS_FULL = -13
+BAD_MTU = -14  # at least 1280 octets, at most what the port was made for
 
 
 @leaf

@@ -124,6 +124,7 @@ def enter(net: Net, index: int, state: int, deadline: int) -> None:
         _unlink(net, neighbour)
     net.incomplete += (1 if state == INCOMPLETE else 0) - (1 if old == INCOMPLETE else 0)
     net.probing += (1 if state >= DELAY else 0) - (1 if old >= DELAY else 0)
+    net.timed += (1 if deadline != 0 else 0) - (1 if net.deadlines[index] != 0 else 0)
     neighbour.state = state
     net.deadlines[index] = deadline
     if is_evictable(state):

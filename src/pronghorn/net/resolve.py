@@ -119,7 +119,7 @@ def _new(worker: Worker, net: Net, interface: int, hi: int, lo: int) -> int:
 
 @hot
 def start(worker: Worker, index: int) -> None:
-    """Begin to ask for a neighbour whose address is not known. Behind a DIRECT interface there is nothing to ask for."""
+    """Begin to ask for a neighbour whose address is not known; behind a DIRECT interface there is nobody to ask."""
     net = net_of(worker)
     neighbour = net.neighbours[index]
     if net.interfaces[neighbour.interface].flags & DIRECT != 0:

@@ -161,6 +161,7 @@ class Net(View, align=64):
     route_high: u32
     interface_count: u32  # places used, gaps included
     path_mask: u32  # places in `paths` less one
+    timed: u32  # neighbours whose state ends by itself
     paths: Array[PathMTU] = field(align=8)
     path_count: u64  # reports ever taken: 0 spares the look-up
     error_next: u64  # ns: rate limits, see rates.py

@@ -16,7 +16,7 @@ from pronghorn.net.state import DELAY, FAILED, INCOMPLETE, PROBE, REACHABLE, SEC
 from pronghorn.net.waiting import end_waiting, take_waiting
 from pronghorn.state.packets import finish
 from pronghorn.state.verdicts import NEIGHBOUR_FAILED
-from pronghorn.state.worker import Worker
+from pronghorn.state.worker import NEVER, Worker
 
 SWEEP = SECOND // 100
 PARTS = 10
@@ -37,11 +37,12 @@ def net_timers(worker: Worker) -> None:
 
 @leaf
 def net_next(worker: Worker) -> int:
-    """When (ns) net_timers next has something to do, for a worker that wants to sleep: at most a second from now."""
+    """When (ns) net_timers next has something to do, for a worker that wants to sleep: at most a second from now while
+    any state ends by itself, NEVER when none does."""
     net = net_of(worker)
     if net.incomplete + net.probing + net.announcing > 0:
         return net.next_sweep
-    return worker.now + SECOND
+    return worker.now + SECOND if net.timed > 0 else NEVER
 
 
 @hot

@@ -13,7 +13,7 @@ veth      veth_port  veth_rings  veth_lay                             user-veth 
           veth_attach  veth_link  veth_lane  veth_share               and between processes
 bridge    bridge_port  bridge_table      user-vbridge, a learning switch
 pcap      pcap_port  pcap_file           replay and capture
-wire      wire_port  wire_lane  wire_store   a simulated wire with rate, delay, loss, on the engine's clock
+wire      wire_port  wire_lane  wire_store  wire_lay   a simulated wire with rate, delay, loss, on the engine's clock
 
 offload   unfinished checksums           segment   cutting unsegmented frames     rss     software RSS
 device    facts about a kernel device    ethtool   its queues and offloads        bpf     programs, without libbpf
