@@ -40,6 +40,7 @@ from pronghorn.net.change import interface_add
 from pronghorn.net.create import NetLimits, net_lay
 from pronghorn.net.state import DIRECT, FORWARDING
 from pronghorn.ports.wire_lay import wire_octets, wire_open, wire_side
+from pronghorn.ports.wire_store import WireLane
 from pronghorn.state.dispatch import Outbox
 from pronghorn.state.packet import Packet
 from pronghorn.state.port import CHECKSUM_RX, CHECKSUM_TX, INPUT, SEGMENTATION, WIRE, Port, Queue
@@ -262,6 +263,8 @@ def _lay_ports(own: Embedded, worker: Worker, configuration: EngineConfiguration
         if layout.full != 0:
             return
         wire_open(wire, mtu, configuration.frames, whole)
+        for side in range(2):  # for programs that give a direction loss or jitter
+            WireLane(wire_side(wire, side).outbound).random = mix(configuration.seed, 4 + side, index) | 1
         end = wire_side(wire, 0)
         end.consent = configuration.offloads
         port, queue = worker.ports[index], worker.queues[index]

@@ -16,19 +16,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
-from pronghorn.compiled import array_at, bounds
+from pronghorn.compiled import bounds
 from pronghorn.memory.mapping import Mapping as Mapped
 from pronghorn.memory.mapping import map_private
 from pronghorn.ports.device_name import choice, split_options, whole
 from pronghorn.ports.driver import EngineMemory, PortError, describe
 from pronghorn.ports.veth_port import invented_mac
 from pronghorn.ports.wire import WireEnd
+from pronghorn.ports.wire_lay import wire_octets, wire_open, wire_side
 from pronghorn.ports.wire_store import (
     MOST_SLOTS,
-    WireDue,
-    WireFrame,
     WireLane,
-    WireStart,
     lane_clear,
     lane_enter,
     lane_leave,
@@ -37,8 +35,6 @@ from pronghorn.state.port import CHECKSUM_RX, CHECKSUM_TX, SEGMENTATION, WIRE, P
 
 SECOND = 1_000_000_000
 MILLION = 1_000_000
-_HEADERS = 14 + 8  # Ethernet and two VLAN tags
-_LONGEST = 65_535 + _HEADERS
 _PARTS = ("loss", "burst_begin", "burst_end", "burst_loss", "duplicate", "reorder", "corrupt")
 _LIMITS = {
     "rate": (8, 10**12),
@@ -153,30 +149,16 @@ class Wire:
     def __init__(self, mtu: int, store: int, seed: int, whole_frames: int) -> None:
         self.mtu, self.slots = mtu, store
         self.ports: list[WirePort | None] = [None, None]
-        stride = -(-(_LONGEST if whole_frames else mtu + _HEADERS) // 64) * 64
-        one = WireEnd.SIZE + WireLane.SIZE + store * (WireDue.SIZE + WireFrame.SIZE + WireStart.SIZE + stride)
-        octets = -(-2 * one // 4096) * 4096
+        octets = -(-wire_octets(mtu, store, whole_frames) // 4096) * 4096
         self._mapped: Mapped = map_private(None, octets, "never")
-        bounds.register(self._mapped.address, octets, 0, "wire")
-        at = self._mapped.address
-        self.ends = [WireEnd(at), WireEnd(at + WireEnd.SIZE)]
-        at += 2 * WireEnd.SIZE
-        self.lanes = [WireLane(at), WireLane(at + WireLane.SIZE)]
-        at += 2 * WireLane.SIZE
+        start = self._mapped.address
+        bounds.register(start, octets, 0, "wire")
+        wire_open(start, mtu, store, whole_frames)
+        self.ends = [wire_side(start, side) for side in range(2)]
+        self.lanes = [WireLane(end.outbound) for end in self.ends]
         for side, lane in enumerate(self.lanes):
-            lane.heap = array_at(WireDue, at)
-            lane.frames = array_at(WireFrame, at + store * 16)
-            lane.starts = array_at(WireStart, at + store * 32)
-            at += store * 48
-            lane.slots, lane.stride, lane.longest = store, stride, mtu + _HEADERS
             digest = hashlib.sha256(f"{seed}/{side}".encode()).digest()
             lane.random = int.from_bytes(digest[:8]) >> 2 | 1
-            end, other = self.ends[side], self.ends[1 - side]
-            end.inbound, end.outbound = self.lanes[1 - side].address, lane.address
-            end.other, end.side = other.address, side
-        for lane in self.lanes:
-            lane.store = at
-            at += store * stride
 
     def agree(self) -> None:
         """What both ends take; a harness end takes finished frames of the wire's MTU."""
