@@ -113,11 +113,11 @@ def free_blocks(buddy: Buddy) -> list[tuple[int, int]]:
 
 
 def small(arena: Arena, units: int) -> Both:
-    """A Buddy of any number of units, its state full of rubbish."""
+    """A Buddy of any number of units, its state as if all of them were free."""
     buddy: Buddy = arena.table("buddy", Buddy, 1)[0]
     base = arena.table("memory", Block64K, -(-units * UNIT // Block64K.SIZE)).address
     states = arena.table("states", u8, units).address
-    fill(states, 0xAA, units)
+    fill(states, LEAST, units)
     assert buddy_states(units * UNIT) == units
     buddy_open(buddy, base, states, units * UNIT)
     return Both(buddy, base, units * UNIT)
@@ -134,6 +134,7 @@ steps = st.lists(
         st.tuples(st.just("give"), st.integers(0, 1000), st.integers(1, 5)),
         st.tuples(st.just("settle"), st.just(0), st.just(0)),
     ),
+    min_size=20,
     max_size=60,
 )
 

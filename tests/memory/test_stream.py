@@ -101,6 +101,7 @@ class Both:
 starts = st.one_of(st.integers(0, WRAP - 1), st.integers(WRAP - 3000, WRAP - 1))
 steps = st.lists(
     st.tuples(st.sampled_from(["put", "consume", "shrink"]), st.one_of(st.integers(0, 300), st.integers(0, 3000))),
+    min_size=8,
     max_size=25,
 )
 
@@ -157,6 +158,16 @@ def test_empty_stream(both: Both) -> None:
     assert stream_shrink(both.buddy, both.stream, 0, 0) == 0
     assert stream_reserve(both.buddy, both.stream, 0, 0, 0)
     assert (size_of(both.stream), both.buddy.used) == (0, 0)
+
+
+@pytest.mark.parametrize("first", [0, 100, 400, 512 - 7, 1024 - 7, 65536 - 7, WRAP - 7])
+def test_shrinking_across_either_end(arena: Arena, first: int) -> None:
+    """The octets are in one piece in the large ring and in two in the small one, or the other way round."""
+    both = Both(arena, first)
+    assert stream_reserve(both.buddy, both.stream, first, 0, 65536)
+    both.put(200)
+    assert stream_shrink(both.buddy, both.stream, first, 200) == 65536 - 512
+    both.check()
 
 
 def test_shrinking_leaves_room(both: Both) -> None:

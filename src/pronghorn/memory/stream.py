@@ -74,7 +74,7 @@ def stream_shrink(buddy: Buddy, stream: Stream, first: int, used: int) -> int:
         stream_free(buddy, stream)
         return size
     order = order_for(2 * used)
-    if 4 * used > size or order >= stream.order or not _resize(buddy, stream, first, used, order):
+    if order >= stream.order or not _resize(buddy, stream, first, used, order):
         return 0
     return size - (1 << order)
 
