@@ -216,8 +216,9 @@ def wheel_open(wheel: Wheel, timers: int, stride: int, tick: int) -> None:
 def wheel_lay(layout: Layout, timers: int, stride: int, tick: int) -> int:
     """The address of a new wheel, opened with these; 0: no room."""
     wheel = lay(layout, Wheel.SIZE, Wheel.ALIGN)
-    if layout.full == 0:
-        wheel_open(Wheel(wheel), timers, stride, tick)
+    if layout.full != 0:
+        return 0
+    wheel_open(Wheel(wheel), timers, stride, tick)
     return wheel
 
 
