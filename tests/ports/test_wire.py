@@ -13,6 +13,7 @@ from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import Ether
 from scapy.packet import Packet as Packet_
 
+from pronghorn.compiled import bounds
 from pronghorn.ports.driver import PortError
 from pronghorn.ports.drivers import receive
 from pronghorn.ports.wire import WireEnd, wire_end, wire_inject, wire_next, wire_send, wire_take, wire_take_time
@@ -27,6 +28,9 @@ from tests.ports.test_veth import A, B, udp
 MS = 1_000_000
 IPS = {"IPv4": IP(src="192.0.2.1", dst="192.0.2.2"), "IPv6": IPv6(src="2001:db8::1", dst="2001:db8::2")}
 _room = ctypes.create_string_buffer(70_000)
+_frame = ctypes.create_string_buffer(70_000)
+for buffer in (_room, _frame):
+    bounds.register(ctypes.addressof(buffer), len(buffer), 0, "test")
 
 
 def unfinished(ip: Packet_, layer4: Packet_, payload: bytes) -> bytes:
@@ -67,13 +71,13 @@ def take(end: WireEnd) -> list[tuple[int, bytes]]:
 
 
 def put(end: WireEnd, frame: bytes, when: int) -> int:
-    buffer = ctypes.create_string_buffer(frame, len(frame))
-    return wire_inject(end, ctypes.addressof(buffer), len(frame), when)
+    ctypes.memmove(_frame, frame, len(frame))
+    return wire_inject(end, ctypes.addressof(_frame), len(frame), when)
 
 
 def send(end: WireEnd, frame: bytes, when: int) -> int:
-    buffer = ctypes.create_string_buffer(frame, len(frame))
-    return wire_send(end, ctypes.addressof(buffer), len(frame), when)
+    ctypes.memmove(_frame, frame, len(frame))
+    return wire_send(end, ctypes.addressof(_frame), len(frame), when)
 
 
 @pytest.fixture
