@@ -18,6 +18,7 @@ from pronghorn.state.port import CROSS, Port, Queue
 from pronghorn.state.transmit import transmit
 from pronghorn.state.verdicts import PORT_DOWN, TRANSMITTED
 from tests.support.feed import SERVICE, EngineBench
+from tests.support.patience import eventually
 
 FLOWS = 1024
 COUNT = 300 if mode() == "interpreted" else 30_000
@@ -128,13 +129,8 @@ def test_workers_in_threads_hand_each_other_packets(workers: int) -> None:
         for index in range(workers):
             segments(driver.queue(index), engine.ports[0].mac, 2, COUNT)
         engine.start()
-        end = time.monotonic() + 60
-        while any(driver.queue(n).remaining for n in range(workers)) and time.monotonic() < end:
-            time.sleep(0.01)
-        for _ in range(2):  # what they sent each other last
-            for index in range(workers):
-                engine.call(index, lambda _: None)
-            time.sleep(0.1)
+        assert eventually(lambda: not any(driver.queue(n).remaining for n in range(workers)), 60)
+        eventually(lambda: bench.free - engine.free_packets() == bench.held())  # what they sent each other last
         engine.stop()
         bench.check()
         counts = bench.counts() - before
