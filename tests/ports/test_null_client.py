@@ -128,7 +128,7 @@ def test_a_connection_is_kept_alive(family: int, opened: list[Bench]) -> None:
     assert options_of(following)["Timestamp"][1] == 78
     bench.send(bench.answer(following, "A", 1101))
     assert bench.frames() == []
-    assert bench.counts() == {"established": 1, "requests": 2, "responses": 1, "acks": 1}
+    assert bench.counts() == {"begun": 3, "established": 1, "requests": 2, "responses": 1, "acks": 1}
 
 
 @pytest.mark.parametrize("fin_rides", [True, False])
@@ -152,7 +152,7 @@ def test_a_closing_connection_is_followed_by_the_next(family: int, fin_rides: bo
     (another,) = bench.frames()
     assert another[TCP].flags == "S"
     assert another[TCP].sport != syn[TCP].sport
-    assert bench.counts() == {"established": 1, "requests": 1, "responses": 1, "completed": 1}
+    assert bench.counts() == {"begun": 2, "established": 1, "requests": 1, "responses": 1, "completed": 1}
 
 
 def test_what_no_client_expects_is_counted(family: int, opened: list[Bench]) -> None:
@@ -172,7 +172,7 @@ def test_what_no_client_expects_is_counted(family: int, opened: list[Bench]) -> 
     bench.send(good)
     assert len(bench.frames()) == 2
     assert bench.counts() == {
-        "established": 1, "requests": 1, "responses": 2, "resets": 1, "odd": 4, "corrupt": 1, "ignored": 2,
+        "begun": 1, "established": 1, "requests": 1, "responses": 2, "resets": 1, "odd": 4, "corrupt": 1, "ignored": 2,
     }  # fmt: skip
 
 
@@ -197,4 +197,4 @@ def test_a_flood_comes_at_its_rate_and_is_not_answered(family: int, opened: list
     bench.send(*[bench.answer(syn, "SA", 9) for syn in syns])
     bench.worker.now += 1_000_000
     assert len(bench.frames()) == 32
-    assert bench.counts() == {"flooded": 52, "cookies": 20}
+    assert bench.counts() == {"begun": 1, "flooded": 52, "cookies": 20}

@@ -5,7 +5,7 @@ NAME      a driver's data plane, compiled           catalogue a configuration's 
 NAME_port its set-up, plain Python                  device_name  the options in a name
 
 null                                     makes and swallows frames
-null_client  null_client_port            a null port with TCP clients behind it
+null_client  null_client_view  null_client_port  a null port with TCP clients behind it
 xdp       xdp_port  xdp_send  xdp_rings  xdp_socket  xdp_program      AF_XDP
 packet    packet_port                    AF_PACKET rings
 tap       tap_port                       TAP; virtio is the header before its frames, and before AF_PACKET's

@@ -22,19 +22,15 @@ from __future__ import annotations
 
 from pronghorn.compiled import (
     Array,
-    View,
     copy,
-    field,
-    fixed,
     hot,
     leaf,
     load_be16,
     load_be32,
     store_be32,
-    u8,
-    u32,
     u64,
 )
+from pronghorn.ports.null_client_view import FRAME, S_ACK, S_FIN, S_REQUEST, S_SYN, ClientQueue, Shape
 from pronghorn.state.packet import Packet
 from pronghorn.state.packets import allocate, release
 from pronghorn.state.port import Port, Queue
@@ -48,12 +44,7 @@ from pronghorn.wire.ipv6 import HEADER as IPV6
 from pronghorn.wire.ipv6 import IPv6
 from pronghorn.wire.numbers import ETHERTYPE_IPV4, ETHERTYPE_IPV6, PROTOCOL_TCP
 from pronghorn.wire.reasons import GOOD
-from pronghorn.wire.tcp import ACK, ALIGNED_TIMESTAMPS, FIN, HAS_TIMESTAMPS, RST, SYN, TCP, TCPOptions, parse_options
-
-SHAPES = 4
-S_SYN, S_ACK, S_REQUEST, S_FIN = range(SHAPES)
-FRAME = 192
-"""Octets that a shape may have."""
+from pronghorn.wire.tcp import ACK, ALIGNED_TIMESTAMPS, FIN, HAS_TIMESTAMPS, RST, SYN, TCP, parse_options
 
 REQUEST = 64
 """Octets of a request; a power of two."""
@@ -69,70 +60,11 @@ FLOOD_PORT = 1 << 15
 SPREAD = 0x9E37_79B1
 """Odd; turns the number of a client into its initial sequence number."""
 
+ARREARS = 1000
+"""A flood makes up for what it has missed in a thousandth of a second, and forgets what came before."""
+
 MILLISECOND = 1_000_000
 SECOND = 1_000_000_000
-
-
-class Shape(View, align=64):
-    """A frame whose source address, source port, sequence numbers, timestamps and checksums are 0."""
-
-    octets: u32
-    network_sum: u32  # total over the IPv4 header
-    transport_sum: u32  # over pseudo header and segment
-    frame: Array[u8] = fixed(FRAME, align=64)
-
-
-class Reply(View, align=8, size=24):
-    """A frame that a client is going to send."""
-
-    flow: u32
-    seq: u32
-    ack: u32
-    echo: u32  # TSecr
-    shape: u32
-    unused: u32
-
-
-class ClientQueue(View, align=64):
-    """The clients of one worker. Written by the control plane before traffic, and by the worker."""
-
-    family: u32  # 4 or 6
-    connections: u32  # that are open at once
-    flows: u32  # clients that take turns, 1 << FLOW_BITS at most; kept alive: as many as connections
-    active: u32  # of so many clients one sends requests; the others stay idle once they are connected
-    closing: u32  # 1: one request per connection
-    separate: u32  # 1: the handshake's ACK is a segment of its own
-    response: u32  # octets of a response; 0: any
-    verify: u32  # 1: hold the server's checksums against what is right
-    stamps: u32  # 1: timestamps
-    opened: u32  # connections that were begun
-    next: u32  # client of the next connection
-    open_burst: u32  # SYNs of the first connections that one receive makes
-    flags: u32  # Packet.flags of what the clients send: CHECKSUM_GOOD, or none
-    unused: u32
-    source_hi: u64  # first half of the clients' IPv6 addresses
-    source: u64  # IPv4 address, or second half of the IPv6 address, of the first clients
-    flood: u64  # SYNs a second from sources that never answer
-    flood_from: u64  # ns: when it began; 0: has not
-    replies: Array[Reply]
-    mask: u32  # places of `replies`, less 1
-    limit: u32  # 1: no further connection is begun
-    head: u64 = field(align=64)  # replies taken
-    tail: u64  # replies put
-    established: u64
-    requests: u64
-    responses: u64
-    completed: u64  # connections from SYN to the last ACK
-    flooded: u64  # SYNs
-    cookies: u64  # SYN-ACKs to those who flood
-    acks: u64  # bare acknowledgements, which no client answers
-    resets: u64
-    odd: u64  # segments that no client expects: flags, acknowledgement number, size
-    corrupt: u64  # bad checksums
-    ignored: u64  # frames that are not TCP to a client
-    dropped: u64  # replies for which there was no place
-    options: TCPOptions = field(align=64)
-    shapes: Array[Shape] = fixed(SHAPES, align=64)
 
 
 # --- what clients send --------------------------------------------------------------------------------------------
@@ -158,10 +90,7 @@ def client_receive(worker: Worker, port: Port, queue: Queue, room: int) -> int:
         shape = own.shapes[reply.shape]
         packet.port, packet.length, packet.flags = port.index, shape.octets, own.flags
         octets += shape.octets
-        if own.family == 4:
-            _write4(own, shape, packet.data, reply.flow, reply.seq, reply.ack, stamp, reply.echo)
-        else:
-            _write6(own, shape, packet.data, reply.flow, reply.seq, reply.ack, stamp, reply.echo)
+        _write(own, shape, packet.data, reply.flow, reply.seq, reply.ack, stamp, reply.echo)
         worker.burst[count] = packet.address
         count += 1
         head += 1
@@ -184,6 +113,7 @@ def _connect(own: ClientQueue) -> None:
     """The next client begins."""
     flow = own.next
     own.next = flow + 1 if flow + 1 < own.flows else 0
+    own.begun += 1
     _put(own, S_SYN, flow, initial(flow), 0, 0)
 
 
@@ -192,7 +122,10 @@ def _flood(worker: Worker, own: ClientQueue, index: int, room: int) -> int:
     """SYNs that are due of sources nobody will hear of again; returns how many."""
     if own.flood_from == 0:
         own.flood_from, own.flooded = worker.now, 0
-    due = (worker.now - own.flood_from) // 1000 * own.flood // 1_000_000 - own.flooded
+    due = (worker.now - own.flood_from) * own.flood // SECOND - own.flooded
+    if due * ARREARS > own.flood:  # the worker did not run for a while
+        due = own.flood // ARREARS
+        own.flood_from = worker.now - (own.flooded + due) * SECOND // own.flood
     count, shape = 0, own.shapes[S_SYN]
     while count < min(room, due):
         packet = allocate(worker)
@@ -201,10 +134,7 @@ def _flood(worker: Worker, own: ClientQueue, index: int, room: int) -> int:
         packet.port, packet.length, packet.flags = index, shape.octets, own.flags
         seed = random_number(worker)
         flow = seed & (1 << FLOW_BITS) - 1 | 1 << FLOW_BITS
-        if own.family == 4:
-            _write4(own, shape, packet.data, flow, seed, 0, 0, 0)
-        else:
-            _write6(own, shape, packet.data, flow, seed, 0, 0, 0)
+        _write(own, shape, packet.data, flow, seed, 0, 0, 0)
         worker.burst[count] = packet.address
         count += 1
     own.flooded += count
@@ -230,26 +160,20 @@ def address_of(own: ClientQueue, flow: int) -> int:
 
 
 @leaf
-def _write4(
+def _write(
     own: ClientQueue, shape: Shape, frame: int, flow: int, seq: int, ack: int, stamp: int, echo: int
 ) -> None:  # fmt: skip
-    """A frame of this shape from this client over IPv4."""
+    """A frame of this shape from this client."""
     copy(frame, shape.frame.address, FRAME)
-    ip, source = IPv4(frame + ETHERNET), address_of(own, flow)
-    ip.src = source
-    ip.checksum = finish(shape.network_sum + source)
-    _complete(shape, TCP(frame + ETHERNET + IPV4), port_of(flow), seq, ack, stamp, echo, source)
-
-
-@leaf
-def _write6(
-    own: ClientQueue, shape: Shape, frame: int, flow: int, seq: int, ack: int, stamp: int, echo: int
-) -> None:  # fmt: skip
-    """The same over IPv6."""
-    copy(frame, shape.frame.address, FRAME)
-    source = address_of(own, flow)
-    IPv6(frame + ETHERNET).src_lo = source
-    _complete(shape, TCP(frame + ETHERNET + IPV6), port_of(flow), seq, ack, stamp, echo, halves(source))
+    source, port = address_of(own, flow), port_of(flow)
+    if own.family == 4:
+        ip = IPv4(frame + ETHERNET)
+        ip.src = source
+        ip.checksum = finish(shape.network_sum + source)
+        _complete(shape, TCP(frame + ETHERNET + IPV4), port, seq, ack, stamp, echo, source)
+    else:
+        IPv6(frame + ETHERNET).src_lo = source
+        _complete(shape, TCP(frame + ETHERNET + IPV6), port, seq, ack, stamp, echo, halves(source))
 
 
 @leaf

@@ -18,18 +18,8 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from pronghorn.compiled import Array
 from pronghorn.ports.driver import EngineMemory, describe, fresh_table
 from pronghorn.ports.null import LOCAL_MAC
-from pronghorn.ports.null_client import (
-    FLOW_BITS,
-    FRAME,
-    PORT_BITS,
-    REQUEST,
-    S_ACK,
-    S_FIN,
-    S_REQUEST,
-    S_SYN,
-    ClientQueue,
-    Reply,
-)
+from pronghorn.ports.null_client import FLOW_BITS, PORT_BITS, REQUEST
+from pronghorn.ports.null_client_view import FRAME, S_ACK, S_FIN, S_REQUEST, S_SYN, ClientQueue, Reply
 from pronghorn.state.packet import CHECKSUM_GOOD
 from pronghorn.state.port import CHECKSUM_RX, CLIENT, Port, Queue
 
@@ -50,7 +40,7 @@ WINDOW = 64_240
 
 SYN, FIN, PSH, ACK = 2, 1, 8, 16
 LINGERING = 4
-"""Replies that may wait, times the connections: one for each is enough, unless the server repeats itself."""
+"""Replies that may wait, times the connections, unless told: one for each is enough while nothing is repeated."""
 
 
 class NullClientPort:
@@ -75,6 +65,7 @@ class NullClientPort:
         stamps: bool = True,
         verify: bool = False,
         open_burst: int = 16,
+        waiting: int = 0,
         offloads: int = 0,
     ) -> None:
         self.server, self.service_port = server, service_port
@@ -84,6 +75,7 @@ class NullClientPort:
         self.closing, self.active, self.response, self.flood = closing, active, response, flood
         self.separate, self.stamps, self.verify = separate, stamps, verify
         self.open_burst, self.offloads = open_burst, offloads
+        self.places = 1 << (waiting or LINGERING * connections + 64).bit_length()
         self.mac = 0
         self._queues: Array[ClientQueue] | None = None
         self._workers = 0
@@ -92,7 +84,6 @@ class NullClientPort:
         """Every worker gets clients."""
         name = f"client.{port.index}"
         table: Array[ClientQueue] = fresh_table(engine.arena, name, ClientQueue, len(queues))
-        places = 1 << (LINGERING * self.connections + 64).bit_length()
         self.mac = LOCAL_MAC | port.index
         for number, queue in enumerate(queues):
             own = table[number]
@@ -102,8 +93,8 @@ class NullClientPort:
             own.open_burst, own.flood = self.open_burst, self.flood
             own.flags = CHECKSUM_GOOD if self.offloads & CHECKSUM_RX else 0
             own.source_hi, own.source = self._source(number)
-            own.replies = fresh_table(engine.arena, f"{name}.{number}", Reply, places)
-            own.mask = places - 1
+            own.replies = fresh_table(engine.arena, f"{name}.{number}", Reply, self.places)
+            own.mask = self.places - 1
             self._shape(own)
             queue.driver = own.address
         describe(port, self, len(queues))
@@ -166,7 +157,7 @@ class NullClientPort:
 
 
 COUNTERS = (
-    "established", "requests", "responses", "completed", "flooded", "cookies", "acks",
+    "begun", "established", "requests", "responses", "completed", "flooded", "cookies", "acks",
     "resets", "odd", "corrupt", "ignored", "dropped",
 )  # fmt: skip
 
