@@ -112,12 +112,12 @@ def free_blocks(buddy: Buddy) -> list[tuple[int, int]]:
     return sorted(found)
 
 
-def small(arena: Arena, units: int) -> Both:
-    """A Buddy of any number of units, its state as if all of them were free."""
+def small(arena: Arena, units: int, rubbish: int) -> Both:
+    """A Buddy of any number of units, its states all the same."""
     buddy: Buddy = arena.table("buddy", Buddy, 1)[0]
     base = arena.table("memory", Block64K, -(-units * UNIT // Block64K.SIZE)).address
     states = arena.table("states", u8, units).address
-    fill(states, LEAST, units)
+    fill(states, rubbish, units)
     assert buddy_states(units * UNIT) == units
     buddy_open(buddy, base, states, units * UNIT)
     return Both(buddy, base, units * UNIT)
@@ -139,10 +139,10 @@ steps = st.lists(
 )
 
 
-@given(units=st.sampled_from([1, 2, 3, 40, 127, 515, 1000]), steps=steps)
-def test_against_intervals(units: int, steps: list[tuple[str, int, int]]) -> None:
+@given(units=st.sampled_from([1, 2, 3, 40, 127, 515, 1000]), rubbish=st.integers(LEAST, MOST), steps=steps)
+def test_against_intervals(units: int, rubbish: int, steps: list[tuple[str, int, int]]) -> None:
     with Arena.create(limit=1 << 26) as arena:
-        both = small(arena, units)
+        both = small(arena, units, rubbish)
         for what, number, times in steps:
             for _ in range(times):
                 if what == "take":

@@ -20,7 +20,7 @@ Rules:
   most as many blocks as were given since the last time.
 * Whatever can be one free block is one once the quick lists are joined; so a take fails only if no free memory of that
   size and alignment is left.
-* A block's octets are what was left in it.
+* A block's octets are what was left in it. A state is written before it is read, by the split that made the block.
 
 Left out: giving free memory back to the kernel (a large block that stays free keeps its pages); finding a block that is
 given twice.
@@ -201,9 +201,7 @@ def _grow(buddy: Buddy) -> bool:
     if block == buddy.end:
         return False
     order = min(MOST, LEAST + 63 - leading_zeros(buddy.end - block))
-    units = 1 << (order - LEAST)
-    fill(buddy.states.address + block, 0, units)
-    buddy.fresh = block + units
+    buddy.fresh = block + (1 << (order - LEAST))
     _link(buddy, block, order)
     return True
 
@@ -247,7 +245,7 @@ def buddy_states(octets: int) -> int:
 def buddy_open(buddy: Buddy, base: int, states: int, octets: int) -> None:
     """Make `octets` at the address `base` (a multiple of 64) free, with `buddy_states(octets)` octets at `states`.
 
-    `octets` is a multiple of 256, below 1 TiB; what the memory holds does not matter, and it is not touched yet.
+    `octets` is a multiple of 256, below 1 TiB. What memory and states hold does not matter; neither is touched yet.
     """
     fill(buddy.address, 0, Buddy.SIZE)
     buddy.base, buddy.states = base - STRETCH, array_at(u8, states - _FIRST)
