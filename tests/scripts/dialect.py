@@ -15,7 +15,7 @@ OPTIONS   mss N | wscale N | sackOK | TS val N ecr N | sack N:N ... | nop | eol 
           of them where they are left out. In an expected segment `*` stands for any number
 
 FLOW numbers the remote port, 1 unless given. Sequence numbers count from the first SYN of a side, as in packetdrill.
-`$MSS` is 1460 for IPv4 and 1440 for IPv6. A line that begins with [linux] or [ours] is for one of the two alone.
+`$MSS` is 1460 for IPv4 and 1440 for IPv6; `${MSS-100}` is 100 less. A line that begins with [linux] or [ours] is for one of the two alone.
 
 Header lines: --family=4, --tolerance=MS, --mtu=N, --remote_isn=N, --content=any, --slow (not run against Linux unless
 asked), --sysctl=NAME=VALUE, and --rfc=TEXT: the RFC and section on which the script rests where Linux differs.
@@ -48,6 +48,7 @@ _ICMP = re.compile(
     r"<(?P<flow>\d*)\s+icmp\s+(?P<kind>\w+)(?:\s+mtu\s+(?P<mtu>\d+))?\s+\[(?P<seq>\d+):\d+\((?P<octets>\d+)\)\]$"
 )
 _CALL = re.compile(r"(?P<name>\w+)\((?P<arguments>.*)\)\s*=\s*(?P<result>-?\w+)(?:\s+(?P<errno>E[A-Z0-9]+).*)?$")
+_MSS = re.compile(r"\$MSS\b|\$\{MSS(?P<more>[+-]\d+)\}")
 _CHECK = re.compile(r"%\{\s*assert\s+(?P<expression>.*?)\s*\}%$")
 
 Option = tuple[str, tuple[int | None, ...], bytes]
@@ -152,7 +153,8 @@ def load(path: Path, family: int = 4) -> Script:
 
 
 def _read(script: Script, path: Path) -> None:
-    text = path.read_text().replace("$MSS", "1460" if script.family == 4 else "1440")
+    mss = 1460 if script.family == 4 else 1440
+    text = _MSS.sub(lambda found: str(mss + int(found["more"] or 0)), path.read_text())
     for number, raw in enumerate(text.splitlines(), 1):
         line = re.sub(r"(^|\s)(//|#).*", "", raw).strip()
         if not line:

@@ -28,7 +28,7 @@ from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.scripts.dialect import Script, load, scripts
+from tests.scripts.dialect import Script, ScriptError, load, scripts
 from tests.scripts.player import Mismatch, Player
 
 CLONE_NEWNET = 0x40000000
@@ -254,9 +254,13 @@ def main() -> int:
     parser.add_argument("--json", action="store_true", help="for programs: [path, family, what was wrong]")
     asked = parser.parse_args()
     resource.setrlimit(resource.RLIMIT_NOFILE, (1024, 1024))
-    work = []
+    work: list[tuple[Path, int]] = []
     for path in (path for folder in asked.paths for path in scripts(folder)):
-        script = load(path)
+        try:
+            script = load(path)
+        except ScriptError as why:
+            print(why, end="\n\n")
+            continue
         if (asked.slow or not script.slow) and script.only != "ours":
             work += [(path, family) for family in script.families if asked.family in (None, family)]
     work.sort(key=lambda one: -sum(event.when.high for event in load(one[0]).events))
