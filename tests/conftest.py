@@ -11,11 +11,13 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from pronghorn.compiled import mode
+from tests.support import library
 
 MODE = mode()
 
@@ -48,6 +50,12 @@ def runtime_directory_of_this_process(tmp_path_factory: pytest.TempPathFactory) 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PRONGHORN_RUNTIME_DIR", str(tmp_path_factory.mktemp("runtime")))
         yield
+
+
+@pytest.fixture(scope="session")
+def native_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """libpronghorn.so of these sources, pronghorn.h beside it."""
+    return library.native_library(tmp_path_factory.mktemp("native"))
 
 
 def pytest_report_header() -> str:

@@ -21,6 +21,7 @@ import typer.main
 
 from native import PACKAGE, ROOT
 from pronghorn.cli.app import app
+from pronghorn.compiled.constants import CONSTANTS
 from pronghorn.compiled.functions import Function
 from pronghorn.compiled.header import header
 from pronghorn.control.fields import DEVICES
@@ -166,25 +167,42 @@ def c_interface() -> str:
     """The page about libpronghorn.so."""
     entries = [(path, _function(path, name)) for path, name in _entries()]
     text = header([function for _, function in entries])
+    outside = [(path, function) for path, function in entries if path.stem in FROM_OUTSIDE]
     lines = [
         "`libpronghorn.so` and `pronghorn.h` lie in the installed package, beside `__init__.py`. The library needs"
     ]
     lines += [
-        "libc and nothing else. It holds one whole data plane; who loads it maps an arena, lays out the tables and"
+        "libc and nothing else. It holds one whole data plane. The header is C11 and C++17, says what is said here, and"
     ]
-    lines += ["calls these. Arguments and results are 64-bit integers or addresses of views; nothing here allocates,"]
-    lines += ["throws or logs. The header checks the layout of every view with `static_assert`.", "", "## Entries", ""]
+    lines += ["checks the layout of every view with `static_assert`. Arguments and results are 64-bit integers or"]
+    lines += ["addresses. How to begin: [drive it from C](../howto/drive-it-from-c.md).", ""]
+    lines += ["## Engines of your own", ""]
+    lines += ["A whole engine in a C program, on a clock of the program's own: no thread, no device, no privilege.", ""]
+    lines += _prototypes(outside, text)
+    lines += ["## Constants", "", "| name | number | |", "|---|---|---|"]
+    for subject, numbers in sorted(CONSTANTS.items()):
+        lines += [f"| `{name}` | {number} | {subject} |" for name, number in numbers.items()]
+    lines += ["", "## Inside", ""]
+    lines += ["What the control plane calls. Nothing here allocates, throws or logs.", ""]
     lines += ["```c", "const char *pronghorn_source_hash(void);", "```", "", "The sources that it was built from.", ""]
-    for path, function in entries:
-        prototype = re.search(rf"^.*\b{function.symbol}\(.*\);$", text, re.MULTILINE)
-        assert prototype is not None, function
-        documentation = " ".join((function.body.__doc__ or "").split())
-        lines += [f"```c\n{prototype[0]}\n```", "", f"{documentation} ({_link(path)})", ""]
+    lines += _prototypes([pair for pair in entries if pair not in outside], text)
     lines += ["## Views", "", "| structure | octets | aligned to |", "|---|---|---|"]
     shape = r"^(struct \w+) \{\n(?:.*\n)*?\}.*aligned\((\d+)\)\)\);\nstatic_assert\(sizeof\(.*?\) == (\d+)"
     shapes = sorted(re.findall(shape, text, re.MULTILINE))
     lines += [f"| `{name}` | {octets} | {alignment} |" for name, alignment, octets in shapes]
     return _page("The C interface", *lines)
+
+
+FROM_OUTSIDE = ("embedded", "harness", "network")
+"""Files of engine/ whose entries are for C programs."""
+
+
+def _prototypes(entries: list[tuple[Path, Function]], text: str) -> Iterator[str]:
+    for path, function in entries:
+        prototype = re.search(rf"^.*\b{function.symbol}\(.*\);$", text, re.MULTILINE)
+        assert prototype is not None, function
+        documentation = " ".join((function.body.__doc__ or "").split())
+        yield from (f"```c\n{prototype[0]}\n```", "", f"{documentation} ({_link(path)})", "")
 
 
 def _entries() -> Iterator[tuple[Path, str]]:

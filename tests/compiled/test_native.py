@@ -14,21 +14,14 @@ from typing import Any
 import pytest
 from elftools.elf.elffile import ELFFile
 
-from pronghorn.compiled import keys, mode, native
+from pronghorn.compiled import keys, mode
 
 pytestmark = pytest.mark.skipif(mode() == "interpreted", reason="the library is the same in every mode")
 
 
 @pytest.fixture(scope="module")
-def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The working tree's library when it is up to date (./do test sees to it), else one that is made here."""
-    if native.ORDINARY.exists() and keys.source_hash().encode() in native.ORDINARY.read_bytes():
-        return native.ORDINARY
-    output = tmp_path_factory.mktemp("native") / "libpronghorn.so"
-    environment = {**os.environ, "PRONGHORN_MODE": "jit", "PRONGHORN_BOUNDS": ""}
-    command = [sys.executable, "-m", "pronghorn.compiled.build", "--output", str(output)]
-    subprocess.run(command, env=environment, check=True, capture_output=True, timeout=170)
-    return output
+def library(native_library: Path) -> Path:
+    return native_library
 
 
 def symbols(library: Path, section: str) -> dict[str, bool]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from pronghorn.compiled import mode
 from pronghorn.control.load import loads
 from tests.house.source import ROOT, documents, place
 
@@ -31,6 +33,25 @@ def test_programs_run(page: str, program: str, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     if quoted := re.search(rf"{re.escape(program)}```\n\nIt prints `([^`]*)`", (ROOT / page).read_text()):
         assert done.stdout.strip() == quoted[1]
+
+
+@pytest.mark.skipif(shutil.which("gcc") is None, reason="needs gcc")
+@pytest.mark.skipif(mode() == "interpreted", reason="the library is the same in every mode")
+@pytest.mark.parametrize(("page", "program"), [pair for pair in blocks("c") if "docs/howto/" in pair[0]])
+def test_c_programs_run(page: str, program: str, tmp_path: Path, native_library: Path) -> None:
+    """By the commands of the page, with the library in place of the one in the working tree."""
+    text = (ROOT / page).read_text()
+    (tmp_path / "ping.c").write_text(program)
+    commands = re.search(rf"{re.escape(program)}```.*?^```sh\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    assert commands is not None
+    script = commands[1].replace("src/pronghorn", str(native_library.parent))
+    done = subprocess.run(
+        ["bash", "-ec", script], capture_output=True, text=True, timeout=60, cwd=tmp_path, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    printed = re.search(r"^It prints `([^`]*)`", text, re.MULTILINE)
+    assert printed is not None
+    assert done.stdout.strip() == printed[1]
 
 
 @pytest.mark.parametrize(("page", "text"), blocks("toml"))

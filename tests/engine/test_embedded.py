@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from pronghorn.compiled import keys, mode, native
+from pronghorn.compiled import mode
 
 SOURCE = Path(__file__).with_name("embedded.c")
 
@@ -22,19 +20,14 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """embedded.c, with the working tree's library when it is up to date, else with one that is made here."""
+def program(native_library: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """embedded.c, linked with the library alone."""
     folder = tmp_path_factory.mktemp("embedded")
-    library = native.ORDINARY
-    if not library.exists() or keys.source_hash().encode() not in library.read_bytes():
-        library = folder / "libpronghorn.so"
-        environment = {**os.environ, "PRONGHORN_MODE": "jit", "PRONGHORN_BOUNDS": ""}
-        command = [sys.executable, "-m", "pronghorn.compiled.build", "--output", str(library)]
-        subprocess.run(command, env=environment, check=True, capture_output=True, timeout=170)
-    strict = ["-std=c11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror", "-pedantic", f"-I{library.parent}"]
+    strict = ["-std=c11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror", "-pedantic", f"-I{native_library.parent}"]
     made = folder / "embedded"
     subprocess.run(
-        ["gcc", *strict, "-o", str(made), str(SOURCE), str(library), f"-Wl,-rpath,{library.parent}"], check=True
+        ["gcc", *strict, "-o", str(made), str(SOURCE), str(native_library), f"-Wl,-rpath,{native_library.parent}"],
+        check=True,
     )
     return made
 

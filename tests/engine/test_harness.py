@@ -135,8 +135,8 @@ def harness() -> Iterator[Harness]:
     made.close()
 
 
-def echo(version: int, **ethernet: str) -> Scapy:
-    link = j.Ether(**{"src": PEER, "dst": OWN, **ethernet})
+def echo(version: int) -> Scapy:
+    link = j.Ether(src=PEER, dst=OWN)
     if version == 4:
         return link / j.IP(src="192.0.2.9", dst="192.0.2.1") / j.ICMP(id=1) / b"hello"
     return link / j.IPv6(src="2001:db8::9", dst="2001:db8::1") / j.ICMPv6EchoRequest(id=1, data=b"hello")
@@ -216,6 +216,7 @@ def test_raw_ip_asks_for_nobody(source: str) -> None:
     made.route("0.0.0.0/0")
     made.route("::/0")
     four = "." in source
+    packet: Scapy
     if four:
         packet = j.IP(src=source, dst="10.0.0.1") / j.ICMP(id=3)
     else:

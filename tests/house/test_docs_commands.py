@@ -26,7 +26,7 @@ BEFORE = re.compile(r"^(\$ |sudo |env |until |then |do |ip netns exec \S+ |timeo
 CHEAP_VERBS = {"help"}
 SHELL = frozenset({"for", "done", "cd", "echo", "mkdir", "cat", "kill", "wait", "}"})
 PROGRAMS = frozenset(
-    "ip ethtool curl ping perf gdb objdump grep sed sysctl lscpu mount unshare pip tcpdump".split()  # noqa: SIM905
+    "ip ethtool curl ping perf gdb gcc objdump grep sed sysctl lscpu mount unshare pip tcpdump ./ping".split()  # noqa: SIM905
 )
 
 

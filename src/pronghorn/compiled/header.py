@@ -19,7 +19,14 @@ from pronghorn.compiled.scalars import Scalar
 from pronghorn.compiled.views import Field, View
 
 _PREFACE = """\
-/* Generated from the declarations of the data plane: do not edit. */
+/*
+ * Generated from the declarations of the data plane: do not edit.
+ *
+ * A program that wants an engine of its own needs struct pronghorn_engineconfiguration and the functions whose names
+ * begin with pronghorn_engine_: make one with pronghorn_engine_create, put frames in and take frames out, and say what
+ * time it is. It opens no device, starts no thread and reads no clock. The rest is the inside of the data plane, which
+ * may be looked at.
+ */
 #ifndef PRONGHORN_H
 #define PRONGHORN_H
 
