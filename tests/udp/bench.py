@@ -139,5 +139,10 @@ class UdpBench(EngineBench):
         mib = Endpoints(self.worker(worker).transports).mib
         return mib[next(place for place, (_, known) in enumerate(COUNTERS) if known == name)]
 
+    def check(self) -> None:
+        """What was sent last has left, and the books are right."""
+        self.turn()
+        super().check()
+
     def __enter__(self) -> UdpBench:
         return self

@@ -3,38 +3,16 @@
 from __future__ import annotations
 
 import errno
-from typing import Any
 
 import pytest
 
 from pronghorn.memory.buddy import MOST, Buddy, buddy_take
 from pronghorn.state.endpoints import READABLE, WRITABLE, Endpoints
 from pronghorn.state.linux import MSG_PEEK, MSG_TRUNC
-from tests.support.feed import OWN, OWN4, OWN6, ROUTER
+from tests.support.feed import OWN4, OWN6
 from tests.udp.bench import UdpBench
+from tests.udp.frames import HERE, PEER, incoming, outgoing
 from tests.wire import judges as j
-
-PEER = {4: "100.64.0.77", 6: "2001:db8:9::77"}
-HERE = {4: OWN4[0], 6: OWN6[0]}
-
-
-def incoming(family: int, dport: int, octets: bytes, sport: int = 4000, src: str = "", dst: str = "") -> Any:
-    """A datagram of the peer to us, by the router of port 0."""
-    ip = j.IP if family == 4 else j.IPv6
-    layers = ip(src=src or PEER[family], dst=dst or HERE[family]) / j.UDP(sport=sport, dport=dport) / octets
-    return j.Ether(src=ROUTER, dst=OWN[0]) / layers
-
-
-def outgoing(frame: bytes) -> tuple[str, str, int, int, bytes]:
-    """Addresses, ports and octets of a datagram whose checksums are right."""
-    read = j.Ether(frame)
-    again = j.Ether(frame)
-    again[j.UDP].chksum = None
-    if again.haslayer(j.IP):
-        again[j.IP].chksum = None
-    assert bytes(j.Ether(bytes(again))) == frame, "a checksum is wrong"
-    ip = read.payload
-    return ip.src, ip.dst, read[j.UDP].sport, read[j.UDP].dport, bytes(read[j.UDP].payload)
 
 
 @pytest.mark.parametrize("family", [4, 6])

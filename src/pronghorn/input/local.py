@@ -1,8 +1,7 @@
 """A packet that is not balanced: for this host, for a group, or for somebody else (RFC 1122 3.2.1.3, RFC 1812 5.2).
 
-Endpoints of TCP and UDP do not exist yet, so the transports' packets for our addresses find no listener, and their
-senders are told so: by ICMP, or by a reset. Packets for others are forwarded where the interface they came by has
-forwarding on; what was link-local stays on its link (RFC 4291 2.5.6).
+TCP's and UDP's packets for our addresses that nobody takes are answered: by ICMP, or by a reset. Packets for others are
+forwarded where the interface they came by has forwarding on; what was link-local stays on its link (RFC 4291 2.5.6).
 """
 
 from __future__ import annotations
@@ -20,6 +19,7 @@ from pronghorn.state.packet import BROADCAST, CHECKSUM_GOOD, CHECKSUM_PARTIAL, M
 from pronghorn.state.verdicts import CONTINUE, MULTICAST_IGNORED, NO_LISTENER, NOT_FOR_US, TTL_EXPIRED, UNKNOWN_PROTOCOL
 from pronghorn.state.worker import Worker
 from pronghorn.udp.input import udp_input
+from pronghorn.udp.messages import message_input
 from pronghorn.wire import ipv4, ipv6, tcp, udp
 from pronghorn.wire.ipv4 import IPv4
 from pronghorn.wire.ipv6 import IPv6
@@ -54,12 +54,13 @@ def local_input(worker: Worker, packet: Packet) -> int:
 def deliver(worker: Worker, packet: Packet) -> int:
     """A packet for this host, by protocol."""
     protocol = packet.protocol
-    if packet.family == 4 and protocol == PROTOCOL_ICMP:
-        verdict = report_input(worker, packet)
-        return verdict if verdict != CONTINUE else icmp_input(worker, packet)
-    if packet.family == 6 and protocol == PROTOCOL_ICMPV6:
-        verdict = report_input(worker, packet)
-        return verdict if verdict != CONTINUE else icmpv6_input(worker, packet)
+    if protocol == (PROTOCOL_ICMP if packet.family == 4 else PROTOCOL_ICMPV6):
+        verdict = message_input(worker, packet) if worker.transports != 0 else CONTINUE
+        if verdict == CONTINUE:
+            verdict = report_input(worker, packet)
+        if verdict != CONTINUE:
+            return verdict
+        return icmp_input(worker, packet) if packet.family == 4 else icmpv6_input(worker, packet)
     if protocol == PROTOCOL_TCP or protocol == PROTOCOL_UDP:
         return _endpoint_input(worker, packet)
     report_unknown_protocol(worker, packet)

@@ -1,10 +1,11 @@
-"""Which worker a balanced packet belongs to.
+"""Which worker a TCP or UDP packet belongs to.
 
 * A reply to a local address of full NAT: the worker whose ports these are (balancer/local_ports.py). No hardware rule
   is needed.
+* A datagram to a port that a socket has: a worker with such a socket (udp/owner.py).
 * Anything else of a device that has a receive queue per worker: the worker that received it; the device's RSS has
   decided.
-* Anything else of a device with fewer queues: by flow hash.
+* Anything else of a device with fewer queues: by flow hash. (Without a balancer: the worker that received it.)
 
 The decision comes after reassembly, so that fragments follow the packet they belong to.
 """
@@ -16,8 +17,10 @@ from pronghorn.balancer.tables import LOCALS, Balancer
 from pronghorn.compiled import hot, load32, load64, load_be16
 from pronghorn.state.packet import Packet
 from pronghorn.state.worker import Worker
+from pronghorn.udp.owner import datagram_owner
 from pronghorn.wire.ipv4 import IPv4
 from pronghorn.wire.ipv6 import IPv6
+from pronghorn.wire.numbers import PROTOCOL_UDP
 
 DST4 = IPv4.offset("dst")
 DST6_HI, DST6_LO = IPv6.offset("dst_hi"), IPv6.offset("dst_lo")
@@ -25,10 +28,14 @@ DST6_HI, DST6_LO = IPv6.offset("dst_hi"), IPv6.offset("dst_lo")
 
 @hot
 def owner_of(worker: Worker, packet: Packet) -> int:
-    """Index of the worker that is to handle a prepared TCP or UDP packet."""
-    if _is_for_local_address(Balancer(worker.balancer), packet):
+    """Index of the worker that is to handle a TCP or UDP packet; prepared, if there is a balancer."""
+    if worker.balancer != 0 and _is_for_local_address(Balancer(worker.balancer), packet):
         return steer_reply(worker, load_be16(packet.transport + 2))
-    if worker.ports[packet.port].queues >= worker.workers:
+    if worker.transports != 0 and packet.protocol == PROTOCOL_UDP:
+        owner = datagram_owner(worker, packet)
+        if owner >= 0:
+            return owner
+    if worker.balancer == 0 or worker.ports[packet.port].queues >= worker.workers:
         return worker.index
     return (packet.hash >> 8) % worker.workers
 

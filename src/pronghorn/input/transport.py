@@ -40,14 +40,14 @@ def transport_input(worker: Worker, packet: Packet) -> int:
         return local_input(worker, packet)
     if reason != GOOD:
         return reason
-    if worker.balancer != 0 and packet.flags & (BROADCAST | MULTICAST) == 0:
-        if packet.flags & PREPARED == 0:
+    if packet.flags & (BROADCAST | MULTICAST) == 0:
+        if worker.balancer != 0 and packet.flags & PREPARED == 0:
             flow_prepare(worker, packet)
         if worker.workers > 1 and packet.flags & REDIRECTED == 0:
             owner = owner_of(worker, packet)
             if owner != worker.index:
                 return dispatch(worker, packet, owner)
-        verdict = balancer_input(worker, packet)
+        verdict = balancer_input(worker, packet) if worker.balancer != 0 else CONTINUE
         if verdict != CONTINUE:
             return verdict
     return local_input(worker, packet)

@@ -4,5 +4,5 @@ packet    one frame and what is known about it           packets   taking, freei
 port      a device and a worker's queue on it            transmit  putting a frame on its way out
 worker    a thread and everything it owns                dispatch  handing a packet to another worker
 verdicts  every way a packet can end               endpoints sockets, and what TCP and UDP have in common
-mib       counters by their SNMP names             linux  parts  numbers and iovecs of Linux's calls
+mib       counters by their SNMP names             linux  parts  options  of Linux's socket interface
 """

@@ -167,7 +167,8 @@ def endpoint_connect(worker: Worker, endpoint: Endpoint, address: Address) -> in
     if is_any(endpoint.local_hi, endpoint.local_lo):
         endpoint.local_hi, endpoint.local_lo = way.source_hi, way.source_lo
         endpoint.flags |= ADDRESS_CHOSEN
-    endpoint.remote_hi, endpoint.remote_lo, endpoint.remote_port = hi, lo, address.port
+    port = address.port if endpoint.protocol == PROTOCOL_UDP else 0
+    endpoint.remote_hi, endpoint.remote_lo, endpoint.remote_port = hi, lo, port
     endpoint.flags |= CONNECTED
     if ipv6.is_link_local(hi):
         endpoint.interface = address.interface

@@ -99,13 +99,14 @@ def deliver_to(worker: Worker, endpoint: Endpoint, packet: Packet, payload: int)
 def _put(worker: Worker, endpoint: Endpoint, arrival: Arrival, payload: int) -> int:
     endpoints = endpoints_of(worker)
     verdict = queue_put(endpoints, endpoint, arrival, payload)
+    counted = 1 if endpoint.protocol == PROTOCOL_UDP else 0
     if verdict == DELIVERED:
-        endpoints.mib[UDP_IN_DATAGRAMS] += 1
+        endpoints.mib[UDP_IN_DATAGRAMS] += counted
         socket_event(endpoints, endpoint.socket, READABLE)
         return verdict
     endpoint.dropped += 1
-    endpoints.mib[UDP_IN_ERRORS] += 1
-    endpoints.mib[UDP_RCVBUF_ERRORS if verdict == SOCKET_FULL else UDP_MEM_ERRORS] += 1
+    endpoints.mib[UDP_IN_ERRORS] += counted
+    endpoints.mib[UDP_RCVBUF_ERRORS if verdict == SOCKET_FULL else UDP_MEM_ERRORS] += counted
     return verdict
 
 

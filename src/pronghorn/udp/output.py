@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import errno
 
-from pronghorn.compiled import Array, hot, leaf
+from pronghorn.compiled import Array, hot, leaf, store_be16
 from pronghorn.net.errors4 import HOPS
 from pronghorn.net.fragment_output import fragment4_output, fragment6_output
 from pronghorn.net.output import output_mtu
@@ -100,6 +100,8 @@ def _send(
     gather(packet.transport + above, parts, skip, octets)
     if above != 0:
         udp.emit(packet.transport, endpoint.local_port, port, HEADER + octets)
+    else:
+        store_be16(packet.transport + 4, endpoint.local_port)  # the identifier
     if segment != 0:
         packet.flags |= UNSEGMENTED
         packet.gso_size = segment

@@ -1,0 +1,297 @@
+"""Options of datagram sockets, by Linux's numbers (ip(7), ipv6(7), udp(7)); those of every socket are in state/options.
+
+SO_RCVBUF and SO_SNDBUF are doubled, as Linux does, and counted with the overhead. Memberships of groups are in
+membership.py.
+"""
+
+from __future__ import annotations
+
+import errno
+
+from pronghorn.compiled import hot, leaf, load32
+from pronghorn.net.path_mtu import path_limit
+from pronghorn.net.state import PRESENT, net_of
+from pronghorn.state import linux
+from pronghorn.state.endpoints import NO_CHECK6_RX, ONLY_V6, RECEIVE_ERRORS, endpoints_of
+from pronghorn.state.options import ENOPROTOOPT, UNREADABLE, option_value, set_bit, write_option
+from pronghorn.state.worker import Worker
+from pronghorn.udp.endpoint import (
+    BOUND,
+    COALESCE,
+    CONNECTED,
+    LIMIT_LEAST,
+    LIMIT_MOST,
+    MULTICAST_ALL,
+    MULTICAST_LOOP,
+    NO_CHECK,
+    NO_CHECK6_TX,
+    SELF,
+    UNICAST,
+    Endpoint,
+    endpoint_of,
+)
+from pronghorn.udp.way import find_way
+
+EINVAL, ENOTCONN, ENODEV = errno.EINVAL, errno.ENOTCONN, errno.ENODEV
+
+
+@hot
+def udp_set_option(worker: Worker, number: int, level: int, option: int, value: int, octets: int) -> int:
+    """Set an option to the value of so many octets at the address `value`: 0 or -errno."""
+    endpoint = endpoint_of(worker, number)
+    if level == linux.SOL_IP and linux.IP_ADD_MEMBERSHIP <= option <= linux.MCAST_LEAVE_SOURCE_GROUP:
+        return -ENOPROTOOPT
+    if level == linux.SOL_IP and option == linux.IP_MULTICAST_IF and octets > 4:
+        return _set_multicast_interface4(worker, endpoint, value, octets)
+    asked = option_value(value, octets)
+    if asked == UNREADABLE or (octets < 4 and level != linux.SOL_IP and level != linux.SOL_IPV6):
+        return -EINVAL
+    if level == linux.SOL_SOCKET:
+        return _set_socket(worker, endpoint, option, asked)
+    if level == linux.SOL_UDP:
+        return _set_udp(worker, endpoint, number, option, asked)
+    if level == linux.SOL_IP:
+        return _set_ip(worker, endpoint, number, option, asked)
+    return _set_ipv6(worker, endpoint, number, option, asked) if level == linux.SOL_IPV6 else -ENOPROTOOPT
+
+
+@leaf
+def _flag(endpoint: Endpoint, flag: int, on: int) -> int:
+    endpoint.flags = endpoint.flags | flag if on != 0 else endpoint.flags & ~flag
+    return 0
+
+
+@leaf
+def _limit(asked: int) -> int:
+    """What SO_RCVBUF or SO_SNDBUF sets."""
+    return max(2 * min(max(asked, 0), LIMIT_MOST), LIMIT_LEAST)
+
+
+@hot
+def _set_socket(worker: Worker, endpoint: Endpoint, option: int, asked: int) -> int:
+    if option == linux.SO_RCVBUF:
+        endpoint.receive_limit = _limit(asked)
+        return 0
+    if option == linux.SO_SNDBUF:
+        endpoint.send_limit = _limit(asked)
+        return 0
+    if option == linux.SO_NO_CHECK:
+        return _flag(endpoint, NO_CHECK, asked)
+    if option == linux.SO_BINDTOIFINDEX:
+        if asked != 0 and not _is_interface(worker, asked):
+            return -ENODEV
+        endpoint.interface = asked
+        endpoint.way.generation = 0
+        return 0
+    return -ENOPROTOOPT
+
+
+@leaf
+def _is_interface(worker: Worker, asked: int) -> bool:
+    """Whether an interface's number plus 1, as applications name it, is one of ours."""
+    net = net_of(worker)
+    return 0 < asked <= net.interface_count and net.interfaces[asked - 1].flags & PRESENT != 0
+
+
+@hot
+def _set_udp(worker: Worker, endpoint: Endpoint, number: int, option: int, asked: int) -> int:
+    if option == linux.UDP_SEGMENT:
+        if asked < 0 or asked > 0xFFFF:
+            return -EINVAL
+        endpoint.segment = asked
+        return 0
+    if option == linux.UDP_GRO:
+        return _flag(endpoint, COALESCE, asked)
+    if option == linux.UDP_NO_CHECK6_TX:
+        return _flag(endpoint, NO_CHECK6_TX, asked)
+    if option == linux.UDP_NO_CHECK6_RX:
+        return set_bit(endpoints_of(worker), number, NO_CHECK6_RX, asked)
+    return -ENOPROTOOPT
+
+
+@hot
+def _set_ip(worker: Worker, endpoint: Endpoint, number: int, option: int, asked: int) -> int:
+    if option == linux.IP_TOS:
+        endpoint.tos = asked & 0xFF
+        return 0
+    if option == linux.IP_TTL:
+        if asked != -1 and (asked < 1 or asked > 255):
+            return -EINVAL
+        endpoint.ttl = max(asked, 0)
+        return 0
+    if option == linux.IP_MULTICAST_TTL:
+        if asked < -1 or asked > 255:
+            return -EINVAL
+        endpoint.multicast_ttl = 1 if asked == -1 else asked
+        return 0
+    if option == linux.IP_MULTICAST_LOOP:
+        return _flag(endpoint, MULTICAST_LOOP, asked)
+    if option == linux.IP_MULTICAST_ALL:
+        return _flag(endpoint, MULTICAST_ALL, asked)
+    if option == linux.IP_RECVERR:
+        return set_bit(endpoints_of(worker), number, RECEIVE_ERRORS, asked)
+    if option == linux.IP_MTU_DISCOVER:
+        if asked < 0 or asked > linux.IP_PMTUDISC_OMIT:
+            return -EINVAL
+        endpoint.discover = asked
+        return 0
+    return -ENOPROTOOPT
+
+
+@hot
+def _set_multicast_interface4(worker: Worker, endpoint: Endpoint, value: int, octets: int) -> int:
+    """IP_MULTICAST_IF with an ip_mreqn: group, address, interface index; 0 goes back to the route."""
+    if octets < 12:
+        return -EINVAL
+    asked = load32(value + 8)
+    if asked != 0 and not _is_interface(worker, asked):
+        return -ENODEV
+    endpoint.multicast_interface = asked
+    endpoint.way.generation = 0
+    return 0
+
+
+@hot
+def _set_ipv6(worker: Worker, endpoint: Endpoint, number: int, option: int, asked: int) -> int:
+    endpoints = endpoints_of(worker)
+    if option == linux.IPV6_V6ONLY:
+        if endpoint.flags & BOUND != 0 or endpoint.family == 4:
+            return -EINVAL
+        endpoint.family = 6 if asked != 0 else 10
+        endpoints.sockets[number].family = endpoint.family
+        return set_bit(endpoints, number, ONLY_V6, asked)
+    if option == linux.IPV6_TCLASS:
+        if asked < -1 or asked > 255:
+            return -EINVAL
+        endpoint.traffic_class = max(asked, 0)
+        return 0
+    if option == linux.IPV6_UNICAST_HOPS:
+        if asked < -1 or asked > 255:
+            return -EINVAL
+        endpoint.hops = max(asked, 0)
+        return 0
+    if option == linux.IPV6_MULTICAST_HOPS:
+        if asked < -1 or asked > 255:
+            return -EINVAL
+        endpoint.multicast_hops = 1 if asked == -1 else asked
+        return 0
+    if option == linux.IPV6_MULTICAST_IF:
+        if asked != 0 and not _is_interface(worker, asked):
+            return -ENODEV
+        endpoint.multicast_interface = asked
+        endpoint.way.generation = 0
+        return 0
+    if option == linux.IPV6_MULTICAST_LOOP:
+        return _flag(endpoint, MULTICAST_LOOP, asked)
+    if option == linux.IPV6_MULTICAST_ALL:
+        return _flag(endpoint, MULTICAST_ALL, asked)
+    if option == linux.IPV6_RECVERR:
+        return set_bit(endpoints, number, RECEIVE_ERRORS, asked)
+    if option == linux.IPV6_MTU_DISCOVER:
+        if asked < 0 or asked > linux.IP_PMTUDISC_OMIT:
+            return -EINVAL
+        endpoint.discover6 = asked
+        return 0
+    return -ENOPROTOOPT
+
+
+# --- reading ------------------------------------------------------------------------------------------------------
+
+
+@hot
+def udp_get_option(worker: Worker, number: int, level: int, option: int, value: int, octets: int) -> int:
+    """Write the option's value to the address `value`: octets written, or -errno."""
+    endpoint = endpoint_of(worker, number)
+    options = endpoints_of(worker).sockets[number].options
+    found = -ENOPROTOOPT
+    if level == linux.SOL_SOCKET:
+        found = _get_socket(endpoint, option)
+    elif level == linux.SOL_UDP:
+        found = _get_udp(endpoint, options, option)
+    elif level == linux.SOL_IP:
+        found = _get_ip(worker, endpoint, options, option)
+    elif level == linux.SOL_IPV6:
+        found = _get_ipv6(worker, endpoint, options, option)
+    return found if found < 0 else write_option(value, octets, found)
+
+
+@leaf
+def _bit(word: int, bit: int) -> int:
+    return 1 if word & bit != 0 else 0
+
+
+@hot
+def _get_socket(endpoint: Endpoint, option: int) -> int:
+    if option == linux.SO_RCVBUF:
+        return endpoint.receive_limit
+    if option == linux.SO_SNDBUF:
+        return endpoint.send_limit
+    if option == linux.SO_NO_CHECK:
+        return _bit(endpoint.flags, NO_CHECK)
+    return endpoint.interface if option == linux.SO_BINDTOIFINDEX else -ENOPROTOOPT
+
+
+@hot
+def _get_udp(endpoint: Endpoint, options: int, option: int) -> int:
+    if option == linux.UDP_SEGMENT:
+        return endpoint.segment
+    if option == linux.UDP_GRO:
+        return _bit(endpoint.flags, COALESCE)
+    if option == linux.UDP_NO_CHECK6_TX:
+        return _bit(endpoint.flags, NO_CHECK6_TX)
+    return _bit(options, NO_CHECK6_RX) if option == linux.UDP_NO_CHECK6_RX else -ENOPROTOOPT
+
+
+@hot
+def _get_ip(worker: Worker, endpoint: Endpoint, options: int, option: int) -> int:
+    if option == linux.IP_TOS:
+        return endpoint.tos
+    if option == linux.IP_TTL:
+        return endpoint.ttl if endpoint.ttl != 0 else 64
+    if option == linux.IP_MULTICAST_TTL:
+        return endpoint.multicast_ttl
+    if option == linux.IP_MULTICAST_LOOP:
+        return _bit(endpoint.flags, MULTICAST_LOOP)
+    if option == linux.IP_MULTICAST_ALL:
+        return _bit(endpoint.flags, MULTICAST_ALL)
+    if option == linux.IP_RECVERR:
+        return _bit(options, RECEIVE_ERRORS)
+    if option == linux.IP_MTU_DISCOVER:
+        return endpoint.discover
+    return _path_mtu(worker, endpoint) if option == linux.IP_MTU else -ENOPROTOOPT
+
+
+@hot
+def _get_ipv6(worker: Worker, endpoint: Endpoint, options: int, option: int) -> int:
+    if option == linux.IPV6_V6ONLY:
+        return _bit(options, ONLY_V6)
+    if option == linux.IPV6_TCLASS:
+        return endpoint.traffic_class
+    if option == linux.IPV6_UNICAST_HOPS:
+        return endpoint.hops if endpoint.hops != 0 else 64
+    if option == linux.IPV6_MULTICAST_HOPS:
+        return endpoint.multicast_hops
+    if option == linux.IPV6_MULTICAST_IF:
+        return endpoint.multicast_interface
+    if option == linux.IPV6_MULTICAST_LOOP:
+        return _bit(endpoint.flags, MULTICAST_LOOP)
+    if option == linux.IPV6_MULTICAST_ALL:
+        return _bit(endpoint.flags, MULTICAST_ALL)
+    if option == linux.IPV6_RECVERR:
+        return _bit(options, RECEIVE_ERRORS)
+    if option == linux.IPV6_MTU_DISCOVER:
+        return endpoint.discover6
+    return _path_mtu(worker, endpoint) if option == linux.IPV6_MTU else -ENOPROTOOPT
+
+
+@hot
+def _path_mtu(worker: Worker, endpoint: Endpoint) -> int:
+    """What IP_MTU says of a connected socket."""
+    if endpoint.flags & CONNECTED == 0:
+        return -ENOTCONN
+    result, way = find_way(worker, endpoint, endpoint.remote_hi, endpoint.remote_lo, endpoint.interface)
+    if result != 0:
+        return result
+    if way.kind != UNICAST:
+        return 0xFFFF if way.kind == SELF else net_of(worker).interfaces[way.interface].mtu
+    return path_limit(worker, way.hi, way.lo, net_of(worker).neighbours[way.neighbour].mtu)
