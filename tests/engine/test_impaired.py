@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import ctypes
 import re
-import statistics
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -96,7 +95,7 @@ def test_a_sleeping_worker_wakes_for_what_is_due(family: int) -> None:
                 late.append(when - begin - 20 * MS * int.from_bytes(room.raw[60:62]) - 12 * MS)
         assert len(late) == 12
         assert min(late) >= 0
-        assert statistics.median(late) < 4 * MS
+        assert sorted(late)[2] < 4 * MS, "the next frame would have woken it after 8 ms"
         worker = engine.workers[0]
         assert worker.sleeps >= 24, "it slept in between"
         assert far.lanes[0].delivered >= 12
