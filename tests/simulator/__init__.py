@@ -2,25 +2,31 @@
 
     with Network(seed=7) as network:
         left, right = network.host("left"), network.host("right")
-        link = network.link(left, right, Impairment(rate=10_000_000, delay=50 * MS, loss=10_000))
-        network.source(left, port, frame, interval=MS, count=1000)
-        probe = network.probe(right)                        # the test is a host itself, frame by frame
+        link = network.link(left, right, Impairment(rate=10_000_000, delay=50 * MILLISECOND, loss=10_000))
+        listener = right.listen(link.address(1, 4), 80)                  # sockets,
+        flow = left.stream(link.address(1, 4), 80, octets=1_000_000)
+        network.source(left, link.ports[0], frame, 1000, 50)             # raw frames,
+        probe = network.probe(right)                                     # or the test is a host itself
         network.run(seconds=5)
         assert link.lanes[0].lost == ...
 
-network.py       Network, Host, Link, Probe: what a test writes
+network.py       Network, Link, Probe: the topology and the clock
+host.py          Host: one engine, its addresses, its sockets
 loop.py          turns engines that have something to do, then jumps to the next event: one compiled function
-applications.py  what runs on the hosts between two turns, compiled: raw frames now
+applications.py  what runs on the hosts between two turns, compiled: raw frames, and
+flows.py         streams and datagrams over the engine's sockets, each octet checked
 
 How to add a TCP scenario (goodput under loss, fairness over one bottleneck):
-1. Write the application as a `@hot` function in applications.py, e.g. a sender that fills its sockets and a sink that
-   drains them; its record is a View in the network's arena (`network.record(kind, count)`). It is called after each
-   turn of its host, returns WORKED when it did something and FINISHED when the run is to end, and calls
-   `wake_at(worker, when)` each time if it wants to be called without a frame arriving. Add its number and a line to
-   `applications`.
-2. Give it to a host: `network.application(host, KIND, record.address)`.
-3. Build the topology: `Network.link` for each wire; a bottleneck is a host with forwarding between two links; the queue
-   is the wire's (`queue_octets`). Buffers, congestion control etc. are the sockets' own options.
-4. `network.run(seconds=...)`, then read the applications' records, `link.lanes`, and each host's verdicts.
-The snapshot tables belong beside the test as text: they are compared octet for octet, since a seed fixes everything.
+1. Build the topology: `Network.link` for each wire. A bottleneck is a host with forwarding between two links
+   (`test_flows.dumbbell`); its queue is the wire's (`queue_octets`). `store=` of the link's options bounds the frames in
+   flight: at least rate x delay / 8 / 1514 of them. Both directions have impairments of their own (`there`, `back`).
+2. Open the flows: `listen` on one host, `stream` on another. Congestion control and buffers are options of the sockets
+   (`set_option(host.worker, flow.handle, ...)` between `stream` and `run`; those of a listener are inherited).
+3. `network.run(seconds=...)`, or set `host.flows().left` to the number of flows after which the run ends.
+4. Read `flow.octets`, `begun`, `ended`, `wrong` of each flow (the accepted ones follow the listener in
+   `host.flows().flows`), `link.lanes` and the hosts' verdicts.
+Tables of results belong beside the test as text and are compared octet for octet, since a seed fixes everything. What
+the flows cannot do is another application: a `@hot` function with a record (`network.record`), a number and a line in
+applications.py. It is called after each turn of its host, returns IDLE, WORKED or FINISHED, and calls `wake_at(worker,
+when)` each time if it wants to be called without a frame arriving.
 """

@@ -7,11 +7,12 @@ from pronghorn.state.packets import finish, originate
 from pronghorn.state.port import TRANSMIT_BURST
 from pronghorn.state.transmit import transmit
 from pronghorn.state.worker import Worker, wake_at
+from tests.simulator.flows import FINISHED, IDLE, WORKED, Flows, flows_run
 
-NONE, SOURCE = range(2)
+__all__ = ["FINISHED", "FLOWS", "IDLE", "NONE", "SOURCE", "WORKED", "Source", "applications"]
 
-IDLE, WORKED, FINISHED = range(3)
-"""What an application returns: it waits, it did something, the run is to end."""
+NONE, SOURCE, FLOWS = range(3)
+"""SimHost.application."""
 
 
 class Source(View, align=64):
@@ -29,6 +30,8 @@ class Source(View, align=64):
 @leaf
 def applications(worker: Worker, kind: int, record: int) -> int:
     """Let the application have its way at worker.now; returns IDLE, WORKED or FINISHED."""
+    if kind == FLOWS:
+        return flows_run(worker, Flows(record))
     if kind == SOURCE:
         return source(worker, Source(record))
     return IDLE

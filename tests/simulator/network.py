@@ -1,4 +1,4 @@
-"""Hosts, links and probes on one virtual clock. See the package for an example."""
+"""Links and probes between hosts, on one virtual clock. See the package for an example."""
 
 from __future__ import annotations
 
@@ -6,88 +6,24 @@ import ctypes
 import hashlib
 from collections.abc import Callable
 from contextlib import ExitStack
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_interface, ip_network
+from ipaddress import IPv4Network, IPv6Network
 from typing import Any
 
-from pronghorn.compiled import Array, u8, u64
-from pronghorn.engine.engine import Engine
+from pronghorn.compiled import Array, u8
 from pronghorn.memory.arena import Arena
-from pronghorn.net.configure import add_address, add_interface
-from pronghorn.net.configure_routes import add_neighbour, add_route
-from pronghorn.net.create import Limits, create_net
-from pronghorn.net.state import net_of
 from pronghorn.ports.wire import WireEnd, wire_inject, wire_send, wire_take, wire_take_time
 from pronghorn.ports.wire_port import COUNTS, Impairment, WirePort
 from pronghorn.ports.wire_store import WireLane
-from pronghorn.state.verdicts import VERDICTS
 from pronghorn.state.worker import Worker
 from tests.simulator.applications import SOURCE, Source
-from tests.simulator.loop import DONE, STUCK, WIRES, SimHost, SimLoop, simulate
+from tests.simulator.host import START, Host
+from tests.simulator.loop import DONE, STUCK, SimHost, SimLoop, simulate
 
 MICROSECOND, MILLISECOND, SECOND = 1000, 1_000_000, 1_000_000_000
-START = 1000 * SECOND
-"""The virtual clock before hosts have announced their addresses."""
 HOSTS = 256
 PERFECT = Impairment()
-LIMITS = Limits(
-    interfaces=16, addresses=64, routes=256, neighbours=256, waiting=64, paths=64, destinations=64, fragments=128
-)
 NEAR, FAR = 0x0200_0000_0000, 0x0200_0001_0000
 """Hardware addresses of hosts' ends and of probes, plus the number of the wire."""
-
-
-class Host:
-    """An engine with addresses of both families on each of its links."""
-
-    def __init__(self, network: Network, name: str, place: SimHost, packets: int, large: int, forwarding: bool) -> None:
-        self.network, self.name, self.place, self.forwarding = network, name, place, forwarding
-        self.engine = Engine(network.workers, packets, large)
-        for number in range(network.workers):
-            worker: Worker = self.engine.workers[number]
-            worker.now, worker.random = START, network.draw(f"{name}/{number}") | 1
-            worker.secret = network.draw(name)
-            create_net(self.engine.arena, worker, LIMITS)
-        place.workers, place.worker_count = self.engine.workers, network.workers
-        place.ends = network.arena.table(f"ends.{name}", u64, WIRES)
-
-    @property
-    def worker(self) -> Worker:
-        """The first worker."""
-        worker: Worker = self.engine.workers[0]
-        return worker
-
-    def everywhere(self, change: Callable[[Worker], Any]) -> None:
-        """change(worker) on each worker."""
-        for number in range(self.network.workers):
-            change(self.engine.workers[number])
-
-    def count(self, verdict: str) -> int:
-        """Packets that ended with the verdict of this name."""
-        number = next(found.number for found in VERDICTS.values() if found.name == verdict)
-        return sum(self.engine.workers[n].verdicts[number] for n in range(self.network.workers))
-
-    def join(self, driver: WirePort, networks: tuple[IPv4Network | IPv6Network, ...], member: int) -> int:
-        """Open this end of a wire and own member number `member` of each network there; returns the port."""
-        port = self.engine.add_port(driver)
-        self.place.ends[self.place.end_count] = driver.end.address
-        self.place.end_count += 1
-        self.everywhere(lambda worker: add_interface(worker, port, int(self.forwarding)))
-        for net in networks:
-            address = ip_interface(f"{net[member]}/{net.prefixlen}")
-            self.everywhere(lambda worker, address=address: add_address(worker, port, address))  # type: ignore[misc]
-        return port
-
-    def know(self, port: int, address: str, mac: int) -> None:
-        """Set a neighbour for good, so that no question goes over the wire."""
-        self.everywhere(lambda worker: add_neighbour(worker, port, ip_address(address), mac))
-
-    def route(self, prefix: str, port: int, gateway: str) -> None:
-        """Send packets to the prefix to a router."""
-        self.everywhere(lambda worker: add_route(worker, ip_network(prefix), port, ip_address(gateway)))
-
-    def settled(self) -> bool:
-        """Whether all addresses have been announced."""
-        return not any(net_of(self.engine.workers[n]).announcing for n in range(self.network.workers))
 
 
 class Link:

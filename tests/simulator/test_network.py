@@ -14,7 +14,8 @@ from scapy.layers.l2 import Ether
 from pronghorn.compiled import mode
 from pronghorn.ports.wire_port import Impairment
 from pronghorn.state.port import REFLECT
-from tests.simulator.network import MICROSECOND, MILLISECOND, SECOND, Host, Link, Network, Probe
+from tests.simulator.host import Host
+from tests.simulator.network import MICROSECOND, MILLISECOND, SECOND, Link, Network, Probe
 
 COUNT = 300 if mode() == "interpreted" else 3000
 FAMILIES = pytest.mark.parametrize("family", [4, 6])
