@@ -18,8 +18,8 @@ flows.py         streams and datagrams over the engine's sockets, each octet che
 
 How to add a TCP scenario (goodput under loss, fairness over one bottleneck):
 1. Build the topology: `Network.link` for each wire. A bottleneck is a host with forwarding between two links
-   (`test_flows.dumbbell`); its queue is the wire's (`queue_octets`). `store=` of the link's options bounds the frames in
-   flight: at least rate x delay / 8 / 1514 of them. Both directions have impairments of their own (`there`, `back`).
+   (`test_flows.dumbbell`); its queue is the wire's (`queue_octets`). `store=` of the link's options bounds the frames
+   in flight: at least rate x delay / 8 / 1514 of them. Each direction has its own impairments (`there`, `back`).
 2. Open the flows: `listen` on one host, `stream` on another. Congestion control and buffers are options of the sockets
    (`set_option(host.worker, flow.handle, ...)` between `stream` and `run`; those of a listener are inherited).
 3. `network.run(seconds=...)`, or set `host.flows().left` to the number of flows after which the run ends.
