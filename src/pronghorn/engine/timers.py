@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pronghorn.balancer.timers import balancer_next, balancer_timers
 from pronghorn.compiled import hot, leaf
-from pronghorn.engine.transports import transports_timers
+from pronghorn.engine.transports import transports_next, transports_timers
 from pronghorn.net.fragments import fragment_next, fragment_timers
 from pronghorn.net.timers import net_next, net_timers
 from pronghorn.state.worker import Worker, wake_at
@@ -16,9 +16,8 @@ def timers(worker: Worker) -> int:
     if worker.net != 0:
         net_timers(worker)
         fragment_timers(worker)
-    if worker.transports != 0:
-        transports_timers(worker)
-    return balancer_timers(worker)
+    more = transports_timers(worker) if worker.transports != 0 else 0
+    return balancer_timers(worker) | more
 
 
 @hot
@@ -29,3 +28,5 @@ def set_alarm(worker: Worker) -> None:
         wake_at(worker, fragment_next(worker))
     if worker.balancer != 0:
         wake_at(worker, balancer_next(worker))
+    if worker.transports != 0:
+        wake_at(worker, transports_next(worker))

@@ -11,11 +11,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pronghorn.compiled import array_at, fill, hot, leaf
+from pronghorn.compiled.hashing import mix
 from pronghorn.memory.arena import Arena
 from pronghorn.memory.buddy import buddy_lay, create_buddy
 from pronghorn.memory.layout import Layout, lay
 from pronghorn.state.endpoints import ANY_NUMBER, Endpoints, Socket
 from pronghorn.state.worker import Worker
+from pronghorn.tcp.create import LISTENERS, create_tcp, tcp_lay
+from pronghorn.tcp.output import tcp_flush
+from pronghorn.tcp.tcb import tcp_of
+from pronghorn.tcp.timers import tcp_next, tcp_timers
 from pronghorn.udp.blocked import udp_timers
 from pronghorn.udp.create import create_udp, udp_lay
 
@@ -26,6 +31,7 @@ class Limits:
 
     sockets: int = 65_536
     datagrams: int = 4096  # sockets of UDP and ICMP echo
+    conns: int = 1 << 20  # TCP connections
     buffers: int = 1 << 30  # octets that wait to be sent, acknowledged or read, all together
 
 
@@ -46,28 +52,40 @@ def create_transports(arena: Arena, worker: Worker, limits: Limits | None = None
     buddy = create_buddy(arena, f"{name}.buffers", limits.buffers, owner)
     endpoints_begin(endpoints, sockets.address, limits.sockets, buddy.address)
     endpoints.udp = create_udp(arena, worker, limits.datagrams).address
+    endpoints.tcp = create_tcp(arena, worker, limits.conns, limits.buffers).address
     worker.transports = endpoints.address
     return endpoints
 
 
 @hot
 def transports_lay(
-    layout: Layout, worker: Worker, sockets: int, buffers: int, datagrams: int, users: int, secret: int
+    layout: Layout, worker: Worker, sockets: int, buffers: int, datagrams: int, users: int, conns: int, secret: int
 ) -> int:
     """The address of a new root with room for so many; 0: no room. `users` is as for `udp_lay`."""
     root = lay(layout, Endpoints.SIZE, Endpoints.ALIGN)
     table = lay(layout, sockets * Socket.SIZE, 64)
     buddy = buddy_lay(layout, buffers)
     udp = udp_lay(layout, datagrams, users, secret)
+    own, other = mix(secret, 5, secret), mix(secret, 6, secret)
+    tcp = tcp_lay(layout, worker, conns, min(LISTENERS, sockets), buffers, own, other)
     if layout.full != 0:
         return 0
     endpoints_begin(Endpoints(root), table, sockets, buddy)
-    Endpoints(root).udp = udp
+    Endpoints(root).udp, Endpoints(root).tcp = udp, tcp
     worker.transports = root
     return root
 
 
 @leaf
-def transports_timers(worker: Worker) -> None:
-    """Once per turn: do what is due."""
+def transports_timers(worker: Worker) -> int:
+    """Once per turn: do what is due. Returns 1 when there is more to do at once."""
     udp_timers(worker)
+    tcp = tcp_of(worker)
+    more = tcp_timers(worker, tcp)
+    return 1 if tcp_flush(worker, tcp) != 0 else more
+
+
+@leaf
+def transports_next(worker: Worker) -> int:
+    """When (ns) there is something to do, for a worker that wants to sleep."""
+    return tcp_next(worker, tcp_of(worker))

@@ -18,6 +18,8 @@ from pronghorn.net.state import FORWARDING, net_of
 from pronghorn.state.packet import BROADCAST, CHECKSUM_GOOD, CHECKSUM_PARTIAL, MULTICAST, Packet
 from pronghorn.state.verdicts import CONTINUE, MULTICAST_IGNORED, NO_LISTENER, NOT_FOR_US, TTL_EXPIRED, UNKNOWN_PROTOCOL
 from pronghorn.state.worker import Worker
+from pronghorn.tcp.input import tcp_input
+from pronghorn.tcp.messages import tcp_message_input
 from pronghorn.udp.input import udp_input
 from pronghorn.udp.messages import message_input
 from pronghorn.wire import ipv4, ipv6, tcp, udp
@@ -56,6 +58,8 @@ def deliver(worker: Worker, packet: Packet) -> int:
     protocol = packet.protocol
     if protocol == (PROTOCOL_ICMP if packet.family == 4 else PROTOCOL_ICMPV6):
         verdict = message_input(worker, packet) if worker.transports != 0 else CONTINUE
+        if verdict == CONTINUE and worker.transports != 0:
+            verdict = tcp_message_input(worker, packet)
         if verdict == CONTINUE:
             verdict = report_input(worker, packet)
         if verdict != CONTINUE:
@@ -80,6 +84,9 @@ def _endpoint_input(worker: Worker, packet: Packet) -> int:
             return verdict
         report_port_unreachable(worker, packet)
     else:
+        verdict = tcp_input(worker, packet) if worker.transports != 0 else NO_LISTENER
+        if verdict != NO_LISTENER:
+            return verdict
         send_reset(worker, packet)
     return NO_LISTENER
 

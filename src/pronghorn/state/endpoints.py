@@ -65,9 +65,9 @@ class Socket(View, align=8, size=40):
     options: u16
     generation: u32
     record: u32  # number of the protocol's record, or ANY_NUMBER
-    ready_next: u32  # socket after this one on the ready list
+    ready_next: u32  # socket after this one on the ready list, or among the free
     user: u64  # the application's own word
-    next_free: u32
+    tuning: u32  # number of the protocol's record of rare options; 0: the defaults
     bound: u32  # number of the protocol's Binding plus 1; 0: not bound
 
 
@@ -135,7 +135,7 @@ def socket_open(endpoints: Endpoints, kind: int, family: int) -> int:
     """A new socket's number, or -ENOMEM. Its record is the caller's to set."""
     number = endpoints.socket_free
     if number != ANY_NUMBER:
-        endpoints.socket_free = endpoints.sockets[number].next_free
+        endpoints.socket_free = endpoints.sockets[number].ready_next
     else:
         number = endpoints.socket_fresh
         if number >= endpoints.socket_limit:
@@ -146,7 +146,7 @@ def socket_open(endpoints: Endpoints, kind: int, family: int) -> int:
     socket = endpoints.sockets[number]
     socket.kind, socket.family, socket.flags, socket.options = kind, family, 0, 0
     socket.events, socket.watched, socket.error, socket.bound = 0, 0, 0, 0
-    socket.record, socket.user = ANY_NUMBER, 0
+    socket.record, socket.user, socket.tuning = ANY_NUMBER, 0, 0
     return number
 
 
@@ -165,7 +165,7 @@ def socket_release(endpoints: Endpoints, number: int) -> None:
 
 @leaf
 def _free(endpoints: Endpoints, number: int) -> None:
-    endpoints.sockets[number].next_free = endpoints.socket_free
+    endpoints.sockets[number].ready_next = endpoints.socket_free
     endpoints.socket_free = number
 
 

@@ -1,4 +1,22 @@
 """Connections that end here (RFC 9293), and what Linux makes of them where the RFC leaves a choice.
 
-tcb        everything a connection keeps: read this first        deadlines   when a connection wants to be looked at
+tcb          everything a connection keeps: read this first          create       the tables
+calls        what an application asks for                            set_option   tuning  info   setsockopt, TCP_INFO
+
+the way in   input        whose segment is it                        lookup  identity    finding it
+             handshake    LISTEN, SYN-SENT, to ESTABLISHED           cookies  secrets    SYN cookies, numbers to guess
+             established  every later state, step by step            waiting      TIME-WAIT
+             receive      octets into the ring, acknowledging        window       how much the peer may send
+             challenge    what may be forged                         messages     what ICMP says
+the way out  output       what to send, and when                     pending      whom to look at in this turn
+             emit         one segment                                options      what the SYNs say; MSS
+             source  bind addresses and ports                        pacing       not all at once
+the end      closing      FIN and RST                                life         records, TIME-WAIT, accept queues
+time         timers       what is due                                deadlines    when to look
+
+reliability  recovery     what the others call                       acknowledge  an acknowledgement has come
+             segments     what is in flight                          delivery  sack  sample   what has arrived
+             rack         what is lost                               alert        which state that makes
+             reduction    by how much to slow down                   congestion/  how much may be in flight
+             rtt          round trips, time-outs                     retransmit_timer  timeout   when to send again
 """

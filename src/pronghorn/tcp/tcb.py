@@ -21,6 +21,7 @@ from pronghorn.memory.stream import Stream
 from pronghorn.memory.wheel import Timer
 from pronghorn.state.endpoints import Endpoints
 from pronghorn.state.worker import Worker
+from pronghorn.tcp.sample import Sample
 from pronghorn.wire.tcp import TCPOptions
 
 # Tcb.state: numbers as Linux's tcp_states.h has them, which TCP_INFO shows
@@ -72,12 +73,12 @@ CONTROL = 12
 class Segments(View, align=8, size=16):
     """Descriptor of the ring of Segment records of what is in flight (segments.py)."""
 
-    block: u32  # in the Buddy; 0: no memory
-    first: u32  # place of the oldest record; places count modulo the ring's size
-    count: u32  # records
+    block: u32  # in the Buddy: a Flight and its records; 0: nothing is in flight
     order: u8  # log2 of the block's octets
-    unused8: u8
+    persist: u8  # RACK: recoveries for which the wider reordering window stays
     unused16: u16
+    flight_max: u32  # the most octets in flight in the round that ends ...
+    flight_end: u32  # ... when this is acknowledged
 
 
 class Tcb(View, align=64, size=448):
@@ -98,7 +99,7 @@ class Tcb(View, align=64, size=448):
     neighbour: u32  # where packets go, valid while `generation` is net.generation's low half
     generation: u32
     next: u32  # tcb after this one: on the pending list, on an accept queue, among the free
-    hash: u32  # in the index
+    listed_next: u32  # in TIME_WAIT: tcb that entered it after this one
     # line 1: the sequence spaces
     rcv_nxt: u32
     rcv_read: u32  # position after the last octet that the application has taken
@@ -109,7 +110,7 @@ class Tcb(View, align=64, size=448):
     snd_end: u32  # position after the last octet that the application has written; FIN's own, when it is queued
     snd_window: u32  # octets the peer takes beyond snd_una
     snd_wl1: u32
-    snd_wl2: u32
+    small_end: u32  # end of the last segment that was shorter than full (Minshall's rule)
     snd_window_max: u32
     mss: u16  # octets of payload in a segment of ours now, options taken off
     rcv_mss: u16  # the peer's segments, estimated: the delayed acknowledgement asks
@@ -118,24 +119,24 @@ class Tcb(View, align=64, size=448):
     agreed: u8
     quick: u8  # segments that are still acknowledged at once (Linux: quick acks)
     ts_recent: u32
-    ts_recent_at: u32  # stamp
+    receive_limit: u32  # octets that may wait to be read; grows with what the application reads in a round trip
     ts_offset: u32  # of our timestamps, which are milliseconds (RFC 7323 5.4, 7.1)
     # line 2: recovery and congestion control
     cwnd: u32 = field(align=64)  # octets
     ssthresh: u32  # octets
     srtt: u32  # us, times 8
-    rttvar: u32  # us, times 4
+    rttvar: u32  # us: what the RTO adds to srtt; Linux's rttvar_us
+    mdev: u32  # us, times 4: mean deviation
+    mdev_max: u32  # us, times 4: the largest of this round trip
+    rtt_round: u32  # the round trip ends when this is acknowledged
     rto: u32  # us, back-off not counted
-    rtt_min: u32  # us; 0: no sample yet
-    sacked: u32  # octets in flight that SACK has reported
+    rtt_min: u32  # us: least of the last minutes; 0: no sample yet
+    rtt_next: u32  # us: least since rtt_next_at; takes over from rtt_min
+    rtt_next_at: u32  # stamp
+    sacked: u32  # octets in flight that SACK has reported; without SACK: what duplicate acknowledgements stand for
     lost: u32  # octets in flight that are considered lost and were not sent again
-    resent: u32  # octets that were sent again and are neither acknowledged nor lost again
-    recovery_point: u32  # snd_nxt when recovery began
-    prr_delivered: u32
-    prr_out: u32
-    rack_sent: u32  # stamp: transmission time of the most recently sent segment that was delivered
-    rack_end: u32  # its end
-    rack_rtt: u32  # us
+    resent: u32  # octets in flight that were sent again, and are not considered lost again
+    recovery_point: u32  # snd_nxt when recovery began: Linux's high_seq
     recovery: u8
     congestion: u8  # number of the congestion control
     backoff: u8  # retransmission time-outs in a row
@@ -155,18 +156,18 @@ class Tcb(View, align=64, size=448):
     delivered: u64  # octets that arrived at the peer, as far as known
     delivered_at: u32  # stamp
     first_sent: u32  # stamp: of the segment that began the current sampling interval
-    heard: u32  # stamp: of the last segment from the peer
+    heard: u32  # ms: of the last segment from the peer (`moment`)
     spoken: u32  # stamp: of the last data sent
     # line 5: the congestion control's own; rarely used
     control: Array[u32] = fixed(CONTROL, align=64)
     app_limited_until: u32  # low half of `delivered` until which samples are application-limited
     tuning: u32  # number of the Tuning
-    path_mtu: u16  # octets of layer 3 that the path takes
+    challenged: u16  # when it last sent a challenge acknowledgement (challenge.py); 0: never
     peer_mss: u16  # from the peer's SYN
     retransmit_kind: u8
     probes: u8  # window probes or keep-alives without an answer
     reorder_steps: u8  # RACK's window, in quarters of rtt_min
-    undo_flags: u8
+    marks: u8  # recovery.py's own bits (sample.py)
     # line 6: statistics, undo
     octets_in: u64 = field(align=64)  # taken in order
     octets_out: u64  # acknowledged
@@ -176,12 +177,14 @@ class Tcb(View, align=64, size=448):
     undo_cwnd: u32
     undo_ssthresh: u32
     undo_from: u32  # snd_una when the window was reduced
-    undo_count: u32  # retransmissions since that no DSACK has explained
-    reordering: u32  # RACK: end of the round in which reordering was seen, ...
+    undo_count: u32  # octets sent again since that no DSACK has explained
+    dsack_round: u32  # RACK: a DSACK widens the reordering window again once this is acknowledged
     lost_total: u32  # segments
-    iss: u32
-    irs: u32
-    accept_next: u32  # tcb after this one on its listener's queue; the listener's number while in SYN_RECEIVED
+    drs_from: u32  # rcv_read when the current measurement for receive_limit began
+    drs_at: u32  # stamp of that moment
+    accept_next: (
+        u32  # tcb after this one on its listener's queue; in SYN_RECEIVED the listener; in TIME_WAIT tcb before
+    )
 
 
 class Tuning(View, align=64, size=64):
@@ -208,7 +211,7 @@ class Tuning(View, align=64, size=64):
     fast_open: u8
     fixed_buffers: u8  # 1: SO_RCVBUF was set: no auto-tuning; 2: SO_SNDBUF was
     unused: u8
-    unused16: u16
+    flags: u16  # NO_DELAY and CORKED of a connection that is still to come
     next: u32
 
 
@@ -229,7 +232,9 @@ class Listener(View, align=64, size=64):
     tuning: u32
     next: u32  # free list
     recent_overflow: u32  # stamp: cookies are believed only if one was sent not long ago
-    cookies: u32  # 1: some were sent
+    cookies: u8  # 1: some were sent
+    reuse: u8  # 1 SO_REUSEADDR, 2 SO_REUSEPORT
+    unused: u16
 
 
 class Tcp(View, align=64):
@@ -249,6 +254,8 @@ class Tcp(View, align=64):
     listener_free: u32
     tuning_limit: u32
     tuning_free: u32
+    tuning_fresh: u32  # records below were used
+    unused: u32
     pending_first: u32
     pending_last: u32
     pending_count: u32
@@ -258,7 +265,10 @@ class Tcp(View, align=64):
     waiting_limit: u32
     port_low: u16  # ports for active opens (ip_local_port_range)
     port_high: u16
-    secret: u64 = field(align=8)  # of initial sequence numbers and cookies
+    scratch_info: u64 = field(align=8)  # address of room for a TcpInfo
+    scratch_tcb: u64  # address of a Tcb that is no connection: addresses being looked up, cookies
+    secret: u64  # of initial sequence numbers and cookies
+    secret2: u64
     port_salt: u64  # RFC 6056 algorithm 5's counter
     challenge_until: u64  # ns: end of the interval of challenge acknowledgements
     challenge_left: u32
@@ -279,9 +289,19 @@ class Tcp(View, align=64):
     send_max: u32  # tcp_wmem[2]
     pressed: u32  # 1: under memory pressure
     initial_window: u32  # segments
+    duplicate: u32  # 1: the segment being written reports a duplicate, as follows
+    duplicate_left: u32
+    duplicate_right: u32
     expired: Array[u32] = fixed(64, align=64)
     options: TCPOptions = field(align=64)  # scratch: of the segment being handled
     answer: TCPOptions = field(align=64)  # scratch: of the segment being written
+    sample: Sample = field(align=64)  # scratch: what the acknowledgement being handled has brought
+
+
+@leaf
+def scratch_of(tcp: Tcp) -> Tcb:
+    """A Tcb that is no connection: what is worked out and forgotten."""
+    return Tcb(tcp.scratch_tcb)
 
 
 @leaf
@@ -297,6 +317,12 @@ def stamp(worker: Worker) -> int:
 
 
 @leaf
+def moment(worker: Worker) -> int:
+    """Now, as u32 milliseconds: for what lasts hours."""
+    return worker.now // MILLISECOND & 0xFFFF_FFFF
+
+
+@leaf
 def elapsed(now: int, then: int) -> int:
     """Microseconds between two stamps, at most 2**31 - 1; 0 when `then` is later."""
     return max(sequence.difference(now, then), 0)
@@ -304,5 +330,5 @@ def elapsed(now: int, then: int) -> int:
 
 @leaf
 def in_flight(tcb: Tcb) -> int:
-    """Octets that are on their way: RFC 6675's pipe, kept up to date."""
-    return (tcb.snd_nxt - tcb.snd_una & 0xFFFF_FFFF) - tcb.sacked - tcb.lost + tcb.resent
+    """Octets that are on their way: RFC 6675's pipe, kept up to date. A loss probe's copy is not counted."""
+    return (tcb.snd_nxt - tcb.snd_una & 0xFFFF_FFFF) - tcb.sacked - tcb.lost

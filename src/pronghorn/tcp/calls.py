@@ -1,0 +1,426 @@
+"""What an application asks of TCP: RFC 9293 3.9.1, in the shape of Linux's socket calls. They never wait.
+
+A call takes the number of an open socket and returns a number that is not negative, or minus an errno.
+
+A socket before `connect` or `listen` has no record, or a Binding (a Listener that does not listen) when it is bound.
+"""
+
+from __future__ import annotations
+
+import errno
+
+from pronghorn.compiled import hot, leaf, sequence
+from pronghorn.memory.buddy import Buddy
+from pronghorn.memory.stream import stream_free, stream_get, stream_put, stream_reserve, stream_size
+from pronghorn.state.endpoints import (
+    ANY_NUMBER,
+    EAGAIN,
+    EINVAL,
+    ENDED,
+    ENOMEM,
+    FAILED,
+    HUNG_UP,
+    KEEP_ALIVE,
+    LISTENER,
+    READABLE,
+    STREAM,
+    WRITABLE,
+    Address,
+    Endpoints,
+    Socket,
+    count,
+    endpoints_of,
+    socket_event,
+    socket_open,
+    socket_quiet,
+    socket_release,
+)
+from pronghorn.state.mib import ABORT_ON_CLOSE, ABORT_ON_LINGER
+from pronghorn.state.worker import Worker
+from pronghorn.tcp.bind import bind_any, bind_to, unbind
+from pronghorn.tcp.closing import abort, start_closing
+from pronghorn.tcp.handshake import start_connecting
+from pronghorn.tcp.life import accept_pop, finish_tcb, orphan, tcb_free, tcb_new
+from pronghorn.tcp.output import output
+from pronghorn.tcp.receive import window_opened
+from pronghorn.tcp.source import choose_address, choose_port, is_free
+from pronghorn.tcp.tcb import (
+    CLOSE_WAIT,
+    CLOSED,
+    CORKED,
+    ESTABLISHED,
+    FIN_QUEUED,
+    FIN_RECEIVED,
+    FIN_WAIT_2,
+    NO_TCB,
+    PING_PONG,
+    READ_CLOSED,
+    SYN_RECEIVED,
+    SYN_SENT,
+    TIME_WAIT,
+    WANTS_SPACE,
+    Tcb,
+    Tcp,
+    elapsed,
+    moment,
+    tcp_of,
+)
+from pronghorn.tcp.timers import start_fin_wait, start_keep_alive
+from pronghorn.tcp.tuning import tuning_drop, tuning_take
+from pronghorn.tcp.window import was_read
+
+ENOTCONN, EISCONN, EPIPE, EALREADY = errno.ENOTCONN, errno.EISCONN, errno.EPIPE, errno.EALREADY
+EINPROGRESS, EOPNOTSUPP, EAFNOSUPPORT = errno.EINPROGRESS, errno.EOPNOTSUPP, errno.EAFNOSUPPORT
+EADDRNOTAVAIL, EADDRINUSE = errno.EADDRNOTAVAIL, errno.EADDRINUSE
+MSG_PEEK, MSG_MORE = 2, 0x8000
+SHUT_RD, SHUT_WR, SHUT_RDWR = 0, 1, 2
+MASK = 0xFFFF_FFFF
+
+
+@leaf
+def record_of(worker: Worker, number: int) -> Tcb:
+    """The socket's connection; address 0 when it has none."""
+    socket = endpoints_of(worker).sockets[number]
+    if socket.kind != STREAM or socket.record == ANY_NUMBER:
+        return Tcb(0)
+    return tcp_of(worker).tcbs[socket.record]
+
+
+@hot
+def tcp_open(worker: Worker, family: int) -> int:
+    """A new socket, of family 4, 6 or 10 (both)."""
+    if family != 4 and family != 6 and family != 10:
+        return -EAFNOSUPPORT
+    return socket_open(endpoints_of(worker), STREAM, family)
+
+
+@hot
+def tcp_bind(worker: Worker, number: int, address: Address) -> int:
+    """Take a local address and port; port 0: any."""
+    socket = endpoints_of(worker).sockets[number]
+    if socket.bound != 0 or socket.record != ANY_NUMBER:
+        return -EINVAL
+    return bind_to(worker, number, address)
+
+
+@hot
+def tcp_listen(worker: Worker, number: int, backlog: int) -> int:
+    """Take connections; at most `backlog` and one wait to be accepted."""
+    endpoints = endpoints_of(worker)
+    socket = endpoints.sockets[number]
+    if socket.record != ANY_NUMBER:
+        return -EINVAL
+    if socket.bound == 0:
+        result = bind_any(worker, number)
+        if result < 0:
+            return result
+    listener = tcp_of(worker).listeners[socket.bound - 1]
+    listener.backlog = max(backlog, 0)
+    listener.listening = 1
+    socket.kind = LISTENER
+    return 0
+
+
+@hot
+def tcp_accept(worker: Worker, number: int, peer: Address) -> int:
+    """The next established connection as a new socket, and where it came from (unless peer's address is 0)."""
+    endpoints, tcp = endpoints_of(worker), tcp_of(worker)
+    socket = endpoints.sockets[number]
+    if socket.kind != LISTENER:
+        return -EINVAL
+    listener = tcp.listeners[socket.bound - 1]
+    if listener.first == NO_TCB:
+        socket_quiet(endpoints, number, READABLE)
+        return -EAGAIN
+    made = socket_open(endpoints, STREAM, socket.family)
+    if made < 0:
+        return made
+    tcb = accept_pop(tcp, listener)
+    if listener.first == NO_TCB:
+        socket_quiet(endpoints, number, READABLE)
+    fresh = endpoints.sockets[made]
+    fresh.record, tcb.socket = tcb.index, made
+    fresh.options, fresh.tuning = socket.options, tuning_take(tcp, tcb.tuning)
+    if peer.address != 0:
+        write_remote(tcb, peer)
+    events = WRITABLE
+    if readable(tcb) > 0 or tcb.flags & FIN_RECEIVED != 0:
+        events |= READABLE
+    if tcb.flags & FIN_RECEIVED != 0:
+        events |= ENDED
+    if tcb.state == CLOSED:
+        events |= READABLE | ENDED | HUNG_UP
+    socket_event(endpoints, made, events)
+    if fresh.options & KEEP_ALIVE != 0:
+        start_keep_alive(worker, tcp, tcb)
+    return made
+
+
+@leaf
+def write_remote(tcb: Tcb, peer: Address) -> None:
+    """The remote end's address."""
+    peer.hi, peer.lo, peer.port, peer.family, peer.interface = (
+        tcb.remote_hi, tcb.remote_lo, tcb.remote_port, tcb.family, 0,
+    )  # fmt: skip
+
+
+@leaf
+def write_local(tcb: Tcb, own: Address) -> None:
+    """Our own."""
+    own.hi, own.lo, own.port, own.family, own.interface = tcb.local_hi, tcb.local_lo, tcb.local_port, tcb.family, 0
+
+
+@hot
+def tcp_connect(worker: Worker, number: int, address: Address) -> int:
+    """Open a connection: -EINPROGRESS, then WRITABLE or FAILED (RFC 9293 3.9.1.1)."""
+    endpoints, tcp = endpoints_of(worker), tcp_of(worker)
+    socket = endpoints.sockets[number]
+    if socket.kind != STREAM:
+        return -EISCONN if socket.kind == LISTENER else -EINVAL
+    if socket.record != ANY_NUMBER:
+        return _connect_again(endpoints, tcp, socket, number)
+    if (address.family == 4 and socket.family == 6) or (address.family == 6 and socket.family == 4):
+        return -EAFNOSUPPORT
+    if address.port == 0:
+        return -EADDRNOTAVAIL
+    tcb = tcb_new(tcp)
+    if tcb.address == 0:
+        return -ENOMEM
+    result = _address(worker, tcp, tcb, socket, address)
+    if result == 0 and not start_connecting(worker, tcp, tcb):
+        result = -ENOMEM
+    if result < 0:
+        tcb_free(worker, tcp, tcb)
+        return result
+    socket.record, tcb.socket = tcb.index, number
+    socket_quiet(endpoints, number, HUNG_UP | WRITABLE)
+    return -EINPROGRESS
+
+
+@leaf
+def _connect_again(endpoints: Endpoints, tcp: Tcp, socket: Socket, number: int) -> int:
+    """`connect` on a socket that has a connection: how it went."""
+    state = tcp.tcbs[socket.record].state
+    if state == SYN_SENT or state == SYN_RECEIVED:
+        return -EALREADY
+    if socket.error != 0:
+        return -take_error(endpoints, number)
+    return -EISCONN
+
+
+@hot
+def _address(worker: Worker, tcp: Tcp, tcb: Tcb, socket: Socket, address: Address) -> int:
+    """Set the four-tuple of an active open."""
+    tcb.family, tcb.tuning = address.family, tuning_take(tcp, socket.tuning)
+    tcb.remote_hi, tcb.remote_lo, tcb.remote_port = address.hi, address.lo, address.port
+    if socket.bound != 0:
+        binding = tcp.listeners[socket.bound - 1]
+        tcb.local_hi, tcb.local_lo, tcb.local_port = binding.hi, binding.lo, binding.port
+    result = choose_address(worker, tcb)
+    if result < 0:
+        return result
+    if tcb.local_port == 0:
+        return choose_port(worker, tcp, tcb)
+    return 0 if is_free(worker, tcp, tcb) else -EADDRINUSE
+
+
+@hot
+def take_error(endpoints: Endpoints, number: int) -> int:
+    """The pending errno, which is thereby reported; 0 when there is none."""
+    error = endpoints.sockets[number].error
+    endpoints.sockets[number].error = 0
+    socket_quiet(endpoints, number, FAILED)
+    return error
+
+
+# --- data ---------------------------------------------------------------------------------------------------------
+
+
+@leaf
+def queue_limit(tcp: Tcp, tcb: Tcb) -> int:
+    """Octets that may wait to be acknowledged: grows with the congestion window unless SO_SNDBUF was set."""
+    tuning = tcp.tunings[tcb.tuning]
+    if tuning.fixed_buffers & 2 != 0:
+        return tuning.send_limit
+    return min(max(tuning.send_limit, 2 * tcb.cwnd), tcp.send_max)
+
+
+@hot
+def tcp_send(worker: Worker, number: int, data: int, octets: int, flags: int) -> int:
+    """Queue up to `octets` at `data` and send what may be sent; how many were taken, or -EAGAIN, -EPIPE ..."""
+    endpoints = endpoints_of(worker)
+    tcb = record_of(worker, number)
+    if tcb.address == 0:
+        return -ENOTCONN if endpoints.sockets[number].kind != STREAM else -EPIPE
+    if endpoints.sockets[number].error != 0:
+        return -take_error(endpoints, number)
+    if tcb.flags & FIN_QUEUED != 0:
+        return -EPIPE
+    if tcb.state != ESTABLISHED and tcb.state != CLOSE_WAIT:
+        return -EAGAIN if tcb.state == SYN_SENT or tcb.state == SYN_RECEIVED else -EPIPE
+    tcp = tcp_of(worker)
+    waiting = tcb.snd_end - tcb.snd_una & MASK
+    taken = min(octets, queue_limit(tcp, tcb) - waiting)
+    buddy = Buddy(endpoints.buddy)
+    if taken <= 0 or buddy.used > tcp.memory_high or not _room(buddy, tcb, waiting, taken):
+        tcb.flags |= WANTS_SPACE
+        socket_quiet(endpoints, number, WRITABLE)
+        return -EAGAIN if octets > 0 else 0
+    stream_put(buddy, tcb.send, tcb.snd_end, data, taken)
+    tcb.snd_end = sequence.add(tcb.snd_end, taken)
+    if taken < octets:
+        tcb.flags |= WANTS_SPACE
+        socket_quiet(endpoints, number, WRITABLE)
+    if elapsed(moment(worker), tcb.heard) <= 40:
+        tcb.flags |= PING_PONG
+    if flags & MSG_MORE != 0 and tcb.flags & CORKED == 0:
+        tcb.flags |= CORKED
+        output(worker, tcp, tcb)
+        tcb.flags &= ~CORKED
+    else:
+        output(worker, tcp, tcb)
+    return taken
+
+
+@leaf
+def _room(buddy: Buddy, tcb: Tcb, waiting: int, more: int) -> bool:
+    """Room in the send ring for so many more octets."""
+    wanted = waiting + more
+    return wanted <= stream_size(tcb.send) or stream_reserve(buddy, tcb.send, tcb.snd_una, waiting, wanted)
+
+
+@leaf
+def readable(tcb: Tcb) -> int:
+    """Octets that may be read now."""
+    octets = tcb.rcv_nxt - tcb.rcv_read & MASK
+    return octets - 1 if tcb.flags & FIN_RECEIVED != 0 else octets
+
+
+@hot
+def tcp_receive(worker: Worker, number: int, data: int, octets: int, flags: int) -> int:
+    """Take up to `octets` into `data`: how many, 0 at the end, -EAGAIN when there is nothing. MSG_PEEK leaves them."""
+    endpoints = endpoints_of(worker)
+    tcb = record_of(worker, number)
+    if tcb.address == 0:
+        return -ENOTCONN
+    waiting = readable(tcb)
+    taken = min(waiting, octets)
+    if taken <= 0:
+        return _nothing(endpoints, tcb, number) if octets > 0 or waiting == 0 else 0
+    buddy = Buddy(endpoints.buddy)
+    stream_get(buddy, tcb.receive, tcb.rcv_read, data, taken)
+    if flags & MSG_PEEK != 0:
+        return taken
+    tcb.rcv_read = sequence.add(tcb.rcv_read, taken)
+    if taken == waiting:
+        if tcb.beyond.count == 0:
+            stream_free(buddy, tcb.receive)
+        if tcb.flags & FIN_RECEIVED == 0 and tcb.state != CLOSED:
+            socket_quiet(endpoints, number, READABLE)
+    tcp = tcp_of(worker)
+    if tcb.state != CLOSED:
+        was_read(worker, tcp, tcb)
+        window_opened(worker, tcp, tcb)
+    return taken
+
+
+@hot
+def _nothing(endpoints: Endpoints, tcb: Tcb, number: int) -> int:
+    """There is nothing to read: why."""
+    if endpoints.sockets[number].error != 0:
+        return -take_error(endpoints, number)
+    if tcb.flags & (FIN_RECEIVED | READ_CLOSED) != 0 or tcb.state == CLOSED or tcb.state == TIME_WAIT:
+        return 0
+    socket_quiet(endpoints, number, READABLE)
+    return -EAGAIN
+
+
+# --- ending -------------------------------------------------------------------------------------------------------
+
+
+@hot
+def tcp_shutdown(worker: Worker, number: int, how: int) -> int:
+    """End one direction, or both."""
+    endpoints = endpoints_of(worker)
+    tcb = record_of(worker, number)
+    if how < SHUT_RD or how > SHUT_RDWR:
+        return -EINVAL
+    if tcb.address == 0 or tcb.state == CLOSED or tcb.state == SYN_SENT:
+        return -ENOTCONN
+    if how != SHUT_WR:
+        tcb.flags |= READ_CLOSED
+        socket_event(endpoints, number, READABLE | ENDED)
+    if how != SHUT_RD:
+        start_closing(worker, tcp_of(worker), tcb)
+    return 0
+
+
+@hot
+def tcp_close(worker: Worker, number: int) -> int:
+    """The application is done with the socket; the connection ends in its own time, or at once by a reset when octets
+    were not read (RFC 2525 2.17), or SO_LINGER says so."""
+    endpoints, tcp = endpoints_of(worker), tcp_of(worker)
+    socket = endpoints.sockets[number]
+    tuning_drop(tcp, socket.tuning)
+    if socket.kind == LISTENER:
+        _close_listener(worker, tcp, number)
+        socket_release(endpoints, number)
+        return 0
+    if socket.bound != 0:
+        unbind(worker, number)
+    if socket.record == ANY_NUMBER:
+        socket_release(endpoints, number)
+        return 0
+    tcb = tcp.tcbs[socket.record]
+    orphan(endpoints, tcb)
+    state = tcb.state
+    if state == CLOSED:
+        tcb_free(worker, tcp, tcb)
+    elif state == SYN_SENT or state == TIME_WAIT:
+        if state == SYN_SENT:
+            finish_tcb(worker, tcp, tcb, 0)
+    elif readable(tcb) > 0:
+        count(worker, ABORT_ON_CLOSE, 1)
+        abort(worker, tcp, tcb, 0)
+    elif tcp.tunings[tcb.tuning].linger == 0:
+        count(worker, ABORT_ON_LINGER, 1)
+        abort(worker, tcp, tcb, 0)
+    elif tcb.flags & FIN_QUEUED == 0:
+        start_closing(worker, tcp, tcb)
+    elif state == FIN_WAIT_2:
+        start_fin_wait(worker, tcp, tcb)
+    return 0
+
+
+@hot
+def _close_listener(worker: Worker, tcp: Tcp, number: int) -> None:
+    """Whoever waits to be accepted is reset; half-open connections go when their handshake ends."""
+    listener = tcp.listeners[endpoints_of(worker).sockets[number].bound - 1]
+    while listener.first != NO_TCB:
+        tcb = accept_pop(tcp, listener)
+        if tcb.state == CLOSED:
+            tcb_free(worker, tcp, tcb)
+        else:
+            abort(worker, tcp, tcb, 0)
+    unbind(worker, number)
+
+
+@hot
+def tcp_name(worker: Worker, number: int, which: int, address: Address) -> int:
+    """getsockname (0) or getpeername (1)."""
+    socket = endpoints_of(worker).sockets[number]
+    tcb = record_of(worker, number)
+    if (tcb.address != 0 and tcb.state != CLOSED) or (tcb.address != 0 and which == 0):
+        if which == 0:
+            write_local(tcb, address)
+        else:
+            write_remote(tcb, address)
+        return 0
+    if which != 0:
+        return -ENOTCONN
+    address.hi, address.lo, address.port, address.interface = 0, 0, 0, 0
+    address.family = 4 if socket.family == 4 else 6
+    if socket.bound != 0:
+        binding = tcp_of(worker).listeners[socket.bound - 1]
+        address.hi, address.lo, address.port = binding.hi, binding.lo, binding.port
+    return 0

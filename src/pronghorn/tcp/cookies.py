@@ -1,0 +1,213 @@
+"""SYN cookies (RFC 4987 3.6; Bernstein 1996): a listener whose backlog is full answers, and keeps nothing.
+
+The initial sequence number holds what would have been kept:
+
+    bits 31-27  time, in units of 64 s, modulo 32        bits 26-24  MSS, as a place in MSS_TABLE
+    bits 23-0   a keyed hash of addresses, ports, time, MSS and the client's own sequence number
+
+With timestamps the window scale, SACK and ECN come back as well: they are the low six bits of our TSval, as with Linux.
+A cookie is believed for 64 to 128 seconds, and only while the listener was overrun not long ago: otherwise nobody could
+have got one.
+"""
+
+from __future__ import annotations
+
+from pronghorn.compiled import hot, leaf, sequence
+from pronghorn.state.endpoints import count
+from pronghorn.state.mib import (
+    LISTEN_OVERFLOWS,
+    PASSIVE_OPENS,
+    SYNCOOKIES_FAILED,
+    SYNCOOKIES_RECV,
+    SYNCOOKIES_SENT,
+)
+from pronghorn.state.packet import Packet
+from pronghorn.state.verdicts import CONTINUE, DELIVERED, NO_LISTENER, TCP_BAD_COOKIE, TCP_NO_BACKLOG, TCP_NO_MEMORY
+from pronghorn.state.worker import Worker
+from pronghorn.tcp.emit import emit_segment, timestamp_now
+from pronghorn.tcp.identity import identify
+from pronghorn.tcp.life import accept_push, tcb_free, tcb_new
+from pronghorn.tcp.lookup import enter
+from pronghorn.tcp.options import agree, our_scale, set_mss, syn_options
+from pronghorn.tcp.recovery import recovery_established, recovery_open
+from pronghorn.tcp.secrets import sip5, timestamp_offset
+from pronghorn.tcp.tcb import (
+    COOKIE,
+    ECN,
+    ESTABLISHED,
+    MILLISECOND,
+    NO_TCB,
+    PASSIVE,
+    SACK,
+    SCALING,
+    SECOND,
+    SYN_RECEIVED,
+    TIMESTAMPS,
+    Listener,
+    Tcb,
+    Tcp,
+    elapsed,
+    moment,
+    scratch_of,
+    stamp,
+)
+from pronghorn.tcp.tuning import tuning_take
+from pronghorn.wire.tcp import ACK, CWR, ECE, HAS_TIMESTAMPS, SYN, TCP
+
+AGE = 2
+"""Units of time that a cookie is believed for, its own counted."""
+RECENT = 128_000_000
+"""Microseconds since the last overflow."""
+NO_SCALE = 15
+MASK = 0xFFFF_FFFF
+
+
+@leaf
+def mss_place(mss: int) -> int:
+    """The largest place in the table whose MSS is not above this one."""
+    place = 0
+    place = 1 if mss >= 536 else place
+    place = 2 if mss >= 1200 else place
+    place = 3 if mss >= 1300 else place
+    place = 4 if mss >= 1400 else place
+    place = 5 if mss >= 1440 else place
+    place = 6 if mss >= 1460 else place
+    return 7 if mss >= 8940 else place
+
+
+@leaf
+def mss_at(place: int) -> int:
+    """The table, read the other way."""
+    mss = 64
+    mss = 536 if place == 1 else mss
+    mss = 1200 if place == 2 else mss
+    mss = 1300 if place == 3 else mss
+    mss = 1400 if place == 4 else mss
+    mss = 1440 if place == 5 else mss
+    mss = 1460 if place == 6 else mss
+    return 8940 if place == 7 else mss
+
+
+@hot
+def make_cookie(tcp: Tcp, tcb: Tcb, theirs: int, time: int, place: int) -> int:
+    """The cookie for a client whose SYN had the sequence number `theirs`."""
+    ports = tcb.remote_port << 16 | tcb.local_port | 3 << 32 | (time & 31) << 40 | place << 48
+    low = sip5(tcp.secret, tcp.secret2, tcb.remote_lo ^ theirs << 32, tcb.remote_hi, tcb.local_hi, tcb.local_lo, ports)
+    return (time & 31) << 27 | place << 24 | low & 0xFF_FFFF
+
+
+@hot
+def answer_with_cookie(worker: Worker, tcp: Tcp, listener: Listener, packet: Packet) -> int:
+    """Answer a SYN, and forget it."""
+    segment = TCP(packet.transport)
+    tcb = scratch_of(tcp)
+    _prepare(worker, tcp, tcb, listener, packet, sequence.add(segment.seq, 1))
+    agree(worker, tcp, tcb, tcp.options)
+    if tcp.ecn != 0 and segment.flags & (ECE | CWR) == ECE | CWR and tcb.agreed & TIMESTAMPS != 0:
+        tcb.agreed |= ECN
+    if tcb.agreed & TIMESTAMPS == 0:
+        tcb.agreed = 0  # nowhere to remember scale and SACK
+        tcb.rcv_scale = 0
+    else:
+        _hide(worker, tcb)
+    cookie = make_cookie(tcp, tcb, segment.seq, worker.now // (64 * SECOND), mss_place(tcb.peer_mss))
+    tcb.state, tcb.snd_una = SYN_RECEIVED, cookie
+    tcb.snd_nxt = cookie
+    listener.cookies, listener.recent_overflow = 1, stamp(worker)
+    count(worker, SYNCOOKIES_SENT, 1)
+    syn_options(worker, tcp, tcb)
+    flags = SYN | ACK | (ECE if tcb.agreed & ECN != 0 else 0)
+    emit_segment(worker, tcp, tcb, cookie, 0, flags)
+    return DELIVERED
+
+
+@leaf
+def _hide(worker: Worker, tcb: Tcb) -> None:
+    """Make our TSval end in six bits that say what was agreed on, without letting it run ahead."""
+    bits = tcb.snd_scale if tcb.agreed & SCALING != 0 else NO_SCALE
+    bits |= (16 if tcb.agreed & SACK != 0 else 0) | (32 if tcb.agreed & ECN != 0 else 0)
+    now = timestamp_now(worker, tcb)
+    told = now & ~63 | bits
+    if told > now:
+        told -= 64
+    tcb.ts_offset = (told - worker.now // MILLISECOND) & MASK
+
+
+@hot
+def _prepare(worker: Worker, tcp: Tcp, tcb: Tcb, listener: Listener, packet: Packet, next: int) -> None:
+    """Fields that follow from the listener and the addresses; `next` is the client's next octet."""
+    identify(worker, tcb, packet)
+    tcb.flags = PASSIVE | COOKIE | tcp.tunings[listener.tuning].flags
+    tcb.neighbour, tcb.generation = NO_TCB, 0
+    tcb.tuning = listener.tuning
+    tcb.congestion = tcp.tunings[tcb.tuning].congestion
+    tcb.receive_limit = tcp.tunings[tcb.tuning].receive_limit
+    tcb.rcv_scale = our_scale(tcp)
+    tcb.rcv_nxt, tcb.rcv_read, tcb.rcv_right, tcb.rcv_acked, tcb.drs_from = next, next, next, next, next
+    tcb.drs_at = stamp(worker)
+    tcb.heard = moment(worker)
+    tcb.ts_offset = timestamp_offset(tcp, tcb)
+
+
+@hot
+def accept_cookie(worker: Worker, tcp: Tcp, listener: Listener, packet: Packet) -> int:
+    """An acknowledgement of no connection: does it bring a cookie back? CONTINUE: then there is a connection now."""
+    if listener.cookies == 0:
+        return NO_LISTENER
+    if elapsed(stamp(worker), listener.recent_overflow) > RECENT:
+        listener.cookies = 0
+        return NO_LISTENER
+    segment = TCP(packet.transport)
+    cookie = sequence.add(segment.ack, -1)
+    time = worker.now // (64 * SECOND)
+    age = (time - (cookie >> 27)) & 31
+    place = cookie >> 24 & 7
+    scratch = scratch_of(tcp)
+    identify(worker, scratch, packet)
+    if age >= AGE or make_cookie(tcp, scratch, sequence.add(segment.seq, -1), time - age, place) != cookie:
+        count(worker, SYNCOOKIES_FAILED, 1)
+        return TCP_BAD_COOKIE
+    if listener.waiting > listener.backlog:
+        count(worker, LISTEN_OVERFLOWS, 1)
+        return TCP_NO_BACKLOG
+    tcb = tcb_new(tcp)
+    if tcb.address == 0:
+        return TCP_NO_MEMORY
+    _prepare(worker, tcp, tcb, listener, packet, segment.seq)
+    tuning_take(tcp, tcb.tuning)
+    _recover(worker, tcp, tcb, segment, place)
+    tcb.state = SYN_RECEIVED
+    recovery_open(worker, tcp, tcb)
+    if not enter(worker, tcp, tcb):
+        tcb_free(worker, tcp, tcb)
+        return TCP_NO_MEMORY
+    tcb.snd_window = segment.window << tcb.snd_scale
+    tcb.snd_window_max, tcb.snd_wl1 = tcb.snd_window, segment.seq
+    tcb.state = ESTABLISHED
+    recovery_established(worker, tcp, tcb)
+    count(worker, SYNCOOKIES_RECV, 1)
+    count(worker, PASSIVE_OPENS, 1)
+    accept_push(worker, tcp, listener, tcb)
+    return CONTINUE
+
+
+@hot
+def _recover(worker: Worker, tcp: Tcp, tcb: Tcb, segment: TCP, place: int) -> None:
+    """What the SYN had said, from the cookie and from the timestamp that is echoed."""
+    options = tcp.options
+    tcb.agreed = 0
+    if options.present & HAS_TIMESTAMPS != 0 and tcp.timestamps != 0:
+        bits = options.echo & 63
+        tcb.agreed = TIMESTAMPS | (SACK if bits & 16 != 0 else 0) | (ECN if bits & 32 != 0 else 0)
+        tcb.ts_recent = options.timestamp
+        tcb.ts_offset = (options.echo - worker.now // MILLISECOND) & MASK
+        if bits & 15 != NO_SCALE:
+            tcb.agreed |= SCALING
+            tcb.snd_scale = min(bits & 15, 14)
+    if tcb.agreed & SCALING == 0:
+        tcb.snd_scale, tcb.rcv_scale = 0, 0
+    tcb.snd_una = segment.ack
+    tcb.snd_nxt, tcb.snd_end = segment.ack, segment.ack
+    tcb.peer_mss = mss_at(place)
+    set_mss(worker, tcp, tcb)
+    tcb.rcv_mss = min(tcb.mss, 536)

@@ -1,0 +1,146 @@
+"""TCP_INFO: the connection's state in the layout of Linux's struct tcp_info (include/uapi/linux/tcp.h)."""
+
+from __future__ import annotations
+
+from pronghorn.compiled import View, copy, fill, hot, leaf, u8, u32, u64
+from pronghorn.state.worker import Worker
+from pronghorn.tcp.options import find_path_mtu
+from pronghorn.tcp.output import limit_of
+from pronghorn.tcp.tcb import (
+    ECN,
+    FAST_OPEN,
+    SACK,
+    SCALING,
+    TIMESTAMPS,
+    Tcb,
+    Tcp,
+    elapsed,
+    moment,
+    stamp,
+)
+from pronghorn.tcp.window import could_offer, offered
+
+# TcpInfo.options
+TCPI_OPT_TIMESTAMPS, TCPI_OPT_SACK, TCPI_OPT_WSCALE, TCPI_OPT_ECN, TCPI_OPT_SYN_DATA = 1, 2, 4, 8, 32
+UNLIMITED = -1
+ATO_US = 40_000
+
+
+class TcpInfo(View, align=8, size=248):
+    """Linux's struct tcp_info up to tcpi_total_rto_time; us and octets where not said otherwise."""
+
+    state: u8
+    ca_state: u8
+    retransmits: u8  # time-outs in a row
+    probes: u8
+    backoff: u8
+    options: u8
+    scales: u8  # snd_wscale in the low four bits, rcv_wscale in the high ones
+    limited: u8
+    rto: u32
+    ato: u32
+    snd_mss: u32
+    rcv_mss: u32
+    unacked: u32  # segments
+    sacked: u32
+    lost: u32
+    retrans: u32
+    fackets: u32
+    last_data_sent: u32  # ms ago
+    last_ack_sent: u32
+    last_data_recv: u32
+    last_ack_recv: u32
+    pmtu: u32
+    rcv_ssthresh: u32
+    rtt: u32
+    rttvar: u32
+    snd_ssthresh: u32  # segments
+    snd_cwnd: u32  # segments
+    advmss: u32
+    reordering: u32
+    rcv_rtt: u32
+    rcv_space: u32
+    total_retrans: u32
+    pacing_rate: u64
+    max_pacing_rate: u64
+    bytes_acked: u64
+    bytes_received: u64
+    segs_out: u32
+    segs_in: u32
+    notsent_bytes: u32
+    min_rtt: u32
+    data_segs_in: u32
+    data_segs_out: u32
+    delivery_rate: u64
+    busy_time: u64
+    rwnd_limited: u64
+    sndbuf_limited: u64
+    delivered: u32  # segments
+    delivered_ce: u32
+    bytes_sent: u64
+    bytes_retrans: u64
+    dsack_dups: u32
+    reord_seen: u32
+    rcv_ooopack: u32
+    snd_wnd: u32
+    rcv_wnd: u32
+    rehash: u32
+    total_rto: u32  # 16 bits of it, and as many of total_rto_recoveries
+    total_rto_time: u32
+
+
+@leaf
+def _segments(tcb: Tcb, octets: int) -> int:
+    """So many octets in segments, the last of which may be short."""
+    mss = max(tcb.mss, 1)
+    return (octets + mss - 1) // mss
+
+
+@hot
+def write_info(worker: Worker, tcp: Tcp, tcb: Tcb, info: TcpInfo) -> None:
+    """Fill `info`. What is not measured here is 0."""
+    fill(info.address, 0, TcpInfo.SIZE)
+    agreed = tcb.agreed
+    info.state, info.ca_state = tcb.state, tcb.recovery
+    info.retransmits, info.backoff, info.probes = tcb.backoff, tcb.backoff, tcb.probes
+    options = TCPI_OPT_TIMESTAMPS if agreed & TIMESTAMPS != 0 else 0
+    options |= TCPI_OPT_SACK if agreed & SACK != 0 else 0
+    options |= TCPI_OPT_WSCALE if agreed & SCALING != 0 else 0
+    options |= TCPI_OPT_ECN if agreed & ECN != 0 else 0
+    info.options = options | (TCPI_OPT_SYN_DATA if agreed & FAST_OPEN != 0 else 0)
+    info.scales = tcb.snd_scale | tcb.rcv_scale << 4
+    info.rto, info.ato = tcb.rto << tcb.backoff, ATO_US
+    info.snd_mss, info.rcv_mss, info.advmss = tcb.mss, tcb.rcv_mss, tcb.peer_mss
+    info.unacked = _segments(tcb, tcb.snd_nxt - tcb.snd_una & 0xFFFF_FFFF)
+    info.sacked, info.lost, info.retrans = (
+        _segments(tcb, tcb.sacked),
+        _segments(tcb, tcb.lost),
+        _segments(tcb, tcb.resent),
+    )
+    heard = elapsed(moment(worker), tcb.heard)
+    info.last_data_recv, info.last_ack_recv = heard, heard
+    info.last_data_sent = elapsed(stamp(worker), tcb.spoken) // 1000
+    info.pmtu = find_path_mtu(worker, tcb)
+    info.rcv_ssthresh = could_offer(tcp, tcb)
+    info.rtt, info.rttvar, info.min_rtt = tcb.srtt >> 3, tcb.rttvar >> 2, tcb.rtt_min
+    info.snd_ssthresh = min(_segments(tcb, tcb.ssthresh), 0x7FFF_FFFF)
+    info.snd_cwnd = _segments(tcb, tcb.cwnd)
+    info.rcv_space = tcb.receive_limit
+    info.total_retrans = tcb.retransmits
+    info.pacing_rate = tcb.pacing_rate if tcb.pacing_rate != 0 else UNLIMITED
+    info.max_pacing_rate = UNLIMITED
+    info.bytes_acked, info.bytes_received = tcb.octets_out, tcb.octets_in
+    info.segs_out, info.segs_in = tcb.segments_out, tcb.segments_in
+    info.notsent_bytes = limit_of(tcb) - tcb.snd_nxt & 0xFFFF_FFFF
+    info.delivered = _segments(tcb, tcb.delivered)
+    info.snd_wnd, info.rcv_wnd = tcb.snd_window, offered(tcb)
+
+
+@hot
+def copy_info(worker: Worker, tcp: Tcp, tcb: Tcb, target: int, octets: int) -> int:
+    """Up to `octets` of the TCP_INFO to `target`; returns how many."""
+    info = TcpInfo(tcp.scratch_info)
+    write_info(worker, tcp, tcb, info)
+    taken = min(octets, TcpInfo.SIZE)
+    copy(target, info.address, taken)
+    return taken

@@ -1,0 +1,156 @@
+"""What ICMP says about segments of ours (RFC 9293 3.9.2.2, RFC 5927, RFC 1191, RFC 8201).
+
+A message is believed when the segment that it quotes is in flight: right addresses, right ports, and a sequence number
+between snd_una and snd_nxt. It ends a connection only while that is being opened; later it is a soft error, since
+retransmission finds out by itself. 'Too big' makes our segments smaller and has those in flight sent again.
+"""
+
+from __future__ import annotations
+
+import errno
+
+from pronghorn.compiled import hot, load_be16, load_be32, sequence
+from pronghorn.net.icmp import path_report4
+from pronghorn.net.icmpv6 import path_report6
+from pronghorn.net.state import MAPPED
+from pronghorn.state.dispatch import tell_others
+from pronghorn.state.endpoints import count
+from pronghorn.state.mib import ATTEMPT_FAILS, OUT_OF_WINDOW_ICMPS
+from pronghorn.state.packet import ORIGINATED, REDIRECTED, Packet
+from pronghorn.state.verdicts import CONSUMED, CONTINUE, ICMP_IGNORED
+from pronghorn.state.worker import Worker
+from pronghorn.tcp.life import drop_half_open, finish_tcb
+from pronghorn.tcp.lookup import find_tcb, tuple_hash
+from pronghorn.tcp.options import set_mss
+from pronghorn.tcp.pending import look_at
+from pronghorn.tcp.recovery import mss_changed
+from pronghorn.tcp.tcb import CLOSED, PASSIVE, SYN_RECEIVED, SYN_SENT, TIME_WAIT, Tcb, Tcp, tcp_of
+from pronghorn.wire import icmp, icmpv6
+from pronghorn.wire.icmp import ICMP
+from pronghorn.wire.icmpv6 import ICMPv6
+from pronghorn.wire.ipv4 import IPv4
+from pronghorn.wire.ipv6 import IPv6
+from pronghorn.wire.numbers import PROTOCOL_TCP
+from pronghorn.wire.reasons import GOOD
+
+ECONNREFUSED, EHOSTUNREACH, ENETUNREACH, EMSGSIZE = (
+    errno.ECONNREFUSED,
+    errno.EHOSTUNREACH,
+    errno.ENETUNREACH,
+    errno.EMSGSIZE,
+)
+
+
+@hot
+def tcp_message_input(worker: Worker, packet: Packet) -> int:
+    """An ICMP or ICMPv6 message for this host. CONTINUE: it is about no connection here; or the verdict."""
+    octets = packet.data + packet.length - packet.transport
+    if octets < icmp.HEADER:
+        return CONTINUE
+    if packet.family == 4:
+        if not icmp.is_error(ICMP(packet.transport).type):
+            return CONTINUE
+        reason, protocol, at = icmp.quote(packet.transport, octets)
+    else:
+        if not icmpv6.is_error(ICMPv6(packet.transport).type):
+            return CONTINUE
+        reason, protocol, at = icmpv6.quote(packet.transport, octets)
+    if reason != GOOD or protocol != PROTOCOL_TCP:
+        return CONTINUE
+    tcp = tcp_of(worker)
+    found = _find_quoted(worker, tcp, packet, packet.transport + at)
+    if found < 0:
+        return CONTINUE
+    if not _is_whole(packet, octets):
+        return CONTINUE
+    tcb = tcp.tcbs[found]
+    seq = load_be32(packet.transport + at + 4)
+    if sequence.before(seq, tcb.snd_una) or not sequence.before(seq, tcb.snd_nxt):
+        count(worker, OUT_OF_WINDOW_ICMPS, 1)
+        return ICMP_IGNORED
+    return _take(worker, tcp, tcb, packet)
+
+
+@hot
+def _is_whole(packet: Packet, octets: int) -> bool:
+    """Whether the message's checksum is right."""
+    if packet.family == 4:
+        return icmp.verify(packet.transport, octets) == GOOD
+    return icmpv6.verify(IPv6(packet.network), packet.transport, octets) == GOOD
+
+
+@hot
+def _find_quoted(worker: Worker, tcp: Tcp, packet: Packet, layer4: int) -> int:
+    """The connection that sent the quoted segment, or -1; it may be another worker's, then that one is told."""
+    if packet.family == 4:
+        quoted4 = IPv4(packet.transport + icmp.HEADER)
+        remote_hi, remote_lo, local_hi, local_lo = 0, MAPPED | quoted4.dst, 0, MAPPED | quoted4.src
+    else:
+        quoted6 = IPv6(packet.transport + icmpv6.HEADER)
+        remote_hi, remote_lo, local_hi, local_lo = quoted6.dst_hi, quoted6.dst_lo, quoted6.src_hi, quoted6.src_lo
+    local_port, remote_port = load_be16(layer4), load_be16(layer4 + 2)
+    hash = tuple_hash(remote_hi, remote_lo, local_hi, local_lo, remote_port, local_port, worker.secret)
+    found = find_tcb(tcp, hash, remote_hi, remote_lo, local_hi, local_lo, remote_port, local_port)
+    if found < 0 and worker.workers > 1 and packet.flags & (REDIRECTED | ORIGINATED) == 0:
+        tell_others(worker, packet)
+    return found
+
+
+@hot
+def _take(worker: Worker, tcp: Tcp, tcb: Tcb, packet: Packet) -> int:
+    """A message that is believed."""
+    error = _error4(ICMP(packet.transport)) if packet.family == 4 else _error6(ICMPv6(packet.transport))
+    if error == EMSGSIZE:
+        return _too_big(worker, tcp, tcb, packet)
+    if error == 0:
+        return ICMP_IGNORED
+    if tcb.state == SYN_SENT or tcb.state == SYN_RECEIVED:
+        count(worker, ATTEMPT_FAILS, 1)
+        if tcb.flags & PASSIVE != 0:
+            drop_half_open(worker, tcp, tcb)
+        else:
+            finish_tcb(worker, tcp, tcb, error)
+        return CONSUMED
+    return CONSUMED  # a soft error
+
+
+@hot
+def _error4(message: ICMP) -> int:
+    """The errno that Linux makes of it (icmp_err_convert); 0: of no meaning to TCP."""
+    if message.type == icmp.TIME_EXCEEDED:
+        return EHOSTUNREACH
+    if message.type != icmp.UNREACHABLE:
+        return 0
+    code = message.code
+    if code == icmp.FRAGMENTATION_NEEDED:
+        return EMSGSIZE
+    if code == icmp.PROTOCOL_UNREACHABLE or code == icmp.PORT_UNREACHABLE:
+        return ECONNREFUSED
+    return ENETUNREACH if code == icmp.NETWORK_UNREACHABLE else EHOSTUNREACH
+
+
+@hot
+def _error6(message: ICMPv6) -> int:
+    """The same of ICMPv6 (icmpv6_err_convert)."""
+    if message.type == icmpv6.TOO_BIG:
+        return EMSGSIZE
+    if message.type == icmpv6.TIME_EXCEEDED:
+        return EHOSTUNREACH
+    if message.type != icmpv6.UNREACHABLE:
+        return 0
+    if message.code == icmpv6.PORT_UNREACHABLE:
+        return ECONNREFUSED
+    return ENETUNREACH if message.code == icmpv6.NO_ROUTE else EHOSTUNREACH
+
+
+@hot
+def _too_big(worker: Worker, tcp: Tcp, tcb: Tcb, packet: Packet) -> int:
+    """The path takes less than was thought: remember it for the destination, and send again what was too long."""
+    verdict = path_report4(worker, packet) if packet.family == 4 else path_report6(worker, packet)
+    if verdict == CONSUMED and tcb.state != CLOSED and tcb.state != TIME_WAIT and tcb.peer_mss != 0:
+        before = tcb.mss
+        set_mss(worker, tcp, tcb)
+        if tcb.mss < before:
+            mss_changed(worker, tcp, tcb)
+            look_at(tcp, tcb)
+    return verdict

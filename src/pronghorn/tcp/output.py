@@ -1,0 +1,262 @@
+"""What a connection sends, and when: retransmissions first, then new data, then an acknowledgement that is owed.
+
+    tcp_flush(worker)               once per turn: every connection on the pending list
+    output(worker, tcp, tcb)        one connection, now
+
+New data goes when the peer's window, congestion window and pacing permit it, and it is worth a segment (RFC 9293
+3.8.6.2.1, RFC 1122 4.2.3.4; Nagle: RFC 896, with Minshall's rule as Linux has it: a small segment waits only for a
+small one). Where the port segments, up to 64 KB go at once.
+
+With the window shut and nothing in flight the window is probed (RFC 9293 3.8.6.1) by timers.py.
+"""
+
+from __future__ import annotations
+
+from pronghorn.compiled import hot, leaf, sequence
+from pronghorn.state.endpoints import count
+from pronghorn.state.mib import ORIG_DATA_SENT, RETRANS_SEGS, SYN_RETRANS
+from pronghorn.state.port import SEGMENTATION
+from pronghorn.state.worker import Worker
+from pronghorn.tcp.deadlines import arm
+from pronghorn.tcp.emit import emit_ack, emit_segment, offloads_of, route, transmit_room
+from pronghorn.tcp.life import give_back
+from pronghorn.tcp.options import syn_options
+from pronghorn.tcp.pacing import pacing_sent, super_segment
+from pronghorn.tcp.pending import look_at, take_pending
+from pronghorn.tcp.recovery import (
+    allowance,
+    next_lost,
+    probe_range,
+    recovery_idle,
+    segment_resent,
+    segment_sent,
+)
+from pronghorn.tcp.tcb import (
+    ACK_NOW,
+    CLOSED,
+    CORKED,
+    ECN,
+    FIN_QUEUED,
+    FIN_SENT,
+    FREE,
+    NO_DELAY,
+    SYN_RECEIVED,
+    SYN_SENT,
+    Tcb,
+    Tcp,
+)
+from pronghorn.wire.tcp import ACK, CWR, ECE, FIN, PSH, SYN
+
+MASK = 0xFFFF_FFFF
+LARGEST = 65535 - 256
+"""Octets of payload in one packet: 64 KB less all headers."""
+BATCH = 64
+"""Packets of one connection in a row before others get their turn."""
+RESERVE = 16
+"""Frames of the output queue that are left to acknowledgements and neighbours."""
+WINDOW_PROBE = 4
+"""Tcb.retransmit_kind: the window is shut."""
+
+
+@hot
+def tcp_flush(worker: Worker, tcp: Tcp) -> int:
+    """Serve the connections that are on the pending list now. Returns how many stand there afterwards."""
+    for _ in range(tcp.pending_count):
+        tcb = take_pending(tcp)
+        if tcb.state == FREE:
+            give_back(tcp, tcb)
+        elif tcb.state != CLOSED:
+            output(worker, tcp, tcb)
+    return tcp.pending_count
+
+
+@hot
+def output(worker: Worker, tcp: Tcp, tcb: Tcb) -> None:
+    """Send what may be sent. What has to wait for room or packets stays on the pending list."""
+    room = min(transmit_room(worker, tcb) - RESERVE, BATCH)
+    if tcb.state == SYN_SENT or tcb.state == SYN_RECEIVED:
+        if room > 0 and tcb.lost != 0:
+            _resend_lost(worker, tcp, tcb, room)
+        return
+    if tcb.lost != 0:
+        room = _resend_lost(worker, tcp, tcb, room)
+    if tcb.snd_nxt != limit_of(tcb):
+        room = _send_new(worker, tcp, tcb, room)
+    if tcb.flags & ACK_NOW != 0 and not emit_ack(worker, tcp, tcb):
+        look_at(tcp, tcb)
+
+
+@leaf
+def limit_of(tcb: Tcb) -> int:
+    """Position after everything that is to be sent, FIN included."""
+    return sequence.add(tcb.snd_end, 1 if tcb.flags & FIN_QUEUED != 0 else 0)
+
+
+# --- retransmission -----------------------------------------------------------------------------------------------
+
+
+@hot
+def _resend_lost(worker: Worker, tcp: Tcp, tcb: Tcb, room: int) -> int:
+    """Send again what was lost, as far as the congestion window permits. Returns the packets that may still go."""
+    while room > 0:
+        seq, octets = next_lost(worker, tcp, tcb)
+        if octets == 0 or allowance(worker, tcp, tcb) <= 0:
+            return room
+        if not resend(worker, tcp, tcb, seq, octets):
+            look_at(tcp, tcb)
+            return 0
+        room -= 1
+    look_at(tcp, tcb)
+    return 0
+
+
+@hot
+def resend(worker: Worker, tcp: Tcp, tcb: Tcb, seq: int, octets: int) -> bool:
+    """Send the range again, as one packet; False when there is none for it."""
+    count(worker, RETRANS_SEGS, 1)
+    tcb.retransmits += 1
+    if tcb.state == SYN_SENT or tcb.state == SYN_RECEIVED:
+        count(worker, SYN_RETRANS, 1)
+        if not emit_syn(worker, tcp, tcb):
+            return False
+        segment_resent(worker, tcp, tcb, seq, octets)
+        return True
+    octets = min(octets, burst_octets(worker, tcb))
+    if not _emit_range(worker, tcp, tcb, seq, octets):
+        return False
+    segment_resent(worker, tcp, tcb, seq, octets)
+    return True
+
+
+@hot
+def emit_syn(worker: Worker, tcp: Tcp, tcb: Tcb) -> bool:
+    """The connection's SYN, or SYN and ACK; its place in sequence is snd_una."""
+    syn_options(worker, tcp, tcb)
+    flags = SYN
+    if tcb.state == SYN_RECEIVED:
+        flags |= ACK
+        if tcb.agreed & ECN != 0:
+            flags |= ECE
+    elif tcp.ecn == 1 and tcb.backoff == 0:
+        flags |= ECE | CWR
+    return emit_segment(worker, tcp, tcb, tcb.snd_una, 0, flags)
+
+
+@hot
+def _emit_range(worker: Worker, tcp: Tcp, tcb: Tcb, seq: int, octets: int) -> bool:
+    """A segment of so much sequence space from `seq`, which may end in FIN."""
+    flags = ACK
+    payload = octets
+    right = sequence.add(seq, octets)
+    if tcb.flags & FIN_QUEUED != 0 and sequence.after(right, tcb.snd_end):
+        flags |= FIN
+        payload -= 1
+    if payload != 0 and (flags & FIN != 0 or right == tcb.snd_end):
+        flags |= PSH
+    return emit_segment(worker, tcp, tcb, seq, payload, flags)
+
+
+@hot
+def send_probe(worker: Worker, tcp: Tcp, tcb: Tcb) -> None:
+    """A loss probe (RFC 8985 7.3): new data if there is any and the peer takes it, otherwise the last segment again."""
+    seq, octets = probe_range(worker, tcp, tcb)
+    if octets != 0:
+        resend(worker, tcp, tcb, seq, octets)
+        return
+    fresh = min(limit_of(tcb) - tcb.snd_nxt & MASK, tcb.mss)
+    if fresh > 0:
+        send_range(worker, tcp, tcb, fresh)
+
+
+# --- new data -----------------------------------------------------------------------------------------------------
+
+
+@hot
+def _send_new(worker: Worker, tcp: Tcp, tcb: Tcb, room: int) -> int:
+    """Send data that was not sent before. Returns the packets that may still go."""
+    if tcb.snd_nxt == tcb.snd_una:
+        recovery_idle(worker, tcp, tcb)
+    largest = 0
+    while True:
+        waiting = limit_of(tcb) - tcb.snd_nxt & MASK
+        if waiting == 0:
+            return room
+        usable = tcb.snd_window - (tcb.snd_nxt - tcb.snd_una & MASK)
+        permitted = min(usable, allowance(worker, tcp, tcb))
+        if permitted <= 0:
+            if usable <= 0:
+                _window_shut(worker, tcp, tcb)
+            return room
+        if tcb.pacing_rate != 0 and tcb.paced_at > worker.now:
+            arm(tcp, tcb, tcb.paced_at)
+            return room
+        if room <= 0:
+            look_at(tcp, tcb)
+            return 0
+        if largest == 0:
+            largest = burst_octets(worker, tcb)
+        octets = min(waiting, permitted, largest)
+        if octets > tcb.mss and octets < waiting:
+            octets -= octets % tcb.mss  # a short segment only at the end
+        if not _worth_sending(tcb, octets, waiting, usable):
+            return room
+        if not send_range(worker, tcp, tcb, octets):
+            look_at(tcp, tcb)
+            return 0
+        room -= 1
+
+
+@leaf
+def burst_octets(worker: Worker, tcb: Tcb) -> int:
+    """Octets of payload that may go as one packet: a segment, or many where the port cuts."""
+    index = route(worker, tcb)
+    if index < 0 or offloads_of(worker, index) & SEGMENTATION == 0 or worker.large_pool == 0:
+        return tcb.mss
+    most = min(super_segment(worker, tcb), LARGEST)
+    return max(most - most % tcb.mss, tcb.mss)
+
+
+@leaf
+def _worth_sending(tcb: Tcb, octets: int, waiting: int, usable: int) -> bool:
+    """Whether to send so little (sender's silly window avoidance and Nagle)."""
+    if octets >= tcb.mss or tcb.flags & FIN_QUEUED != 0:
+        return True
+    if octets < waiting:  # the peer's window cuts it short
+        return tcb.snd_nxt == tcb.snd_una or octets >= tcb.snd_window_max >> 1
+    if tcb.flags & CORKED != 0:
+        return False
+    return tcb.flags & NO_DELAY != 0 or not _small_in_flight(tcb)
+
+
+@leaf
+def _small_in_flight(tcb: Tcb) -> bool:
+    """Whether a segment smaller than full is on its way (Minshall): the last one ended inside a segment's length."""
+    return tcb.snd_nxt != tcb.snd_una and sequence.after(tcb.small_end, tcb.snd_una)
+
+
+@hot
+def send_range(worker: Worker, tcp: Tcp, tcb: Tcb, octets: int) -> bool:
+    """Send so much sequence space from snd_nxt. False when there is no memory or packet for it."""
+    seq = tcb.snd_nxt
+    if not segment_sent(worker, tcp, tcb, octets):
+        return False
+    right = tcb.snd_nxt
+    if octets % tcb.mss != 0:
+        tcb.small_end = right
+    if tcb.flags & FIN_QUEUED != 0 and sequence.after(right, tcb.snd_end):
+        tcb.flags |= FIN_SENT
+    count(worker, ORIG_DATA_SENT, 1)
+    if tcb.pacing_rate != 0:
+        pacing_sent(worker, tcb, octets)
+    _emit_range(worker, tcp, tcb, seq, octets)  # without a packet it is lost, and will be sent again
+    return True
+
+
+@hot
+def _window_shut(worker: Worker, tcp: Tcp, tcb: Tcb) -> None:
+    """There is data and no window. With nothing in flight, nothing but a probe would ever open it."""
+    if tcb.snd_nxt == tcb.snd_una and tcb.retransmit_kind != WINDOW_PROBE:
+        tcb.retransmit_kind = WINDOW_PROBE
+        tcb.probes = 0
+        tcb.retransmit_at = worker.now + tcb.rto * 1000
+        arm(tcp, tcb, tcb.retransmit_at)

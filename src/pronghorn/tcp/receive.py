@@ -1,0 +1,222 @@
+"""Data from the peer into the receive ring (RFC 9293 3.10.7.4, seventh and eighth), and when it is acknowledged.
+
+Octets beyond a gap go to their place in the ring at once; `beyond` says which they are. So nothing is copied twice, and
+what a peer can make us keep is bounded by the window in octets and by GAPS in number.
+
+Acknowledgements (RFC 5681 4.2, RFC 1122 4.2.3.2, as Linux times them): at once for what is out of order, for what fills
+a gap and for the first segments of a connection (quick acks); otherwise every second full segment, or after ATO. One
+that is due at once leaves before the turn ends, so that a burst of segments gets one, save out of order, where each
+gets its own: a peer without SACK counts them.
+"""
+
+from __future__ import annotations
+
+from pronghorn.compiled import hot, leaf, sequence
+from pronghorn.memory.buddy import Buddy
+from pronghorn.memory.ranges import ranges_add, ranges_advance, ranges_end
+from pronghorn.memory.stream import stream_put, stream_reserve, stream_size
+from pronghorn.state.endpoints import ANY_NUMBER, ENDED, READABLE, count, endpoints_of, socket_event
+from pronghorn.state.mib import (
+    ABORT_ON_DATA,
+    DELAYED_ACK_LOST,
+    DSACK_OLD_SENT,
+    MEMORY_PRESSURES,
+    OFO_DROP,
+    OFO_MERGE,
+    OFO_QUEUE,
+    RCV_Q_DROP,
+    ZERO_WINDOW_DROP,
+)
+from pronghorn.state.verdicts import (
+    DELIVERED,
+    TCP_NO_MEMORY,
+    TCP_NOT_READ,
+    TCP_OLD,
+    TCP_OUT_OF_WINDOW,
+    TCP_TOO_MANY_GAPS,
+)
+from pronghorn.state.worker import Worker
+from pronghorn.tcp.deadlines import arm
+from pronghorn.tcp.emit import emit_duplicate_ack, emit_reset
+from pronghorn.tcp.life import finish_tcb
+from pronghorn.tcp.pending import look_at
+from pronghorn.tcp.tcb import (
+    ACK_LATER,
+    ACK_NOW,
+    FIN_WAIT_1,
+    FIN_WAIT_2,
+    MILLISECOND,
+    NEVER,
+    PING_PONG,
+    Tcb,
+    Tcp,
+)
+from pronghorn.tcp.window import could_offer, offered, worth_telling
+
+GAPS = 1024
+"""Ranges out of order that a connection may hold."""
+
+ATO = 40 * MILLISECOND
+"""How long an acknowledgement may wait for data to ride on: Linux's TCP_ATO_MIN."""
+
+MASK = 0xFFFF_FFFF
+
+
+@hot
+def data_input(worker: Worker, tcp: Tcp, tcb: Tcb, seq: int, address: int, octets: int) -> int:
+    """`octets` of payload at `address`, the first of which is `seq`. Returns the verdict."""
+    old = sequence.difference(tcb.rcv_nxt, seq)
+    if old > 0:
+        if old >= octets:
+            return _duplicate(worker, tcp, tcb, seq, octets)
+        seq, address, octets = tcb.rcv_nxt, address + old, octets - old
+    room = sequence.difference(tcb.rcv_right, seq)
+    if room <= 0:
+        count(worker, ZERO_WINDOW_DROP, 1)
+        ack_now(tcp, tcb)
+        return TCP_OUT_OF_WINDOW
+    octets = min(octets, room)
+    if tcb.socket == ANY_NUMBER and (tcb.state == FIN_WAIT_1 or tcb.state == FIN_WAIT_2):
+        count(worker, ABORT_ON_DATA, 1)
+        emit_reset(worker, tcp, tcb)
+        finish_tcb(worker, tcp, tcb, 0)
+        return TCP_NOT_READ
+    if not _reserve(worker, tcp, tcb, seq, octets):
+        return TCP_NO_MEMORY
+    buddy = Buddy(endpoints_of(worker).buddy)
+    if seq != tcb.rcv_nxt:
+        return _beyond(worker, tcp, tcb, seq, address, octets)
+    stream_put(buddy, tcb.receive, seq, address, octets)
+    advance(worker, tcp, tcb, octets)
+    if octets > tcb.rcv_mss:
+        tcb.rcv_mss = min(octets, tcb.mss)
+    if tcb.socket != ANY_NUMBER:
+        socket_event(endpoints_of(worker), tcb.socket, READABLE)
+    return DELIVERED
+
+
+@leaf
+def advance(worker: Worker, tcp: Tcp, tcb: Tcb, octets: int) -> None:
+    """The next octets are there; with them perhaps some that were beyond a gap. Schedules the acknowledgement."""
+    right = sequence.add(tcb.rcv_nxt, octets)
+    tcb.octets_in += octets
+    if tcb.beyond.count != 0:
+        _fill(worker, tcp, tcb, right)
+    else:
+        tcb.rcv_nxt = right
+        acknowledge_later(worker, tcp, tcb)
+
+
+@hot
+def _fill(worker: Worker, tcp: Tcp, tcb: Tcb, right: int) -> None:
+    """A gap was filled, wholly or in part: say so at once (RFC 5681 4.2)."""
+    reached = ranges_advance(Buddy(endpoints_of(worker).buddy), tcb.beyond, right)
+    if reached != right:
+        count(worker, OFO_MERGE, 1)
+        tcb.octets_in += reached - right & MASK
+    tcb.rcv_nxt = reached
+    ack_now(tcp, tcb)
+
+
+@hot
+def _duplicate(worker: Worker, tcp: Tcp, tcb: Tcb, seq: int, octets: int) -> int:
+    """All of it has arrived before: our acknowledgement was lost or late (RFC 2883 4)."""
+    count(worker, DELAYED_ACK_LOST, 1)
+    if octets > 0:
+        count(worker, DSACK_OLD_SENT, 1)
+    emit_duplicate_ack(worker, tcp, tcb, seq, sequence.add(seq, octets))
+    return TCP_OLD
+
+
+@hot
+def _beyond(worker: Worker, tcp: Tcp, tcb: Tcb, seq: int, address: int, octets: int) -> int:
+    """Out of order: keep it at its place and report it at once."""
+    buddy = Buddy(endpoints_of(worker).buddy)
+    right = sequence.add(seq, octets)
+    added = ranges_add(buddy, tcb.beyond, seq, right, GAPS)
+    if added == 0:
+        count(worker, OFO_DROP, 1)
+        ack_now(tcp, tcb)
+        return TCP_TOO_MANY_GAPS
+    if added == 2:
+        emit_duplicate_ack(worker, tcp, tcb, seq, right)
+        return TCP_OLD
+    stream_put(buddy, tcb.receive, seq, address, octets)
+    count(worker, OFO_QUEUE, 1)
+    tcb.quick = max(tcb.quick, 2)  # the gap will be filled soon: answer that at once
+    emit_duplicate_ack(worker, tcp, tcb, 0, 0)
+    return DELIVERED
+
+
+@leaf
+def _reserve(worker: Worker, tcp: Tcp, tcb: Tcb, seq: int, octets: int) -> bool:
+    """Room in the ring up to seq + octets."""
+    wanted = (seq - tcb.rcv_read & MASK) + octets
+    return wanted <= stream_size(tcb.receive) or _grow(worker, tcp, tcb, wanted)
+
+
+@hot
+def _grow(worker: Worker, tcp: Tcp, tcb: Tcb, wanted: int) -> bool:
+    """Grow the ring, keeping what is in it, also beyond gaps. Within the limits of memory (Linux's tcp_mem)."""
+    buddy = Buddy(endpoints_of(worker).buddy)
+    if buddy.used > tcp.memory_pressure:
+        if tcp.pressed == 0:
+            tcp.pressed = 1
+            count(worker, MEMORY_PRESSURES, 1)
+        if buddy.used > tcp.memory_high:
+            count(worker, RCV_Q_DROP, 1)
+            return False
+    kept = ranges_end(buddy, tcb.beyond, tcb.rcv_nxt) - tcb.rcv_read & MASK
+    if not stream_reserve(buddy, tcb.receive, tcb.rcv_read, kept, wanted):
+        count(worker, RCV_Q_DROP, 1)
+        return False
+    return True
+
+
+# --- acknowledging ------------------------------------------------------------------------------------------------
+
+
+@leaf
+def ack_now(tcp: Tcp, tcb: Tcb) -> None:
+    """Acknowledge before the turn ends."""
+    tcb.flags |= ACK_NOW
+    look_at(tcp, tcb)
+
+
+@leaf
+def acknowledge_later(worker: Worker, tcp: Tcp, tcb: Tcb) -> None:
+    """Data came in order: acknowledge it at once or a little later (Linux's __tcp_ack_snd_check)."""
+    waiting = tcb.rcv_nxt - tcb.rcv_acked & MASK
+    if (tcb.quick > 0 and tcb.flags & PING_PONG == 0) or (
+        waiting > tcb.rcv_mss and could_offer(tcp, tcb) >= offered(tcb)
+    ):
+        ack_now(tcp, tcb)
+    elif tcb.flags & (ACK_LATER | ACK_NOW) == 0:
+        tcb.flags |= ACK_LATER
+        tcb.ack_at = worker.now + ATO
+        arm(tcp, tcb, tcb.ack_at)
+
+
+@hot
+def window_opened(worker: Worker, tcp: Tcp, tcb: Tcb) -> None:
+    """The application has read: tell the peer when the window has grown much (Linux's tcp_cleanup_rbuf)."""
+    room = could_offer(tcp, tcb)
+    before = offered(tcb)
+    if room > before and worth_telling(tcb, room) and room >= 2 * before:
+        ack_now(tcp, tcb)
+
+
+@hot
+def fin_input(worker: Worker, tcp: Tcp, tcb: Tcb) -> None:
+    """The peer's FIN is next (RFC 9293 3.10.7.4, eighth): it counts, and the application reads to the end."""
+    tcb.rcv_nxt = sequence.add(tcb.rcv_nxt, 1)
+    ack_now(tcp, tcb)
+    if tcb.socket != ANY_NUMBER:
+        socket_event(endpoints_of(worker), tcb.socket, READABLE | ENDED)
+
+
+@leaf
+def forget_ack(tcb: Tcb) -> None:
+    """Nothing is owed any more."""
+    tcb.flags &= ~(ACK_NOW | ACK_LATER)
+    tcb.ack_at = NEVER

@@ -1,0 +1,235 @@
+"""What time does to connections: acknowledgements that were put off, retransmission, window probes, keep-alive, and
+ends that nobody answers. A bounded amount per turn.
+
+A connection's timer is lazy (deadlines.py): here is looked which of its deadlines have passed.
+"""
+
+from __future__ import annotations
+
+import errno
+
+from pronghorn.compiled import hot, leaf, sequence
+from pronghorn.memory.wheel import Wheel, wheel_advance, wheel_next
+from pronghorn.state.endpoints import ANY_NUMBER, KEEP_ALIVE, count, endpoints_of
+from pronghorn.state.mib import ABORT_ON_TIMEOUT, ATTEMPT_FAILS, DELAYED_ACKS, KEEP_ALIVES, WIN_PROBE
+from pronghorn.state.worker import Worker
+from pronghorn.tcp.closing import abort
+from pronghorn.tcp.deadlines import arm
+from pronghorn.tcp.emit import emit_segment
+from pronghorn.tcp.life import drop_half_open, finish_tcb, time_wait_timers
+from pronghorn.tcp.output import WINDOW_PROBE, output, send_probe
+from pronghorn.tcp.pending import look_at
+from pronghorn.tcp.receive import ack_now
+from pronghorn.tcp.recovery import timer_due
+from pronghorn.tcp.sample import PROBE, SEND
+from pronghorn.tcp.tcb import (
+    ACK_LATER,
+    CLOSE_WAIT,
+    CLOSED,
+    ESTABLISHED,
+    FIN_WAIT_2,
+    FREE,
+    MILLISECOND,
+    NEVER,
+    PASSIVE,
+    PING_PONG,
+    SECOND,
+    SYN_RECEIVED,
+    SYN_SENT,
+    TICK,
+    TIME_WAIT,
+    Tcb,
+    Tcp,
+    elapsed,
+    moment,
+)
+from pronghorn.wire.tcp import ACK
+
+BATCH = 64
+ETIMEDOUT = errno.ETIMEDOUT
+SYNACK_RETRIES = 5
+"""Linux's tcp_synack_retries."""
+LONGEST_PROBE = 120 * SECOND
+"""Between two window probes: Linux's TCP_RTO_MAX."""
+
+
+@hot
+def tcp_timers(worker: Worker, tcp: Tcp) -> int:
+    """Run what is due at worker.now. Returns 1 when there is more to do at once."""
+    tick = worker.now >> TICK
+    wheel = Wheel(tcp.wheel)
+    more = 0
+    if wheel.tick < tick:
+        for place in range(wheel_advance(wheel, tick, tcp.expired, BATCH)):
+            _expire(worker, tcp, tcp.tcbs[tcp.expired[place]])
+        more = 1 if wheel.tick < tick else 0
+    if tcp.waiting_count != 0 and time_wait_timers(worker, tcp, BATCH) == BATCH:
+        more = 1
+    return more
+
+
+@hot
+def tcp_next(worker: Worker, tcp: Tcp) -> int:
+    """When (ns) there is something to do, for a worker that wants to sleep."""
+    if tcp.pending_count != 0:
+        return worker.now
+    when = worker.now + 3600 * SECOND
+    wheel = Wheel(tcp.wheel)
+    if wheel.count != 0:
+        when = min(when, wheel_next(wheel) << TICK)
+    if tcp.waiting_count != 0:
+        when = min(when, tcp.tcbs[tcp.waiting_first].alarm_at)
+    return when
+
+
+@hot
+def _expire(worker: Worker, tcp: Tcp, tcb: Tcb) -> None:
+    """The connection's timer: whatever has passed is done, and the timer set for what has not."""
+    if tcb.ack_at != NEVER and tcb.ack_at <= worker.now:
+        tcb.ack_at = NEVER
+        _put_off(worker, tcp, tcb)
+    if tcb.retransmit_at != NEVER and tcb.retransmit_at <= worker.now:
+        _retransmit(worker, tcp, tcb)
+    if tcb.alarm_at != NEVER and tcb.alarm_at <= worker.now and tcb.state != TIME_WAIT:
+        tcb.alarm_at = NEVER
+        _alarm(worker, tcp, tcb)
+    if tcb.state == FREE or tcb.state == CLOSED or tcb.state == TIME_WAIT:
+        return
+    if tcb.pacing_rate != 0 and tcb.paced_at != NEVER:
+        if tcb.paced_at <= worker.now:
+            look_at(tcp, tcb)
+        else:
+            arm(tcp, tcb, tcb.paced_at)
+    if tcb.ack_at != NEVER:
+        arm(tcp, tcb, tcb.ack_at)
+    if tcb.retransmit_at != NEVER:
+        arm(tcp, tcb, tcb.retransmit_at)
+    if tcb.alarm_at != NEVER:
+        arm(tcp, tcb, tcb.alarm_at)
+
+
+@leaf
+def _put_off(worker: Worker, tcp: Tcp, tcb: Tcb) -> None:
+    """Nothing came to ride on: the acknowledgement goes alone, and the peer is not answered as fast as was thought."""
+    if tcb.flags & ACK_LATER != 0:
+        tcb.flags &= ~PING_PONG
+        count(worker, DELAYED_ACKS, 1)
+        ack_now(tcp, tcb)
+
+
+# --- retransmission -----------------------------------------------------------------------------------------------
+
+
+@hot
+def _retransmit(worker: Worker, tcp: Tcp, tcb: Tcb) -> None:
+    """The retransmission timer, whatever it stands for."""
+    if tcb.retransmit_kind == WINDOW_PROBE:
+        _probe_window(worker, tcp, tcb)
+        return
+    if _is_given_up(tcp, tcb, worker):
+        _give_up(worker, tcp, tcb)
+        return
+    action = timer_due(worker, tcp, tcb)
+    if action == SEND:
+        output(worker, tcp, tcb)
+    elif action == PROBE:
+        send_probe(worker, tcp, tcb)
+
+
+@leaf
+def _is_given_up(tcp: Tcp, tcb: Tcb, worker: Worker) -> bool:
+    """Whether the peer has been silent for too long (RFC 9293 3.8.3, RFC 5482; Linux's counts)."""
+    tuning = tcp.tunings[tcb.tuning]
+    if tcb.state == SYN_SENT:
+        return tcb.backoff >= tuning.syn_retries
+    if tcb.state == SYN_RECEIVED:
+        return tcb.backoff >= SYNACK_RETRIES
+    if tuning.user_timeout != 0:
+        return tcb.backoff > 0 and elapsed(moment(worker), tcb.heard) >= tuning.user_timeout
+    return tcb.backoff >= tuning.retries
+
+
+@hot
+def _give_up(worker: Worker, tcp: Tcp, tcb: Tcb) -> None:
+    """Nobody answers any more."""
+    count(worker, ABORT_ON_TIMEOUT, 1)
+    if tcb.state == SYN_RECEIVED and tcb.flags & PASSIVE != 0:
+        count(worker, ATTEMPT_FAILS, 1)
+        drop_half_open(worker, tcp, tcb)
+        return
+    if tcb.state == SYN_SENT:
+        count(worker, ATTEMPT_FAILS, 1)
+    finish_tcb(worker, tcp, tcb, ETIMEDOUT)
+
+
+@hot
+def _probe_window(worker: Worker, tcp: Tcp, tcb: Tcb) -> None:
+    """The window has been shut: ask again, ever more seldom, for as long as the peer answers (RFC 9293 3.8.6.1).
+
+    The probe is an empty segment that lies before the window, as Linux's is: it cannot be accepted, only answered.
+    """
+    tuning = tcp.tunings[tcb.tuning]
+    limit = tuning.retries if tcb.socket != ANY_NUMBER else 8
+    if tcb.probes >= limit or (
+        tuning.user_timeout != 0 and tcb.probes > 0 and elapsed(moment(worker), tcb.heard) >= tuning.user_timeout
+    ):
+        _give_up(worker, tcp, tcb)
+        return
+    tcb.probes += 1
+    count(worker, WIN_PROBE, 1)
+    emit_segment(worker, tcp, tcb, sequence.add(tcb.snd_una, -1), 0, ACK)
+    tcb.backoff = min(tcb.backoff + 1, 15)
+    tcb.retransmit_at = worker.now + min(tcb.rto * 1000 << tcb.backoff, LONGEST_PROBE)
+
+
+# --- alarms -------------------------------------------------------------------------------------------------------
+
+
+@hot
+def _alarm(worker: Worker, tcp: Tcp, tcb: Tcb) -> None:
+    """FIN_WAIT_2 that lasts, or a connection on which nothing was heard for long."""
+    if tcb.state == FIN_WAIT_2 and tcb.socket == ANY_NUMBER:
+        finish_tcb(worker, tcp, tcb, 0)
+        return
+    if tcb.socket != ANY_NUMBER and endpoints_of(worker).sockets[tcb.socket].options & KEEP_ALIVE != 0:
+        _keep_alive(worker, tcp, tcb)
+
+
+@hot
+def _keep_alive(worker: Worker, tcp: Tcp, tcb: Tcb) -> None:
+    """RFC 1122 4.2.3.6: ask a silent peer whether it is still there, and end the connection when it is not."""
+    if tcb.state != ESTABLISHED and tcb.state != CLOSE_WAIT and tcb.state != FIN_WAIT_2:
+        return
+    tuning = tcp.tunings[tcb.tuning]
+    silent = elapsed(moment(worker), tcb.heard) * MILLISECOND
+    idle = tuning.keep_idle * SECOND
+    if silent < idle or tcb.snd_nxt != tcb.snd_una:
+        tcb.probes = 0 if tcb.snd_nxt == tcb.snd_una else tcb.probes
+        tcb.alarm_at = worker.now + max(idle - silent, MILLISECOND if tcb.snd_nxt == tcb.snd_una else SECOND)
+        return
+    if tuning.user_timeout != 0:
+        over = silent >= tuning.user_timeout * MILLISECOND and tcb.probes > 0
+    else:
+        over = tcb.probes >= tuning.keep_count
+    if over:
+        count(worker, ABORT_ON_TIMEOUT, 1)
+        abort(worker, tcp, tcb, ETIMEDOUT)
+        return
+    tcb.probes += 1
+    count(worker, KEEP_ALIVES, 1)
+    emit_segment(worker, tcp, tcb, sequence.add(tcb.snd_una, -1), 0, ACK)
+    tcb.alarm_at = worker.now + tuning.keep_interval * SECOND
+
+
+@hot
+def start_keep_alive(worker: Worker, tcp: Tcp, tcb: Tcb) -> None:
+    """The option was set, or the connection with it is established."""
+    tcb.alarm_at = worker.now + tcp.tunings[tcb.tuning].keep_idle * SECOND
+    arm(tcp, tcb, tcb.alarm_at)
+
+
+@hot
+def start_fin_wait(worker: Worker, tcp: Tcp, tcb: Tcb) -> None:
+    """Nobody would notice if the peer's FIN never came: give up after a while (Linux's tcp_fin_timeout)."""
+    tcb.alarm_at = worker.now + tcp.tunings[tcb.tuning].fin_timeout * SECOND
+    arm(tcp, tcb, tcb.alarm_at)
