@@ -133,9 +133,13 @@ class Network:
         back: Impairment | None = None,
         options: str = "mtu=1500",
     ) -> Link:
-        """A wire between two hosts that know each other; `back` is like `there` when it is None."""
+        """A wire between two hosts that know each other; `back` is like `there` when it is None.
+
+        `options` are those of the port, offload=on for both ends: then hosts with large packets exchange 64 KB frames.
+        """
         number = self._next_wire()
-        drivers = self._driver(number, 0, options), self._driver(number, 1)
+        whole = "offload=on" if "offload=on" in options else ""
+        drivers = self._driver(number, 0, options), self._driver(number, 1, whole)
         networks = networks_of(number)
         ports = one.join(drivers[0], networks, 1), two.join(drivers[1], networks, 2)
         link = Link(number, drivers, ports)
@@ -165,9 +169,10 @@ class Network:
         return self._wires
 
     def _driver(self, number: int, side: int, options: str = "") -> WirePort:
-        """An end of wire `number`; the first one chooses options and seed."""
+        """An end of wire `number`; the first one (side 0) chooses the seed."""
         device = f"simulator {id(self)} {number}?mac={NEAR + 2 * number + side:012x}"
-        return WirePort(f"{device}&seed={self.draw(f'wire {number}')}&{options}" if options else device)
+        seed = [f"seed={self.draw(f'wire {number}')}"] if side == 0 else []
+        return WirePort("&".join([device, *seed, *filter(None, options.split("&"))]))
 
     def record(self, kind: Any, count: int = 1) -> Any:
         """Zeroed memory for an application: an Array of the view or scalar."""

@@ -13,7 +13,7 @@ from scapy.layers.l2 import Ether
 
 from pronghorn.compiled import mode
 from pronghorn.ports.wire_port import Impairment
-from pronghorn.state.port import REFLECT
+from pronghorn.state.port import REFLECT, SEGMENTATION
 from tests.simulator.host import Host
 from tests.simulator.network import MICROSECOND, MILLISECOND, SECOND, Link, Network, Probe
 
@@ -130,6 +130,15 @@ def test_hosts_send_by_themselves() -> None:
 def frame_of(link: Link, family: int, octets: int = 1000) -> bytes:
     """An echo request from the first host of the link to the second, `octets` long in all."""
     return question(family, link.address(0, family), link.address(1, family), link.mac(0), link.mac(1), octets - 14)
+
+
+def test_hosts_that_take_unsegmented_frames() -> None:
+    with Network() as network:
+        hosts = [network.host(name, large=8 if name != "small" else 0) for name in ("one", "two", "small")]
+        both = network.link(hosts[0], hosts[1], options="mtu=1500&offload=on")
+        half = network.link(hosts[1], hosts[2], options="offload=on")
+        assert both.drivers[0].end.consent & both.drivers[1].end.consent & SEGMENTATION
+        assert not half.drivers[0].end.consent & SEGMENTATION, "a host without room for them"
 
 
 def trace(seed: int) -> list[tuple[int, bytes]]:
