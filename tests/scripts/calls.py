@@ -38,16 +38,21 @@ NUMBERS |= {"TCPI_OPT_ECN_SEEN": 16, "TCPI_OPT_SYN_DATA": 32}
 TCP_INFO = (6, 11, 280)
 """Level, option, octets."""
 
-_BYTES = "state ca_state retransmits probes backoff options scales limited".split()
-_WORDS = """rto ato snd_mss rcv_mss unacked sacked lost retrans fackets last_data_sent last_ack_sent last_data_recv
-    last_ack_recv pmtu rcv_ssthresh rtt rttvar snd_ssthresh snd_cwnd advmss reordering rcv_rtt rcv_space
-    total_retrans""".split()
-_REST = """pacing_rate:Q max_pacing_rate:Q bytes_acked:Q bytes_received:Q segs_out:I segs_in:I notsent_bytes:I min_rtt:I
-    data_segs_in:I data_segs_out:I delivery_rate:Q busy_time:Q rwnd_limited:Q sndbuf_limited:Q delivered:I
-    delivered_ce:I bytes_sent:Q bytes_retrans:Q dsack_dups:I reord_seen:I rcv_ooopack:I snd_wnd:I rcv_wnd:I
-    rehash:I total_rto:H total_rto_recoveries:H total_rto_time:I""".split()
-INFO = [(name, "B") for name in _BYTES] + [(name, "I") for name in _WORDS]
-INFO += [(name, kind) for name, kind in (item.split(":") for item in _REST)]
+_LAYOUT = """
+B state ca_state retransmits probes backoff options scales limited
+I rto ato snd_mss rcv_mss unacked sacked lost retrans fackets last_data_sent last_ack_sent last_data_recv last_ack_recv
+I pmtu rcv_ssthresh rtt rttvar snd_ssthresh snd_cwnd advmss reordering rcv_rtt rcv_space total_retrans
+Q pacing_rate max_pacing_rate bytes_acked bytes_received
+I segs_out segs_in notsent_bytes min_rtt data_segs_in data_segs_out
+Q delivery_rate busy_time rwnd_limited sndbuf_limited
+I delivered delivered_ce
+Q bytes_sent bytes_retrans
+I dsack_dups reord_seen rcv_ooopack snd_wnd rcv_wnd rehash
+H total_rto total_rto_recoveries
+I total_rto_time
+"""
+INFO = [(name, line[0]) for line in _LAYOUT.split("\n") if line for name in line[2:].split()]
+"""Fields of struct tcp_info and their formats, in order; there are no gaps."""
 
 
 def read_info(data: bytes) -> dict[str, int]:

@@ -8,14 +8,15 @@ A script is close to what packetdrill takes. One event a line:
     TIME < icmp KIND [mtu N] [SEQ:SEQ(N)]     an ICMP error about a segment that was sent
     TIME %{ assert EXPRESSION }%              about TCP_INFO of the last accepted or connected socket
 
-TIME      +0.1 after the event before | 0.1 after the start | +0.1~+0.2 between | * whenever | nothing: as the one before
+TIME      +0.1 after the event before | 0.1 after the start | +0.1~+0.2 between | * whenever | nothing: +0
 SEGMENT   [FLOW] [ecn] FLAGS SEQ:SEQ(OCTETS) [ack N] [win N] [urg N] [<OPTIONS>]
 FLAGS     of S F R P . U E W; `~` behind them: PSH may be set or not
 OPTIONS   mss N | wscale N | sackOK | TS val N ecr N | sack N:N ... | nop | eol | FO HEX | hex HEX; <...>: any, and none
           of them where they are left out. In an expected segment `*` stands for any number
 
 FLOW numbers the remote port, 1 unless given. Sequence numbers count from the first SYN of a side, as in packetdrill.
-`$MSS` is 1460 for IPv4 and 1440 for IPv6; `${MSS-100}` is 100 less. A line that begins with [linux] or [ours] is for one of the two alone.
+`$MSS` is 1460 for IPv4 and 1440 for IPv6; `${MSS-100}` is 100 less. A line that begins with [linux] or [ours] is for
+one of the two alone.
 
 Header lines: --family=4, --tolerance=MS, --mtu=N, --remote_isn=N, --content=any, --slow (not run against Linux unless
 asked), --sysctl=NAME=VALUE, and --rfc=TEXT: the RFC and section on which the script rests where Linux differs.

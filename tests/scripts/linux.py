@@ -40,7 +40,7 @@ SLACK = 0.012  # s: timers of the kernel tick every 1 to 10 ms, and the player i
 WHEEL = ((0.24, 0.004), (2.0, 0.036), (16.0, 0.26), (130.0, 2.1), (1e9, 17.0))
 """Delay in s, and how much later than asked for such a timer may expire, at 250 ticks a second."""
 AT_ONCE = 24
-TENTATIVE = 0x40
+INET6, TENTATIVE = Path("/proc/net/if_inet6"), 0x40
 LINKS = """link set lo up
 link set tun0 mtu {mtu} up
 addr add 192.0.2.1/24 dev tun0
@@ -75,7 +75,7 @@ class Linux:
             Path("/proc/sys", name.replace(".", "/")).write_text(value)
         links = LINKS.format(mtu=script.mtu)
         subprocess.run(["ip", "-batch", "-"], input=links, text=True, check=True, stderr=subprocess.STDOUT)
-        while self.family == 6 and any(int(line.split()[4], 16) & TENTATIVE for line in open("/proc/net/if_inet6")):
+        while any(int(line.split()[4], 16) & TENTATIVE for line in INET6.read_text().splitlines()):
             time.sleep(0.002)
         with contextlib.suppress(PermissionError):  # be woken in time on a busy machine
             os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
@@ -225,7 +225,8 @@ def _start(path: Path, family: int) -> tuple[int, int]:
 
 def play_all(work: list[tuple[Path, int]], at_once: int) -> Iterator[tuple[Path, int, str]]:
     """Play every (script, family); what each said, as they end."""
-    waiting, running = list(reversed(work)), {}
+    waiting = list(reversed(work))
+    running: dict[int, tuple[int, Path, int, list[bytes]]] = {}
     poller = select.poll()
     while waiting or running:
         while waiting and len(running) < at_once:
