@@ -196,23 +196,26 @@ def read_sack(address: int, size: int, options: TCPOptions) -> None:
 
 @hot
 def emit_options(address: int, options: TCPOptions) -> int:
-    """Write options at address, each padded to four octets. Returns octets, 40 at most: SACK blocks give way."""
+    """Write options at address in Linux's order, padded to four octets: SACK-permitted stands in the padding of the
+    timestamps. Returns octets, 40 at most: SACK blocks give way."""
     words = array_at(be32, address)
     n = 0
     if options.present & HAS_MSS != 0:
         words[n] = OPTION_MSS << 24 | 4 << 16 | options.mss
         n += 1
-    if options.present & HAS_WINDOW_SCALE != 0:
-        words[n] = OPTION_NOTHING << 24 | OPTION_WINDOW_SCALE << 16 | 3 << 8 | options.window_scale
-        n += 1
-    if options.present & HAS_SACK_PERMITTED != 0:
-        words[n] = OPTION_NOTHING << 24 | OPTION_NOTHING << 16 | OPTION_SACK_PERMITTED << 8 | 2
-        n += 1
     if options.present & HAS_TIMESTAMPS != 0:
         words[n] = ALIGNED_TIMESTAMPS
+        if options.present & HAS_SACK_PERMITTED != 0:
+            words[n] = OPTION_SACK_PERMITTED << 24 | 2 << 16 | OPTION_TIMESTAMPS << 8 | 10
         words[n + 1] = options.timestamp
         words[n + 2] = options.echo
         n += 3
+    elif options.present & HAS_SACK_PERMITTED != 0:
+        words[n] = OPTION_NOTHING << 24 | OPTION_NOTHING << 16 | OPTION_SACK_PERMITTED << 8 | 2
+        n += 1
+    if options.present & HAS_WINDOW_SCALE != 0:
+        words[n] = OPTION_NOTHING << 24 | OPTION_WINDOW_SCALE << 16 | 3 << 8 | options.window_scale
+        n += 1
     if options.present & HAS_SACK != 0:
         blocks = min(options.sack_blocks, (OPTIONS - 4 - (n << 2)) >> 3)
         if blocks > 0:
