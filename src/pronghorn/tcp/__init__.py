@@ -19,4 +19,14 @@ reliability  recovery     what the others call                       acknowledge
              rack         what is lost                               alert        which state that makes
              reduction    by how much to slow down                   congestion/  how much may be in flight
              rtt          round trips, time-outs                     retransmit_timer  timeout   when to send again
+
+The sender's reliability, from `recovery` on:
+
+recovery        what input, output and timers call               acknowledge   the steps of an acknowledgement
+segments        the scoreboard                                   sample        what an acknowledgement has brought
+delivery  sack  what has arrived                                 rack          what is lost
+alert           the states                                       timeout       a timer has run out
+reduction       PRR, and undo                                    retransmit_timer   which timer runs
+rtt             round-trip time and RTO                          pacing        bursts and rates
+congestion/     one congestion control per file
 """

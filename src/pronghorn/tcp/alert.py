@@ -169,8 +169,16 @@ def _count_duplicates(tcb: Tcb, sample: Sample) -> None:
 
 @leaf
 def _limit_duplicates(tcb: Tcb) -> None:
-    """There cannot be more duplicates than segments (dup-ACK spoofing: bad-inputs row 24)."""
-    most = max((tcb.snd_nxt - tcb.snd_una & MASK) - tcb.lost - tcb.mss, 0)
+    """There cannot be more duplicates than segments, in recovery than segments that were in flight when it began.
+
+    RFC 5681 3.2, step 4: who forges more of them gains nothing. After a time-out they can only be of the new data that
+    F-RTO has sent.
+    """
+    if tcb.recovery == LOSS:
+        most = max(min(sequence.difference(tcb.snd_nxt, tcb.recovery_point), 2 * tcb.mss), 0)
+    else:
+        right = tcb.recovery_point if tcb.recovery == RECOVERY else tcb.snd_nxt
+        most = max((right - tcb.snd_una & MASK) - tcb.lost - tcb.mss, 0)
     if tcb.sacked > most:
         tcb.sacked = most
 

@@ -28,7 +28,7 @@ CONGESTION = {"reno": NEWRENO, "cubic": CUBIC, "bbr": BBR}
 @leaf
 def is_own_master(tcb: Tcb) -> bool:
     """Whether the congestion control sets cwnd alone: neither growth nor PRR applies."""
-    return False and tcb.congestion == BBR
+    return tcb.congestion == BBR
 
 
 @hot
