@@ -22,7 +22,7 @@ from pronghorn.state.endpoints import count
 from pronghorn.state.mib import FAST_RETRANS, LOSS_PROBES, SLOW_START_RETRANS
 from pronghorn.state.worker import Worker
 from pronghorn.tcp.acknowledge import acknowledge
-from pronghorn.tcp.congestion import congestion_idle, congestion_start, pace
+from pronghorn.tcp.congestion import congestion_idle, congestion_start, is_own_master, pace
 from pronghorn.tcp.reduction import UNLIMITED, current_ssthresh
 from pronghorn.tcp.retransmit_timer import set_rto, timer_sent
 from pronghorn.tcp.rtt import rtt_open, rtt_sample
@@ -272,7 +272,7 @@ def recovery_idle(worker: Worker, tcp: Tcp, tcb: Tcb) -> None:
     if idle == 0:
         return
     congestion_idle(worker, tcb, idle)
-    if idle <= tcb.rto or tcb.recovery == REDUCED or tcb.recovery == RECOVERY:
+    if idle <= tcb.rto or is_own_master(tcb) or tcb.recovery == REDUCED or tcb.recovery == RECOVERY:
         return
     restart = min(first_window(tcp, tcb), tcb.cwnd)
     tcb.ssthresh = current_ssthresh(tcb)

@@ -15,10 +15,11 @@ from __future__ import annotations
 
 from pronghorn.compiled import fill, hot, leaf
 from pronghorn.state.worker import Worker
+from pronghorn.tcp.congestion.bbr import bbr_acked, bbr_idle, bbr_loss, bbr_start, bbr_timeout
 from pronghorn.tcp.congestion.cubic import cubic_acked, cubic_idle, cubic_loss, cubic_start, cubic_timeout
 from pronghorn.tcp.congestion.newreno import newreno_acked, newreno_loss
 from pronghorn.tcp.sample import PACED, Sample
-from pronghorn.tcp.tcb import CONTROL, Tcb
+from pronghorn.tcp.tcb import CONTROL, Tcb, stamp
 
 NEWRENO, CUBIC, BBR = 0, 1, 2
 CONGESTION = {"reno": NEWRENO, "cubic": CUBIC, "bbr": BBR}
@@ -37,6 +38,8 @@ def congestion_start(worker: Worker, tcb: Tcb) -> None:
     fill(tcb.control.address, 0, CONTROL * 4)
     if tcb.congestion == CUBIC:
         cubic_start(tcb)
+    elif tcb.congestion == BBR:
+        bbr_start(tcb, stamp(worker))
 
 
 @hot
@@ -44,6 +47,8 @@ def congestion_acked(worker: Worker, tcb: Tcb, sample: Sample) -> None:
     """Octets were delivered: the window may grow."""
     if tcb.congestion == CUBIC:
         cubic_acked(worker, tcb, sample)
+    elif tcb.congestion == BBR:
+        bbr_acked(worker, tcb, sample)
     else:
         newreno_acked(tcb, sample)
 
@@ -53,6 +58,8 @@ def congestion_loss(worker: Worker, tcb: Tcb) -> int:
     """The new ssthresh, octets."""
     if tcb.congestion == CUBIC:
         return cubic_loss(tcb)
+    if tcb.congestion == BBR:
+        return bbr_loss(tcb)
     return newreno_loss(tcb)
 
 
@@ -61,6 +68,8 @@ def congestion_timeout(worker: Worker, tcb: Tcb) -> None:
     """A time-out."""
     if tcb.congestion == CUBIC:
         cubic_timeout(tcb)
+    elif tcb.congestion == BBR:
+        bbr_timeout(tcb)
 
 
 @hot
@@ -68,6 +77,8 @@ def congestion_idle(worker: Worker, tcb: Tcb, idle: int) -> None:
     """The connection was idle for so many us."""
     if tcb.congestion == CUBIC:
         cubic_idle(tcb, idle)
+    elif tcb.congestion == BBR:
+        bbr_idle(worker, tcb, stamp(worker))
 
 
 @leaf
