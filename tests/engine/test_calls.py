@@ -12,10 +12,12 @@ import pytest
 from pronghorn.compiled import Array, array_at, u32
 from pronghorn.engine.calls import (
     Event,
+    accept,
     bind,
     close_socket,
     connect,
     get_option,
+    listen,
     peer_name,
     ready,
     receive,
@@ -31,9 +33,11 @@ from pronghorn.engine.calls import (
     watch,
 )
 from pronghorn.state import linux
-from pronghorn.state.endpoints import DATAGRAM, EDGE, FAILED, READABLE, WRITABLE, Address
+from pronghorn.state.endpoints import DATAGRAM, EDGE, FAILED, READABLE, STREAM, WRITABLE, Address
+from tests.support.feed import OWN, ROUTER
 from tests.udp.bench import UdpBench
 from tests.udp.frames import HERE, PEER, incoming, outgoing
+from tests.wire import judges as j
 
 NOBODY = Address(0)
 
@@ -237,3 +241,33 @@ def test_an_option_of_one_octet(bench: CallBench) -> None:
     assert bench.get(handle, linux.SOL_IP, linux.IP_TOS) == 8
     assert bench.set(handle, linux.SOL_IP, linux.IP_TOS, 8, octets=0) == -errno.EINVAL
     assert bench.set(handle, linux.SOL_SOCKET, linux.SO_RCVBUF, 8, octets=2) == -errno.EINVAL
+
+
+def test_streams_go_to_tcp(bench: CallBench) -> None:
+    worker = bench.worker()
+    server, client = socket(worker, 4, STREAM), socket(worker, 4, STREAM)
+    assert bind(worker, server, bench.address("0.0.0.0", 80)) == 0
+    assert listen(worker, server, 5) == 0
+    assert accept(worker, server, NOBODY) == -errno.EAGAIN
+    assert accept(worker, socket(worker, 4, DATAGRAM), NOBODY) == -errno.EOPNOTSUPP
+    assert connect(worker, client, bench.address(PEER[4], 80)) == -errno.EINPROGRESS
+    bench.turn()
+    (frame,) = bench.sent()
+    syn = j.Ether(frame)[j.TCP]
+    assert (syn.dport, syn.flags) == (80, "S")
+    own = bench.address("0.0.0.0", 0, place=1)
+    assert socket_name(worker, client, own) == 0
+    assert bench.text(own) == (HERE[4], syn.sport)
+    assert bench.get(client, linux.SOL_SOCKET, linux.SO_TYPE) == linux.SOCK_STREAM
+    peer = j.IP(src=PEER[4], dst=HERE[4]) / j.TCP(sport=80, dport=syn.sport, flags="SA", seq=9, ack=syn.seq + 1)
+    assert bench.hear(j.Ether(src=ROUTER, dst=OWN[0]) / peer) != {}
+    bench.sent()
+    at, _ = bench.octets(b"abcdef")
+    assert send_vector(worker, client, bench.parts([2, 0, 3]), 3, 0, NOBODY) == 5
+    bench.turn()
+    assert b"".join(bytes(j.Ether(frame)[j.TCP].payload) for frame in bench.sent()) != b""
+    data = j.TCP(sport=80, dport=syn.sport, flags="PA", seq=10, ack=syn.seq + 1) / b"12345"
+    bench.hear(j.Ether(src=ROUTER, dst=OWN[0]) / j.IP(src=PEER[4], dst=HERE[4]) / data)
+    assert receive_vector(worker, client, bench.parts([1, 2, 9]), 3, 0, NOBODY) == 5
+    assert receive(worker, client, at, 9, 0) == -errno.EAGAIN
+    assert close_socket(worker, client) == close_socket(worker, server) == 0

@@ -52,7 +52,7 @@ class UdpBench(EngineBench):
         super().__init__(workers, **more)
         arena = self.engine.arena
         for index in range(workers):
-            create_transports(arena, self.engine.workers[index], Limits(sockets, sockets, buffers))
+            create_transports(arena, self.engine.workers[index], Limits(sockets, sockets, 64, buffers))
         self.memory = arena.table("application", Part, 8192)
         self.addresses = arena.table("names", Address, 4)
 

@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import errno
 
-from pronghorn.compiled import Array, View, array_at, constants, entry, hot, u32, u64
+from pronghorn.compiled import Array, View, array_at, constants, entry, hot, leaf, u32, u64
+from pronghorn.state import linux
 from pronghorn.state.endpoints import (
     DATAGRAM,
     ECHO,
@@ -35,8 +36,21 @@ from pronghorn.state.endpoints import (
     socket_watch,
 )
 from pronghorn.state.options import ENOPROTOOPT, common_get, common_set
-from pronghorn.state.parts import Part
+from pronghorn.state.parts import Part, parts_octets
 from pronghorn.state.worker import Worker
+from pronghorn.tcp.calls import (
+    tcp_accept,
+    tcp_bind,
+    tcp_close,
+    tcp_connect,
+    tcp_listen,
+    tcp_name,
+    tcp_open,
+    tcp_receive,
+    tcp_send,
+    tcp_shutdown,
+)
+from pronghorn.tcp.set_option import tcp_get_option, tcp_set_option
 from pronghorn.udp.calls import (
     udp_bind,
     udp_close,
@@ -50,7 +64,8 @@ from pronghorn.udp.calls import (
 from pronghorn.udp.endpoint import udp_of
 from pronghorn.udp.options import udp_get_option, udp_set_option
 
-EAFNOSUPPORT, EPROTONOSUPPORT, EOPNOTSUPP = errno.EAFNOSUPPORT, errno.EPROTONOSUPPORT, errno.EOPNOTSUPP
+EAFNOSUPPORT, EPROTONOSUPPORT = errno.EAFNOSUPPORT, errno.EPROTONOSUPPORT
+EOPNOTSUPP, EINVAL = errno.EOPNOTSUPP, errno.EINVAL
 
 constants("Kinds of sockets.", "", STREAM=STREAM, LISTENER=LISTENER, DATAGRAM=DATAGRAM, ECHO=ECHO)
 constants(
@@ -86,7 +101,16 @@ def socket(worker: Worker, family: int, kind: int) -> int:
     number = -EPROTONOSUPPORT
     if kind == DATAGRAM or kind == ECHO:
         number = udp_open(worker, family, kind)
+    elif kind == STREAM:
+        number = tcp_open(worker, family)
     return number if number < 0 else socket_handle(endpoints_of(worker), number)
+
+
+@leaf
+def _is_stream(worker: Worker, number: int) -> bool:
+    """Whether the open socket is TCP's."""
+    kind = endpoints_of(worker).sockets[number].kind
+    return kind == STREAM or kind == LISTENER
 
 
 @entry
@@ -95,7 +119,7 @@ def bind(worker: Worker, handle: int, address: Address) -> int:
     number = socket_number(endpoints_of(worker), handle)
     if number < 0:
         return number
-    return udp_bind(worker, number, address)
+    return tcp_bind(worker, number, address) if _is_stream(worker, number) else udp_bind(worker, number, address)
 
 
 @entry
@@ -104,7 +128,7 @@ def listen(worker: Worker, handle: int, backlog: int) -> int:
     number = socket_number(endpoints_of(worker), handle)
     if number < 0:
         return number
-    return -EOPNOTSUPP
+    return tcp_listen(worker, number, backlog) if _is_stream(worker, number) else -EOPNOTSUPP
 
 
 @entry
@@ -113,7 +137,10 @@ def accept(worker: Worker, handle: int, peer: Address) -> int:
     number = socket_number(endpoints_of(worker), handle)
     if number < 0:
         return number
-    return -EOPNOTSUPP
+    if not _is_stream(worker, number):
+        return -EOPNOTSUPP
+    made = tcp_accept(worker, number, peer)
+    return made if made < 0 else socket_handle(endpoints_of(worker), made)
 
 
 @entry
@@ -123,7 +150,7 @@ def connect(worker: Worker, handle: int, address: Address) -> int:
     number = socket_number(endpoints_of(worker), handle)
     if number < 0:
         return number
-    return udp_connect(worker, number, address)
+    return tcp_connect(worker, number, address) if _is_stream(worker, number) else udp_connect(worker, number, address)
 
 
 # --- data ---------------------------------------------------------------------------------------------------------
@@ -194,12 +221,56 @@ def _part(worker: Worker, data: int, octets: int) -> Array[Part]:
 
 @hot
 def _send(worker: Worker, number: int, parts: Array[Part], count: int, flags: int, address: int) -> int:
-    return udp_send_parts(worker, number, parts, count, flags, address)
+    if not _is_stream(worker, number):
+        return udp_send_parts(worker, number, parts, count, flags, address)
+    if count == 1:
+        return tcp_send(worker, number, parts[0].base, parts[0].octets, flags)
+    return _send_stream(worker, number, parts, count, flags)
+
+
+@hot
+def _send_stream(worker: Worker, number: int, parts: Array[Part], count: int, flags: int) -> int:
+    """Part after part, until one is not taken whole; segments do not end where parts do."""
+    if parts_octets(parts, count) < 0:
+        return -EINVAL
+    total = 0
+    for place in range(count):
+        octets = parts[place].octets
+        more = linux.MSG_MORE if place + 1 < count else 0
+        taken = tcp_send(worker, number, parts[place].base, octets, flags | more)
+        if taken < 0:
+            return total if total > 0 else taken
+        total += taken
+        if taken < octets:
+            break
+    return total
 
 
 @hot
 def _receive(worker: Worker, number: int, parts: Array[Part], count: int, flags: int, address: int) -> int:
-    return udp_receive_parts(worker, number, parts, count, flags, address)
+    if not _is_stream(worker, number):
+        return udp_receive_parts(worker, number, parts, count, flags, address)
+    if count == 1:
+        return tcp_receive(worker, number, parts[0].base, parts[0].octets, flags)
+    return _receive_stream(worker, number, parts, count, flags)
+
+
+@hot
+def _receive_stream(worker: Worker, number: int, parts: Array[Part], count: int, flags: int) -> int:
+    """Part after part, until one is not filled; MSG_PEEK looks into the first alone."""
+    if parts_octets(parts, count) < 0:
+        return -EINVAL
+    total = 0
+    for place in range(count):
+        octets = parts[place].octets
+        if octets > 0 or place + 1 == count:
+            taken = tcp_receive(worker, number, parts[place].base, octets, flags)
+            if taken < 0:
+                return total if total > 0 else taken
+            total += taken
+            if taken < octets or flags & linux.MSG_PEEK != 0:
+                break
+    return total
 
 
 # --- ending -------------------------------------------------------------------------------------------------------
@@ -211,7 +282,7 @@ def shutdown(worker: Worker, handle: int, how: int) -> int:
     number = socket_number(endpoints_of(worker), handle)
     if number < 0:
         return number
-    return udp_shutdown(worker, number, how)
+    return tcp_shutdown(worker, number, how) if _is_stream(worker, number) else udp_shutdown(worker, number, how)
 
 
 @entry
@@ -220,7 +291,7 @@ def close_socket(worker: Worker, handle: int) -> int:
     number = socket_number(endpoints_of(worker), handle)
     if number < 0:
         return number
-    return udp_close(worker, number)
+    return tcp_close(worker, number) if _is_stream(worker, number) else udp_close(worker, number)
 
 
 # --- options and names --------------------------------------------------------------------------------------------
@@ -233,6 +304,8 @@ def set_option(worker: Worker, handle: int, level: int, option: int, value: int,
     number = socket_number(endpoints, handle)
     if number < 0:
         return number
+    if _is_stream(worker, number):
+        return tcp_set_option(worker, number, level, option, value, octets)
     result = common_set(endpoints, number, level, option, value, octets)
     if result != -ENOPROTOOPT:
         return result
@@ -246,8 +319,11 @@ def get_option(worker: Worker, handle: int, level: int, option: int, value: int,
     number = socket_number(endpoints, handle)
     if number < 0:
         return number
-    result = common_get(endpoints, number, level, option, value, octets)
-    if result != -ENOPROTOOPT:
+    stream = _is_stream(worker, number)
+    result = tcp_get_option(worker, number, level, option, value, octets) if stream else -ENOPROTOOPT
+    if result == -ENOPROTOOPT:
+        result = common_get(endpoints, number, level, option, value, octets)
+    if result != -ENOPROTOOPT or stream:
         return result
     return udp_get_option(worker, number, level, option, value, octets)
 
@@ -258,6 +334,8 @@ def socket_name(worker: Worker, handle: int, address: Address) -> int:
     number = socket_number(endpoints_of(worker), handle)
     if number < 0:
         return number
+    if _is_stream(worker, number):
+        return tcp_name(worker, number, 0, address)
     return udp_name(worker, number, 0, address)
 
 
@@ -267,6 +345,8 @@ def peer_name(worker: Worker, handle: int, address: Address) -> int:
     number = socket_number(endpoints_of(worker), handle)
     if number < 0:
         return number
+    if _is_stream(worker, number):
+        return tcp_name(worker, number, 1, address)
     return udp_name(worker, number, 1, address)
 
 
