@@ -48,6 +48,7 @@ from pronghorn.tcp.tcb import (
     CLOSE_WAIT,
     CLOSED,
     CORKED,
+    DATA_HEARD,
     ESTABLISHED,
     FIN_QUEUED,
     FIN_RECEIVED,
@@ -91,7 +92,10 @@ def tcp_open(worker: Worker, family: int) -> int:
     """A new socket, of family 4, 6 or 10 (both)."""
     if family != 4 and family != 6 and family != 10:
         return -EAFNOSUPPORT
-    return socket_open(endpoints_of(worker), STREAM, family)
+    number = socket_open(endpoints_of(worker), STREAM, family)
+    if number >= 0:
+        endpoints_of(worker).sockets[number].events = WRITABLE | HUNG_UP  # as Linux's poll has it
+    return number
 
 
 @hot
@@ -118,6 +122,7 @@ def tcp_listen(worker: Worker, number: int, backlog: int) -> int:
     listener.backlog = max(backlog, 0)
     listener.listening = 1
     socket.kind = LISTENER
+    socket_quiet(endpoints, number, WRITABLE | HUNG_UP)
     return 0
 
 
@@ -271,7 +276,7 @@ def tcp_send(worker: Worker, number: int, data: int, octets: int, flags: int) ->
     if taken < octets:
         tcb.flags |= WANTS_SPACE
         socket_quiet(endpoints, number, WRITABLE)
-    if elapsed(moment(worker), tcb.heard) <= 40:
+    if tcb.flags & DATA_HEARD != 0 and elapsed(moment(worker), tcb.heard) <= 40:
         tcb.flags |= PING_PONG
     if flags & MSG_MORE != 0 and tcb.flags & CORKED == 0:
         tcb.flags |= CORKED

@@ -22,7 +22,7 @@ from pronghorn.state.mib import (
     SYNCOOKIES_SENT,
 )
 from pronghorn.state.packet import Packet
-from pronghorn.state.verdicts import CONTINUE, DELIVERED, NO_LISTENER, TCP_BAD_COOKIE, TCP_NO_BACKLOG, TCP_NO_MEMORY
+from pronghorn.state.verdicts import CONTINUE, DELIVERED, NO_LISTENER, TCP_NO_BACKLOG, TCP_NO_MEMORY
 from pronghorn.state.worker import Worker
 from pronghorn.tcp.emit import emit_segment, timestamp_now
 from pronghorn.tcp.identity import identify
@@ -166,7 +166,7 @@ def accept_cookie(worker: Worker, tcp: Tcp, listener: Listener, packet: Packet) 
     identify(worker, scratch, packet)
     if age >= AGE or make_cookie(tcp, scratch, sequence.add(segment.seq, -1), time - age, place) != cookie:
         count(worker, SYNCOOKIES_FAILED, 1)
-        return TCP_BAD_COOKIE
+        return NO_LISTENER  # its sender is told by a reset (RFC 9293 3.10.7.2, second)
     if listener.waiting > listener.backlog:
         count(worker, LISTEN_OVERFLOWS, 1)
         return TCP_NO_BACKLOG

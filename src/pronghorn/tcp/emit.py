@@ -12,7 +12,7 @@ the port sums, the checksum is left to it (CHECKSUM_PARTIAL).
 
 from __future__ import annotations
 
-from pronghorn.compiled import Array, array_at, hot, leaf, sequence, u32
+from pronghorn.compiled import Array, array_at, hot, leaf, u32
 from pronghorn.memory.buddy import Buddy
 from pronghorn.memory.ranges import ranges_sack
 from pronghorn.memory.stream import stream_get
@@ -45,6 +45,8 @@ from pronghorn.wire.ipv6 import IPv6
 from pronghorn.wire.numbers import PROTOCOL_TCP
 from pronghorn.wire.tcp import ACK, CWR, ECE, HAS_SACK, HAS_TIMESTAMPS, RST, SYN, TCP
 
+NEW_DATA = 256
+"""Among the flags of emit_segment: the octets are sent for the first time."""
 ECT0 = 2  # of the ECN field (RFC 3168 5)
 SMALL_ROOM = 2048 - HEADROOM
 _ETHERNET = 14
@@ -116,14 +118,14 @@ def emit_segment(worker: Worker, tcp: Tcp, tcb: Tcb, seq: int, octets: int, flag
         stream_get(buddy, tcb.send, seq, packet.transport + header, octets)
     packet.length = network_octets + header + octets
     if tcb.agreed & ECN != 0:
-        flags = _congestion_flags(tcb, flags, octets)
+        flags = _congestion_flags(tcb, flags)
     window = advertise(worker, tcp, tcb, flags)
-    wire.emit(packet.transport, tcb.local_port, tcb.remote_port, seq, tcb.rcv_nxt, flags, window, header)
+    wire.emit(packet.transport, tcb.local_port, tcb.remote_port, seq, tcb.rcv_nxt, flags & 0xFF, window, header)
     if octets > tcb.mss:
         packet.flags |= UNSEGMENTED
         packet.gso_size = tcb.mss
     tos = tcp.tunings[tcb.tuning].tos
-    if tcb.agreed & ECN != 0 and octets != 0 and sequence.difference(seq, tcb.snd_nxt) >= 0:
+    if tcb.agreed & ECN != 0 and flags & NEW_DATA != 0:
         tos |= ECT0  # RFC 3168 6.1.5: not on retransmissions
     ttl = tcp.tunings[tcb.tuning].ttl
     partial = packet.flags & UNSEGMENTED != 0 or offloads & CHECKSUM_TX != 0
@@ -193,13 +195,13 @@ def _sack(worker: Worker, tcp: Tcp, tcb: Tcb) -> None:
 
 
 @hot
-def _congestion_flags(tcb: Tcb, flags: int, octets: int) -> int:
+def _congestion_flags(tcb: Tcb, flags: int) -> int:
     """ECE while we owe it, CWR once, on new data (RFC 3168 6.1.2, 6.1.3)."""
     if flags & SYN != 0:
         return flags
     if tcb.flags & ECE_OWED != 0:
         flags |= ECE
-    if tcb.flags & CWR_OWED != 0 and octets != 0:
+    if tcb.flags & CWR_OWED != 0 and flags & NEW_DATA != 0:
         flags |= CWR
         tcb.flags &= ~CWR_OWED
     return flags

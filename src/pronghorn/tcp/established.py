@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from pronghorn.compiled import hot, leaf, sequence
 from pronghorn.memory.buddy import Buddy
+from pronghorn.memory.ranges import ranges_end
 from pronghorn.memory.stream import stream_free
 from pronghorn.state.endpoints import ANY_NUMBER, WRITABLE, count, endpoints_of, socket_event
 from pronghorn.state.mib import OLD_ACKS, PAWS_ESTAB, PURE_ACKS
@@ -34,6 +35,7 @@ from pronghorn.tcp.receive import ack_now, data_input
 from pronghorn.tcp.recovery import acknowledge
 from pronghorn.tcp.sample import ECE_SEEN, PURE, WINDOW_CHANGED
 from pronghorn.tcp.tcb import (
+    DATA_HEARD,
     ECE_OWED,
     ECN,
     FIN_RECEIVED,
@@ -90,16 +92,18 @@ def segment_input(worker: Worker, tcp: Tcp, tcb: Tcb, packet: Packet) -> int:
     verdict = DELIVERED
     if octets > 0:
         if tcb.flags & FIN_RECEIVED != 0:
-            return _again(worker, tcp, tcb)
+            return _again(worker, tcp, tcb, seq)
+        tcb.flags |= DATA_HEARD
         verdict = data_input(worker, tcp, tcb, seq, payload, octets)
         if verdict == TCP_NOT_READ:
             return verdict  # and the connection is over
     elif length == 0:
+        tcb.flags &= ~DATA_HEARD
         count(worker, PURE_ACKS, 1)
     # eighth: the FIN bit
     if flags & FIN != 0:
         if tcb.flags & FIN_RECEIVED != 0:
-            return _again(worker, tcp, tcb)
+            return _again(worker, tcp, tcb, seq)
         if tcb.rcv_nxt == sequence.add(seq, octets):
             fin_received(worker, tcp, tcb)
     return verdict
@@ -136,7 +140,7 @@ def _check_sequence(worker: Worker, tcp: Tcp, tcb: Tcb, packet: Packet, seq: int
         return TCP_OUT_OF_WINDOW
     # second: the RST bit (RFC 5961 3.2)
     if flags & RST != 0:
-        if seq == tcb.rcv_nxt:
+        if seq == tcb.rcv_nxt or (tcb.beyond.count != 0 and seq == _right_of_beyond(worker, tcb)):
             reset_received(worker, tcp, tcb)
             return TCP_RESET
         challenge(worker, tcp, tcb)
@@ -147,10 +151,17 @@ def _check_sequence(worker: Worker, tcp: Tcp, tcb: Tcb, packet: Packet, seq: int
             emit_syn(worker, tcp, tcb)
             return TCP_OLD
         if tcb.state == SYN_RECEIVED and flags & ACK != 0 and seq == sequence.add(tcb.rcv_nxt, -1):
-            return DELIVERED  # simultaneous open: the peer's SYN again, with our acknowledgement
+            ack_now(tcp, tcb)  # simultaneous open: the peer's SYN again, with our acknowledgement
+            return DELIVERED
         challenge(worker, tcp, tcb)
         return TCP_CHALLENGED
     return DELIVERED
+
+
+@hot
+def _right_of_beyond(worker: Worker, tcb: Tcb) -> int:
+    """Where everything ends that has arrived out of order: a peer that resets behind lost data resets here (Linux)."""
+    return ranges_end(Buddy(endpoints_of(worker).buddy), tcb.beyond, tcb.rcv_nxt)
 
 
 @hot
@@ -167,9 +178,10 @@ def _answer_stray(worker: Worker, tcp: Tcp, tcb: Tcb, seq: int, length: int) -> 
 
 
 @hot
-def _again(worker: Worker, tcp: Tcp, tcb: Tcb) -> int:
-    """Octets after the peer's FIN, or the FIN again: it has not heard us."""
-    ack_now(tcp, tcb)
+def _again(worker: Worker, tcp: Tcp, tcb: Tcb, seq: int) -> int:
+    """Octets or the FIN again: the peer has not heard us. What lies behind its FIN is nothing (seventh and eighth)."""
+    if sequence.before(seq, tcb.rcv_nxt):
+        ack_now(tcp, tcb)
     return TCP_OLD
 
 
@@ -189,7 +201,7 @@ def _acknowledgement(worker: Worker, tcp: Tcp, tcb: Tcb, segment: TCP, length: i
     if (
         ahead > 0
         or sequence.after(segment.seq, tcb.snd_wl1)
-        or (segment.seq == tcb.snd_wl1 and window > tcb.snd_window)
+        or (segment.seq == tcb.snd_wl1 and (window > tcb.snd_window or window == 0))  # as Linux: not a little less
     ):
         tcb.snd_wl1 = segment.seq
         if window != tcb.snd_window:
@@ -217,7 +229,7 @@ def _acknowledgement(worker: Worker, tcp: Tcp, tcb: Tcb, segment: TCP, length: i
 @hot
 def _old_acknowledgement(worker: Worker, tcp: Tcp, tcb: Tcb, segment: TCP, ahead: int) -> bool:
     """An acknowledgement of what is acknowledged: its SACK blocks may count, its age may tell a forger (RFC 5961 5)."""
-    if -ahead > tcb.snd_window_max + 1:
+    if -ahead > min(tcb.snd_window_max, tcb.octets_out) + 1:  # the latter as Linux: below it nothing was ever sent
         count(worker, OLD_ACKS, 1)
         challenge(worker, tcp, tcb)
         return False

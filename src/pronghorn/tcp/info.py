@@ -6,11 +6,14 @@ from pronghorn.compiled import View, copy, fill, hot, leaf, u8, u32, u64
 from pronghorn.state.worker import Worker
 from pronghorn.tcp.options import find_path_mtu
 from pronghorn.tcp.output import limit_of
+from pronghorn.tcp.rtt import rto_now
 from pronghorn.tcp.tcb import (
+    CLOSED,
     ECN,
     FAST_OPEN,
     SACK,
     SCALING,
+    TIME_WAIT,
     TIMESTAMPS,
     Tcb,
     Tcp,
@@ -23,6 +26,9 @@ from pronghorn.tcp.window import could_offer, offered
 # TcpInfo.options
 TCPI_OPT_TIMESTAMPS, TCPI_OPT_SACK, TCPI_OPT_WSCALE, TCPI_OPT_ECN, TCPI_OPT_SYN_DATA = 1, 2, 4, 8, 32
 UNLIMITED = -1
+UNLIMITED_SSTHRESH = 0x7FFF_FFFF
+REORDERING = 3
+"""Segments: what RACK without a sign of reordering assumes (RFC 8985 6.2)."""
 ATO_US = 40_000
 
 
@@ -101,15 +107,17 @@ def write_info(worker: Worker, tcp: Tcp, tcb: Tcb, info: TcpInfo) -> None:
     """Fill `info`. What is not measured here is 0."""
     fill(info.address, 0, TcpInfo.SIZE)
     agreed = tcb.agreed
-    info.state, info.ca_state = tcb.state, tcb.recovery
-    info.retransmits, info.backoff, info.probes = tcb.backoff, tcb.backoff, tcb.probes
+    info.state = tcb.state if tcb.state != TIME_WAIT else CLOSED  # as Linux, whose socket is rid of it then
+    info.ca_state = tcb.recovery
+    info.retransmits, info.probes = tcb.backoff, tcb.probes
+    info.backoff = max(tcb.backoff, tcb.segments.slow)
     options = TCPI_OPT_TIMESTAMPS if agreed & TIMESTAMPS != 0 else 0
     options |= TCPI_OPT_SACK if agreed & SACK != 0 else 0
     options |= TCPI_OPT_WSCALE if agreed & SCALING != 0 else 0
     options |= TCPI_OPT_ECN if agreed & ECN != 0 else 0
     info.options = options | (TCPI_OPT_SYN_DATA if agreed & FAST_OPEN != 0 else 0)
     info.scales = tcb.snd_scale | tcb.rcv_scale << 4
-    info.rto, info.ato = tcb.rto << tcb.backoff, ATO_US
+    info.rto, info.ato = rto_now(tcb) // 1000, ATO_US
     info.snd_mss, info.rcv_mss, info.advmss = tcb.mss, tcb.rcv_mss, tcb.peer_mss
     info.unacked = _segments(tcb, tcb.snd_nxt - tcb.snd_una & 0xFFFF_FFFF)
     info.sacked, info.lost, info.retrans = (
@@ -123,7 +131,8 @@ def write_info(worker: Worker, tcp: Tcp, tcb: Tcb, info: TcpInfo) -> None:
     info.pmtu = find_path_mtu(worker, tcb)
     info.rcv_ssthresh = could_offer(tcp, tcb)
     info.rtt, info.rttvar, info.min_rtt = tcb.srtt >> 3, tcb.rttvar >> 2, tcb.rtt_min
-    info.snd_ssthresh = min(_segments(tcb, tcb.ssthresh), 0x7FFF_FFFF)
+    info.snd_ssthresh = _segments(tcb, tcb.ssthresh) if tcb.ssthresh < UNLIMITED_SSTHRESH else UNLIMITED_SSTHRESH
+    info.reordering = REORDERING
     info.snd_cwnd = _segments(tcb, tcb.cwnd)
     info.rcv_space = tcb.receive_limit
     info.total_retrans = tcb.retransmits

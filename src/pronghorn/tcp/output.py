@@ -18,7 +18,7 @@ from pronghorn.state.mib import ORIG_DATA_SENT, RETRANS_SEGS, SYN_RETRANS
 from pronghorn.state.port import SEGMENTATION
 from pronghorn.state.worker import Worker
 from pronghorn.tcp.deadlines import arm
-from pronghorn.tcp.emit import emit_ack, emit_segment, offloads_of, route, transmit_room
+from pronghorn.tcp.emit import NEW_DATA, emit_ack, emit_segment, offloads_of, route, transmit_room
 from pronghorn.tcp.life import give_back
 from pronghorn.tcp.options import syn_options
 from pronghorn.tcp.pacing import pacing_sent, super_segment
@@ -122,7 +122,7 @@ def resend(worker: Worker, tcp: Tcp, tcb: Tcb, seq: int, octets: int) -> bool:
         segment_resent(worker, tcp, tcb, seq, octets)
         return True
     octets = min(octets, burst_octets(worker, tcb))
-    if not _emit_range(worker, tcp, tcb, seq, octets):
+    if not _emit_range(worker, tcp, tcb, seq, octets, ACK):
         return False
     segment_resent(worker, tcp, tcb, seq, octets)
     return True
@@ -143,9 +143,8 @@ def emit_syn(worker: Worker, tcp: Tcp, tcb: Tcb) -> bool:
 
 
 @hot
-def _emit_range(worker: Worker, tcp: Tcp, tcb: Tcb, seq: int, octets: int) -> bool:
+def _emit_range(worker: Worker, tcp: Tcp, tcb: Tcb, seq: int, octets: int, flags: int) -> bool:
     """A segment of so much sequence space from `seq`, which may end in FIN."""
-    flags = ACK
     payload = octets
     right = sequence.add(seq, octets)
     if tcb.flags & FIN_QUEUED != 0 and sequence.after(right, tcb.snd_end):
@@ -230,8 +229,8 @@ def _worth_sending(tcb: Tcb, octets: int, waiting: int, usable: int) -> bool:
 
 @leaf
 def _small_in_flight(tcb: Tcb) -> bool:
-    """Whether a segment smaller than full is on its way (Minshall): the last one ended inside a segment's length."""
-    return tcb.snd_nxt != tcb.snd_una and sequence.after(tcb.small_end, tcb.snd_una)
+    """Whether a segment smaller than full is on its way (Minshall; Linux's tcp_minshall_check)."""
+    return sequence.after(tcb.small_end, tcb.snd_una) and not sequence.after(tcb.small_end, tcb.snd_nxt)
 
 
 @hot
@@ -248,7 +247,7 @@ def send_range(worker: Worker, tcp: Tcp, tcb: Tcb, octets: int) -> bool:
     count(worker, ORIG_DATA_SENT, 1)
     if tcb.pacing_rate != 0:
         pacing_sent(worker, tcb, octets)
-    _emit_range(worker, tcp, tcb, seq, octets)  # without a packet it is lost, and will be sent again
+    _emit_range(worker, tcp, tcb, seq, octets, ACK | NEW_DATA)  # without a packet it is lost, and will be sent again
     return True
 
 

@@ -37,7 +37,7 @@ from pronghorn.state.verdicts import (
 )
 from pronghorn.state.worker import Worker
 from pronghorn.tcp.deadlines import arm
-from pronghorn.tcp.emit import emit_duplicate_ack, emit_reset
+from pronghorn.tcp.emit import emit_duplicate_ack, emit_segment
 from pronghorn.tcp.life import finish_tcb
 from pronghorn.tcp.pending import look_at
 from pronghorn.tcp.tcb import (
@@ -52,6 +52,7 @@ from pronghorn.tcp.tcb import (
     Tcp,
 )
 from pronghorn.tcp.window import could_offer, offered, worth_telling
+from pronghorn.wire.tcp import RST
 
 GAPS = 1024
 """Ranges out of order that a connection may hold."""
@@ -65,7 +66,7 @@ MASK = 0xFFFF_FFFF
 @hot
 def data_input(worker: Worker, tcp: Tcp, tcb: Tcb, seq: int, address: int, octets: int) -> int:
     """`octets` of payload at `address`, the first of which is `seq`. Returns the verdict."""
-    old = sequence.difference(tcb.rcv_nxt, seq)
+    first, old = seq, sequence.difference(tcb.rcv_nxt, seq)
     if old > 0:
         if old >= octets:
             return _duplicate(worker, tcp, tcb, seq, octets)
@@ -78,7 +79,7 @@ def data_input(worker: Worker, tcp: Tcp, tcb: Tcb, seq: int, address: int, octet
     octets = min(octets, room)
     if tcb.socket == ANY_NUMBER and (tcb.state == FIN_WAIT_1 or tcb.state == FIN_WAIT_2):
         count(worker, ABORT_ON_DATA, 1)
-        emit_reset(worker, tcp, tcb)
+        emit_segment(worker, tcp, tcb, tcb.snd_una, 0, RST)
         finish_tcb(worker, tcp, tcb, 0)
         return TCP_NOT_READ
     if not _reserve(worker, tcp, tcb, seq, octets):
@@ -92,6 +93,8 @@ def data_input(worker: Worker, tcp: Tcp, tcb: Tcb, seq: int, address: int, octet
         tcb.rcv_mss = min(octets, tcb.mss)
     if tcb.socket != ANY_NUMBER:
         socket_event(endpoints_of(worker), tcb.socket, READABLE)
+    if first != seq:  # RFC 2883 4.2: a part of it had arrived before
+        emit_duplicate_ack(worker, tcp, tcb, first, seq)
     return DELIVERED
 
 

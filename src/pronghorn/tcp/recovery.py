@@ -102,7 +102,7 @@ def recovery_established(worker: Worker, tcp: Tcp, tcb: Tcb) -> None:
     if tcb.retransmits > 1 or (tcb.retransmits == 1 and tcb.marks & HANDSHAKE_LOST != 0):
         tcb.cwnd = tcb.mss  # RFC 5681 3.1; Linux forgives one that was needless
     tcb.ssthresh = UNLIMITED
-    tcb.recovery, tcb.backoff = OPEN, 0
+    tcb.recovery, tcb.backoff, tcb.segments.slow = OPEN, 0, 0
     tcb.marks &= ~(UNDO_ARMED | UNDO_SENT | HANDSHAKE_LOST | WINDOW_LIMITED)
     tcb.recovery_point = tcb.snd_una
     tcb.segments.flight_max, tcb.segments.flight_end = 0, tcb.snd_una

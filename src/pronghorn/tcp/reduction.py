@@ -50,7 +50,8 @@ def reduce(tcb: Tcb, flight: Flight, delivered: int, safe: bool) -> None:
     pipe = in_flight(tcb)
     if pipe > tcb.ssthresh:
         permitted = (flight.prr_delivered * tcb.ssthresh + flight.prr_flight - 1) // max(flight.prr_flight, 1)
-        permitted -= flight.prr_out
+        mss = max(tcb.mss, 1)
+        permitted = (permitted + mss - 1) // mss * mss - flight.prr_out  # in whole segments, as Linux counts
     else:
         permitted = max(flight.prr_delivered - flight.prr_out, delivered)
         if safe:

@@ -21,13 +21,14 @@ MINIMUM_WINDOW = 150_000_000
 def rtt_open(tcb: Tcb) -> None:
     """Nothing is known."""
     tcb.srtt, tcb.rttvar, tcb.mdev, tcb.mdev_max, tcb.rtt_min, tcb.rtt_next = 0, 0, 0, 0, 0, 0
-    tcb.rto = RTO_INITIAL
+    tcb.rto, tcb.segments.slow = RTO_INITIAL, 0
 
 
 @hot
 def rtt_sample(tcb: Tcb, now: int, rtt: int) -> None:
     """Take in a sample of `rtt` us at the stamp `now`. Sets srtt, the deviations, rto and rtt_min."""
     rtt = max(rtt, 1)
+    tcb.segments.slow = 0
     rtt_minimum(tcb, now, rtt)
     if tcb.srtt == 0:
         tcb.srtt, tcb.mdev = rtt << 3, rtt << 1
@@ -76,4 +77,4 @@ def rtt_minimum(tcb: Tcb, now: int, rtt: int) -> None:
 @leaf
 def rto_now(tcb: Tcb) -> int:
     """ns: the time-out with its back-off (RFC 6298 5.5), 120 s at most."""
-    return min(tcb.rto << min(tcb.backoff, 12), RTO_MOST) * 1000
+    return min(tcb.rto << min(tcb.segments.slow, 12), RTO_MOST) * 1000

@@ -45,7 +45,7 @@ ECE_OWED = 2048  # CE was seen: ECE until CWR comes
 CWR_OWED = 4096  # cwnd was reduced because of ECE: CWR on the next new data
 COOKIE = 8192  # made from a SYN cookie
 PASSIVE = 16384  # came from a listener
-APP_LIMITED = 32768  # nothing left to send while the window was open: rate samples are no measure
+DATA_HEARD = 32768  # the last segment from the peer carried data
 
 # Tcb.agreed: what both SYNs agreed on
 TIMESTAMPS = 1
@@ -76,7 +76,8 @@ class Segments(View, align=8, size=16):
     block: u32  # in the Buddy: a Flight and its records; 0: nothing is in flight
     order: u8  # log2 of the block's octets
     persist: u8  # RACK: recoveries for which the wider reordering window stays
-    unused16: u16
+    slow: u8  # back-off of the RTO, which stays until there is a sample again (RFC 6298 5.7, Karn)
+    unused8: u8
     flight_max: u32  # the most octets in flight in the round that ends ...
     flight_end: u32  # ... when this is acknowledged
 

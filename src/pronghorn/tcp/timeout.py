@@ -95,6 +95,7 @@ def _time_out(worker: Worker, tcp: Tcp, tcb: Tcb, flight: Flight) -> int:
     if tcb.srtt != 0 and (fresh or tcb.backoff != 0):
         flight.flags |= SPURIOUS  # F-RTO will tell
     tcb.backoff = min(tcb.backoff + 1, BACKOFF_MOST)
+    tcb.segments.slow = min(tcb.segments.slow + 1, BACKOFF_MOST)
     set_rto(worker, tcp, tcb)
     pace(tcb)
     return SEND
