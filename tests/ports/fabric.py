@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import atexit
 import ctypes
-import os
-import shutil
-import tempfile
 
 from pronghorn.engine.engine import Engine
 from pronghorn.engine.flush import flush_queue
@@ -19,10 +15,6 @@ from pronghorn.state.port import BURST, Queue
 from pronghorn.state.transmit import transmit
 from pronghorn.state.verdicts import VERDICTS
 from pronghorn.state.worker import Worker
-
-if "PRONGHORN_RUNTIME_DIR" not in os.environ:  # not the user-veths of other runs
-    os.environ["PRONGHORN_RUNTIME_DIR"] = tempfile.mkdtemp(prefix="pronghorn-")
-    atexit.register(shutil.rmtree, os.environ["PRONGHORN_RUNTIME_DIR"], ignore_errors=True)
 
 START = 1_000_000_000_000
 
