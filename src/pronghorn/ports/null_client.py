@@ -30,7 +30,7 @@ from pronghorn.compiled import (
     store_be32,
     u64,
 )
-from pronghorn.ports.null_client_view import FRAME, S_ACK, S_FIN, S_REQUEST, S_SYN, ClientQueue, Shape
+from pronghorn.ports.null_client_view import ENDINGS, FRAME, S_ACK, S_FIN, S_REQUEST, S_SYN, ClientQueue, Shape
 from pronghorn.state.packet import Packet
 from pronghorn.state.packets import allocate, release
 from pronghorn.state.port import Port, Queue
@@ -254,9 +254,7 @@ def _answer(own: ClientQueue, tcp: TCP, flow: int, payload: int) -> None:
         _responded(own, tcp, flow, payload, sent, echo)
     elif flags == ACK:
         if own.closing != 0 and sent == REQUEST + 2:
-            own.completed += 1
-            if own.limit == 0:
-                _connect(own)
+            _ended(own, flow)
         else:
             own.acks += 1
     elif flags == SYN | ACK and sent == 1:
@@ -267,6 +265,19 @@ def _answer(own: ClientQueue, tcp: TCP, flow: int, payload: int) -> None:
         own.resets += 1
     else:
         own.odd += 1
+
+
+@leaf
+def _ended(own: ClientQueue, flow: int) -> None:
+    """The server has acknowledged the client's FIN."""
+    place = flow & ENDINGS - 1
+    if own.ended[place] == flow + 1:
+        own.repeated += 1
+        return
+    own.ended[place] = flow + 1
+    own.completed += 1
+    if own.limit == 0:
+        _connect(own)
 
 
 @leaf

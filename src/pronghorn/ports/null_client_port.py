@@ -19,7 +19,7 @@ from pronghorn.compiled import Array
 from pronghorn.ports.driver import EngineMemory, describe, fresh_table
 from pronghorn.ports.null import LOCAL_MAC
 from pronghorn.ports.null_client import FLOW_BITS, PORT_BITS, REQUEST
-from pronghorn.ports.null_client_view import FRAME, S_ACK, S_FIN, S_REQUEST, S_SYN, ClientQueue, Reply
+from pronghorn.ports.null_client_view import ENDINGS, FRAME, S_ACK, S_FIN, S_REQUEST, S_SYN, ClientQueue, Reply
 from pronghorn.state.packet import CHECKSUM_GOOD
 from pronghorn.state.port import CHECKSUM_RX, CLIENT, Port, Queue
 
@@ -72,6 +72,8 @@ class NullClientPort:
         self.connections, self.flows = connections, flows or (1 << FLOW_BITS if closing else connections)
         if not 0 < connections <= self.flows <= 1 << FLOW_BITS:
             raise ValueError(f"{connections} connections of {self.flows} clients: at most {1 << FLOW_BITS}")
+        if closing and connections > ENDINGS // 2:
+            raise ValueError(f"{connections} closing connections at once: at most {ENDINGS // 2}")
         self.closing, self.active, self.response, self.flood = closing, active, response, flood
         self.separate, self.stamps, self.verify = separate, stamps, verify
         self.open_burst, self.offloads = open_burst, offloads
@@ -158,7 +160,7 @@ class NullClientPort:
 
 COUNTERS = (
     "begun", "established", "requests", "responses", "completed", "flooded", "cookies", "acks",
-    "resets", "odd", "corrupt", "ignored", "dropped",
+    "resets", "odd", "corrupt", "ignored", "dropped", "repeated",
 )  # fmt: skip
 
 

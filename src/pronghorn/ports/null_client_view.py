@@ -11,6 +11,10 @@ FRAME = 192
 """Octets that a shape may have."""
 
 
+ENDINGS = 4096
+"""Connections whose end is remembered, so that no end counts twice: more than are ever open at once."""
+
+
 class Shape(View, align=64):
     """A frame whose source address, source port, sequence numbers, timestamps and checksums are 0."""
 
@@ -70,5 +74,7 @@ class ClientQueue(View, align=64):
     corrupt: u64  # bad checksums
     ignored: u64  # frames that are not TCP to a client
     dropped: u64  # replies for which there was no place
+    repeated: u64  # endings that were heard before: the server had sent something again
     options: TCPOptions = field(align=64)
     shapes: Array[Shape] = fixed(SHAPES, align=64)
+    ended: Array[u32] = fixed(ENDINGS, align=64)  # clients, plus 1, whose connections ended last, by their low bits

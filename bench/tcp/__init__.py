@@ -1,0 +1,8 @@
+"""What the benchmarks of TCP share: applications in compiled Python, engines to run them on, and a process for each.
+
+http_app   a minimal HTTP/1.1 server          echo_app   an echo server and its client        bulk_app   source and sink
+address    where servers are
+engines    engines with addresses             loops      turn and application, n times, compiled
+side       a benchmark's side: a child process that takes readings; child: that process      scenarios: what it can run
+client_cost  what the clients behind a null port cost by themselves
+"""

@@ -1,0 +1,128 @@
+"""Engines for the benchmarks of TCP: with clients on null ports, or two on the ends of a user-veth.
+
+Everything is one worker's. Applications' records lie in the engine's arena.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address
+from typing import Any, TypeVar
+
+from bench.tcp.address import CLIENT4, CLOSING_PORT, PORT, SERVER4, SERVER6
+from bench.tcp.http_app import RESPONSE, HttpApp, http_begin
+from pronghorn.compiled import View
+from pronghorn.engine.engine import Engine
+from pronghorn.engine.transports import Limits, create_transports
+from pronghorn.memory.arena import Arena
+from pronghorn.net.configure import add_address, add_interface
+from pronghorn.net.configure_routes import add_neighbour, add_route, halves
+from pronghorn.net.create import create_net
+from pronghorn.ports.null_client_port import GATEWAY4, GATEWAY6, NETWORK4, NETWORK6, ROUTER_MAC, NullClientPort
+from pronghorn.ports.veth_port import VethPort
+from pronghorn.state.endpoints import READABLE, Address, endpoints_of, socket_watch
+from pronghorn.state.worker import Worker
+from pronghorn.tcp.calls import tcp_bind, tcp_listen, tcp_open
+
+BACKLOG = 4096
+
+V = TypeVar("V", bound=View)
+
+
+def engine_with(packets: int, conns: int, large: int = 0, buffers: int = 1 << 30) -> Engine:
+    """An engine that can have so many connections; no port yet."""
+    arena = Arena.create("engine", limit=(8 << 30) + buffers + conns * 2048)
+    engine = Engine(workers=1, packets=packets, large_packets=large, arena=arena)
+    worker = engine.workers[0]
+    create_net(arena, worker)
+    create_transports(arena, worker, Limits(sockets=conns + 64, conns=conns, buffers=buffers))
+    return engine
+
+
+def record(engine: Engine, name: str, kind: type[V]) -> V:
+    """A zeroed record in the engine's memory."""
+    found: V = engine.arena.table(name, kind, 1)[0]
+    return found
+
+
+def address(where: IPv4Address | IPv6Address | None, port: int, family: int, place: Address) -> Address:
+    """Fill in an address; None: any."""
+    place.hi, place.lo = halves(where) if where is not None else (0, 0)
+    place.port, place.family, place.interface = port, family, 0
+    return place
+
+
+def listen(engine: Engine, port: int = PORT, family: int = 4, backlog: int = BACKLOG) -> int:
+    """A listening socket that is watched; its number."""
+    worker = engine.workers[0]
+    number = good(tcp_open(worker, family), "open")
+    good(tcp_bind(worker, number, address(None, port, family, record(engine, f"bind.{port}", Address))), "bind")
+    good(tcp_listen(worker, number, backlog), "listen")
+    socket_watch(endpoints_of(worker), number, READABLE, 0)
+    return number
+
+
+def good(result: int, what: str) -> int:
+    """The result of a call that has to succeed."""
+    if result < 0:
+        raise RuntimeError(f"{what}: errno {-result}")
+    return result
+
+
+@dataclass
+class Served:
+    """An HTTP server with clients on null ports."""
+
+    engine: Engine
+    app: HttpApp
+    clients: list[NullClientPort]
+
+    @property
+    def worker(self) -> Worker:
+        worker: Worker = self.engine.workers[0]
+        return worker
+
+    def total(self, counter: str) -> int:
+        """A counter of the clients', all together."""
+        return sum(int(port.statistics()[counter]) for port in self.clients)
+
+
+def served(clients: list[NullClientPort], packets: int = 4096, conns: int = 1 << 16, backlog: int = BACKLOG) -> Served:
+    """An engine with an HTTP server and these clients: on PORT connections are kept alive, on CLOSING_PORT not."""
+    engine = engine_with(packets, conns)
+    worker = engine.workers[0]
+    for port in clients:
+        interface = add_interface(worker, engine.add_port(port))
+        if interface == 0:
+            reachable(worker, interface)
+    app = record(engine, "http", HttpApp)
+    text = ctypes.create_string_buffer(RESPONSE)
+    family = clients[0].server.version
+    kept, closing = (listen(engine, port, family, backlog) for port in (PORT, CLOSING_PORT))
+    http_begin(app, kept, closing, ctypes.addressof(text), len(RESPONSE))
+    return Served(engine, app, clients)
+
+
+def reachable(worker: Worker, interface: int) -> None:
+    """The server's addresses, and the way to the clients."""
+    add_address(worker, interface, SERVER4)
+    add_address(worker, interface, SERVER6)
+    for gateway, network in ((GATEWAY4, NETWORK4), (GATEWAY6, NETWORK6)):
+        add_neighbour(worker, interface, gateway, ROUTER_MAC)
+        add_route(worker, network, interface, gateway)
+
+
+def pair(options: str = "", **sizes: Any) -> tuple[Engine, Engine]:
+    """Two engines on the ends of a user-veth; the first has SERVER4, the second CLIENT4."""
+    engines = engine_with(**sizes), engine_with(**sizes)
+    ports = []
+    for engine, own in zip(engines, (SERVER4, CLIENT4), strict=True):
+        port = VethPort(f"bench{os.getpid()}{options}")
+        add_interface(engine.workers[0], engine.add_port(port))
+        add_address(engine.workers[0], 0, own)
+        ports.append(port)
+    for engine, other, peer in zip(engines, ports[::-1], (CLIENT4, SERVER4), strict=True):
+        add_neighbour(engine.workers[0], 0, peer.ip, other.mac)
+    return engines
