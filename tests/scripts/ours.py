@@ -78,6 +78,7 @@ SYSCTLS: dict[str, Callable[[Tcp, int], None]] = {
     "tcp_fastopen": _root("fast_open"),
     "tcp_retries2": _tuning("retries"),
     "tcp_fin_timeout": _tuning("fin_timeout"),
+    "tcp_syn_linear_timeouts": lambda tcp, value: None,  # 0 is all there is
 }
 """net.ipv4.NAME: what it sets."""
 
