@@ -12,7 +12,7 @@ constants          numbers for the C header
 
 from pronghorn.compiled import bounds, hashing, sequence
 from pronghorn.compiled.constants import constants
-from pronghorn.compiled.functions import entry, hot, leaf
+from pronghorn.compiled.functions import entry, hot, leaf, whole_program
 from pronghorn.compiled.intrinsics import (
     compare_exchange32,
     compare_exchange64,
@@ -109,4 +109,5 @@ __all__ = [
     "u16",
     "u32",
     "u64",
+    "whole_program",
 ]

@@ -14,7 +14,7 @@ import llvmlite.binding as llvm
 
 from pronghorn.compiled import bounds, keys
 from pronghorn.compiled.backend import elf
-from pronghorn.compiled.backend.units import host_machine, leaves_below, object_of
+from pronghorn.compiled.backend.units import host_machine, leaves_below, object_of, program_of
 from pronghorn.compiled.functions import FUNCTIONS, Function
 from pronghorn.compiled.subset import Refused
 
@@ -77,6 +77,31 @@ def _load(function: Function, engine: llvm.ExecutionEngine) -> None:
         engine.add_object_file(llvm.ObjectFileRef.from_data(content))
     engine.finalize_object()
     _loaded.update(made)
+
+
+def load_program(root: Function) -> None:
+    """Load the function with everything it reaches as one unit, optimised as a whole like the library.
+
+    Other functions keep their own copies in their files' units. A function that was loaded before stays as it is.
+    """
+    with _lock:
+        engine = _engine()
+        if root in _loaded:
+            return
+        reached: dict[Function, None] = {}
+        todo = [root]
+        while todo:
+            function = todo.pop()
+            if function not in reached:
+                reached[function] = None
+                todo += keys.callees(function)
+        for function in reached:
+            _claim(function)
+        content = program_of(root, sorted(reached, key=lambda function: function.symbol))
+        _require_symbols(root, [content])
+        engine.add_object_file(llvm.ObjectFileRef.from_data(content))
+        engine.finalize_object()
+        _loaded.add(root)
 
 
 def _require_symbols(function: Function, contents: list[bytes]) -> None:

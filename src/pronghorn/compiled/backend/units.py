@@ -118,6 +118,23 @@ def object_of(functions: list[Function]) -> bytes:
     return content
 
 
+def program_of(root: Function, functions: list[Function]) -> bytes:
+    """Machine code of one unit of `root` and all it reaches, `functions`: nothing else is visible, all may be inlined."""
+    machine = host_machine()
+    key = keys.digest(machine.triple, llvm.get_host_cpu_name(), "program", root.symbol, *map(function_key, functions))
+    content = cache.fetch("objects", key)
+    if content is None:
+        module = link(functions)
+        for defined in module.functions:
+            if not defined.is_declaration and not defined.name.startswith(root.symbol):
+                defined.linkage = "internal"
+        module.verify()
+        optimise(module, machine)
+        content = machine.emit_object(module)
+        cache.keep("objects", key, content)
+    return content
+
+
 def _tuple_wrapper(function: Function) -> str:
     """`void symbol.python(int64_t *results, ...)`: Python reads a tuple's members from memory."""
     signature = function.signature
