@@ -193,7 +193,7 @@ def c_interface() -> str:
     return _page("The C interface", *lines)
 
 
-FROM_OUTSIDE = ("embedded", "harness", "network")
+FROM_OUTSIDE = ("calls", "embedded", "harness", "network")
 """Files of engine/ whose entries are for C programs."""
 
 

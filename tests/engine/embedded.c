@@ -9,6 +9,7 @@
 #include "pronghorn.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -181,6 +182,47 @@ static void two_engines(void)
     pronghorn_engine_destroy(server);
 }
 
+/* --- sockets ---------------------------------------------------------------------------------------------------- */
+
+/* A stream from a client to a server over both families: connect, send, read TCP_INFO, close. */
+static void streams(int family)
+{
+    engine *client = create(5, 1, 0), *server = create(6, 1, 0);
+    struct pronghorn_address there = {0}, peer = {0};
+    pronghorn_engine_address4(client, 0, address(AF_INET, "10.0.0.1"), 24);
+    pronghorn_engine_address4(server, 0, address(AF_INET, "10.0.0.2"), 24);
+    pronghorn_engine_address6(client, 0, address(AF_INET6, "2001:db8::1"), 64);
+    pronghorn_engine_address6(server, 0, address(AF_INET6, "2001:db8::2"), 64);
+    if (family == 4)
+        pronghorn_engine_endpoint4(&there, address(AF_INET, "10.0.0.2"), 80);
+    else
+        pronghorn_engine_endpoint6(&there, address(AF_INET6, "2001:db8::2"), 80);
+
+    int64_t listener = pronghorn_socket(server, family, PRONGHORN_STREAM);
+    expect(listener >= 0 && pronghorn_bind(server, listener, &there) == 0, "bind");
+    expect(pronghorn_listen(server, listener, 8) == 0, "listen");
+    int64_t own = pronghorn_socket(client, family, PRONGHORN_STREAM);
+    expect(pronghorn_connect(client, own, &there) == -EINPROGRESS, "connect");
+    expect(pronghorn_engine_next(client) == 0, "a call that has something to send makes a turn due");
+    run(client, server, SECOND);
+    int64_t accepted = pronghorn_accept(server, listener, &peer);
+    expect(accepted >= 0 && peer.family == family, "accept");
+
+    char text[] = "hello, world", got[64] = {0};
+    expect(pronghorn_send(client, own, (int64_t)(intptr_t)text, 12, 0) == 12, "send");
+    run(client, server, 2 * SECOND);
+    expect(pronghorn_receive(server, accepted, (int64_t)(intptr_t)got, 64, 0) == 12, "receive");
+    expect(strcmp(got, text) == 0, "what was received");
+    uint8_t info[256] = {0};
+    expect(pronghorn_get_option(client, own, 6, 11, (int64_t)(intptr_t)info, sizeof info) > 100, "TCP_INFO");
+    expect(info[0] == 1, "ESTABLISHED");
+    expect(pronghorn_close_socket(client, own) == 0 && pronghorn_close_socket(server, accepted) == 0, "close");
+    run(client, server, 1000 * SECOND);
+    expect(pronghorn_engine_next(client) == -1 && pronghorn_engine_next(server) == -1, "quiet in the end");
+    pronghorn_engine_destroy(client);
+    pronghorn_engine_destroy(server);
+}
+
 /* --- raw IP ----------------------------------------------------------------------------------------------------- */
 
 static void raw_ip(void)
@@ -265,6 +307,8 @@ int main(int count, char **arguments)
         return 0;
     }
     two_engines();
+    streams(4);
+    streams(6);
     raw_ip();
     refused();
     return 0;

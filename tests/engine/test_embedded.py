@@ -46,7 +46,7 @@ def test_two_engines_ping_each_other_and_every_run_is_the_same(program: Path) ->
 
 
 def test_an_engine_costs_little(program: Path) -> None:
-    """Two milliseconds and half a megabyte are the promise; it is some 80 microseconds and 160 kB."""
+    """Two milliseconds and half a megabyte are the promise; it is half a millisecond and 270 kB."""
     cost = re.fullmatch(r"(\d+) ns, (\d+) octets\n", run(program, "cost"))
     assert cost is not None
     assert int(cost[1]) < 2_000_000

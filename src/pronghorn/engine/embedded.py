@@ -33,6 +33,7 @@ from pronghorn.compiled import (
 from pronghorn.compiled.hashing import mix
 from pronghorn.engine.layout import lay_out_packets, worker_open, worker_share
 from pronghorn.engine.loop import Loop
+from pronghorn.engine.transports import transports_lay
 from pronghorn.memory.layout import Layout, lay
 from pronghorn.memory.mpsc_ring import mpsc_octets
 from pronghorn.memory.pool import Chunk, LargeChunk, Pool, pool_lay
@@ -97,6 +98,10 @@ class EngineConfiguration(View, align=8):
     flags: u32  # PRONGHORN_ENGINE_RAW_IP and the others
     error: u32  # written by engine_create: 0, or why there is no engine
     wrong: u32  # written by engine_create: offset of the field that is out of range
+    sockets: u32  # of all kinds; usually 1024
+    connections: u32  # of TCP; usually 1024
+    datagrams: u32  # sockets of UDP and ICMP echo; usually 1024
+    buffers: u32  # KiB that may wait to be sent, acknowledged or read, all together; usually 65536
     unused: u32
     seed: u64  # of all randomness; 0: drawn from the kernel
     start: u64  # first reading of the clock, ns
@@ -170,6 +175,9 @@ def engine_destroy(worker: Worker) -> None:
 _PACKETS, _LARGE, _PORTS, _MTU, _FRAMES, _OFFLOAD, _FLAGS = map(
     EngineConfiguration.offset, ("packets", "large_packets", "ports", "mtu", "frames", "offloads", "flags")
 )
+_SOCKETS, _CONNECTIONS, _DATAGRAMS, _BUFFERS = map(
+    EngineConfiguration.offset, ("sockets", "connections", "datagrams", "buffers")
+)
 _NET = EngineConfiguration.offset("net")
 _ADDRESSES, _ROUTES, _NEIGHBOURS, _FRAGMENTS, _WAITING, _PATHS, _DESTINATIONS = (
     _NET + NetLimits.offset(name)
@@ -188,6 +196,10 @@ def _settle(configuration: EngineConfiguration) -> bool:
     _choose(configuration, _FRAMES, 1024, 1, 1 << 20)
     _choose(configuration, _OFFLOAD, 0, 0, _OFFLOADS)
     _choose(configuration, _FLAGS, 0, 0, RAW_IP | FORWARD)
+    _choose(configuration, _SOCKETS, 1024, 1, 1 << 24)
+    _choose(configuration, _CONNECTIONS, 1024, 1, 1 << 24)
+    _choose(configuration, _DATAGRAMS, 1024, 1, 1 << 24)
+    _choose(configuration, _BUFFERS, 65536, 64, 1 << 26)
     _choose(configuration, _ADDRESSES, 256, 1, 1 << 20)
     _choose(configuration, _ROUTES, 4096, 1, 1 << 24)
     _choose(configuration, _NEIGHBOURS, 4096, 1, 1 << 24)
@@ -283,6 +295,11 @@ def _lay_rooms(own: Embedded, worker: Worker, configuration: EngineConfiguration
     """
     layout = own.layout
     if layout.full != 0 or net_lay(layout, worker, configuration.ports, configuration.net) == 0:
+        return
+    sockets, datagrams, connections = configuration.sockets, configuration.datagrams, configuration.connections
+    secret = mix(configuration.seed, 6, configuration.seed)
+    octets = configuration.buffers << 10
+    if transports_lay(layout, worker, sockets, octets, datagrams, 0, connections, secret) == 0:
         return
     flags = (DIRECT if own.flags & RAW_IP != 0 else 0) | (FORWARDING if own.flags & FORWARD != 0 else 0)
     for index in range(configuration.ports):

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from pronghorn.compiled import Array, Const, copy, entry, hot, leaf, load8, load_be16, load_be32, u8
 from pronghorn.engine.embedded import RAW_IP, embedded_of
+from pronghorn.engine.timers import set_alarm
 from pronghorn.engine.turn import turn
 from pronghorn.net.state import FAR_MAC
 from pronghorn.ports.wire import wire_end, wire_inject, wire_take, wire_take_time
@@ -18,6 +19,9 @@ from pronghorn.state.worker import NEVER, Worker, wake_at
 from pronghorn.wire import ethernet
 from pronghorn.wire.ipv4 import BROADCAST
 from pronghorn.wire.numbers import ETHERTYPE_IPV4, ETHERTYPE_IPV6
+
+STEP = 1000
+"""ns from a turn that found nothing to do, and is due again, to the next one: time goes on whatever a room asks for."""
 
 _ETHERTYPE = 12
 _DST4 = 16
@@ -57,8 +61,11 @@ def engine_turn(worker: Worker, now: int) -> int:
 @entry
 def engine_next(worker: Worker) -> int:
     """When (ns) the next turn is due: not before engine_clock; -1 when nothing will happen by itself any more."""
-    due = worker.due
-    return -1 if due >= NEVER else max(due, worker.now)
+    set_alarm(worker)  # calls since the last turn may have given the rooms something to do
+    for index in range(worker.port_count):
+        if worker.queues[index].waiting != 0:
+            wake_at(worker, worker.now)
+    return -1 if worker.due >= NEVER else max(worker.due, worker.now)
 
 
 @entry
@@ -68,13 +75,12 @@ def engine_advance(worker: Worker, until: int) -> int:
     Frames that come out keep the times at which they were sent (engine_take_time). Of two engines that talk to each
     other, advance both to the earlier engine_next of the two, and carry frames over in between.
     """
-    turns = 0
-    while worker.due <= until and worker.due < NEVER:
-        now = max(worker.due, worker.now)
-        work = engine_turn(worker, now)
+    turns, due = 0, engine_next(worker)
+    while 0 <= due <= until:
+        work = engine_turn(worker, due)
         turns += 1
-        if work == 0 and worker.due <= now:  # so that time goes on, whatever a room may ask for
-            worker.due = now + 1
+        following = engine_next(worker)
+        due = due + STEP if work == 0 and following == due else following
     engine_set_clock(worker, until)
     return turns
 

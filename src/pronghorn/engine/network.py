@@ -1,4 +1,4 @@
-"""Addresses, routes and neighbours of an engine, for C programs.
+"""Addresses, routes and neighbours of an engine, for C programs; its sockets are in calls.py.
 
 An IPv4 address is a pointer to 4 octets, an IPv6 address one to 16, in network order, as inet_pton(3) writes them. A
 prefix length counts the bits of its own family. The functions return a number that is not negative, or one of the
@@ -12,6 +12,7 @@ from pronghorn.net import change_routes as refusals
 from pronghorn.net.change import address_add, address_remove, mtu_change
 from pronghorn.net.change_routes import BAD_LENGTH, BAD_MTU, neighbour_set, prefix_hi, prefix_lo, route_add
 from pronghorn.net.state import GATEWAY, MAPPED
+from pronghorn.state.endpoints import Address
 from pronghorn.state.worker import Worker, wake_at
 
 constants(
@@ -91,6 +92,19 @@ def engine_mtu(worker: Worker, interface: int, mtu: int) -> int:
     if mtu < 1280 or interface < 0 or interface >= worker.port_count or mtu > worker.ports[interface].mtu:
         return BAD_MTU
     return mtu_change(worker, interface, mtu)
+
+
+@entry
+def engine_endpoint4(target: Address, address: Const[u8], port: int) -> None:
+    """Write the IPv4 address and the port (a plain number) into an Address, for socket calls."""
+    target.hi, target.lo, target.port, target.family, target.interface = 0, _four(address), port, 4, 0
+
+
+@entry
+def engine_endpoint6(target: Address, address: Const[u8], port: int) -> None:
+    """Write the IPv6 address and the port (a plain number) into an Address, for socket calls."""
+    target.hi, target.lo = load_be64(address.address), load_be64(address.address + 8)
+    target.port, target.family, target.interface = port, 6, 0
 
 
 # --- routes -------------------------------------------------------------------------------------------------------

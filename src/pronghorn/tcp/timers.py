@@ -12,6 +12,7 @@ from pronghorn.compiled import hot, leaf, sequence
 from pronghorn.memory.wheel import Wheel, wheel_advance, wheel_next
 from pronghorn.state.endpoints import ANY_NUMBER, KEEP_ALIVE, count, endpoints_of
 from pronghorn.state.mib import ABORT_ON_TIMEOUT, ATTEMPT_FAILS, DELAYED_ACKS, KEEP_ALIVES, WIN_PROBE
+from pronghorn.state.worker import NEVER as NO_ALARM
 from pronghorn.state.worker import Worker
 from pronghorn.tcp.closing import abort
 from pronghorn.tcp.deadlines import arm
@@ -70,10 +71,10 @@ def tcp_timers(worker: Worker, tcp: Tcp) -> int:
 
 @hot
 def tcp_next(worker: Worker, tcp: Tcp) -> int:
-    """When (ns) there is something to do, for a worker that wants to sleep."""
+    """When (ns) there is something to do, for a worker that wants to sleep; NO_ALARM when nothing is."""
     if tcp.pending_count != 0:
         return worker.now
-    when = worker.now + 3600 * SECOND
+    when = NO_ALARM
     wheel = Wheel(tcp.wheel)
     if wheel.count != 0:
         when = min(when, wheel_next(wheel) << TICK)
