@@ -118,7 +118,7 @@ def find_end(address: int, place: int, octets: int, seen: int) -> tuple[int, int
             place += 1
         else:
             seen = 0
-    if seen == ENDING:
+    if seen > 0:
         return place, seen
     last = place + ENDING - 1
     while last < octets:
