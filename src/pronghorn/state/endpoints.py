@@ -33,6 +33,7 @@ URGENT = 32  # urgent data (EPOLLPRI)
 LISTED = 1  # stands on the ready list
 EDGE = 2  # reported once for each change; otherwise as long as an event lasts
 ORPHAN = 4  # the application has closed it; the protocol finishes alone
+TOLD = 8  # `connect` was called again and has said that it succeeded
 
 # Socket.options: SO_* and IP*_* options that are a bit
 REUSE_ADDRESS = 1

@@ -24,6 +24,7 @@ from pronghorn.state.endpoints import (
     LISTENER,
     READABLE,
     STREAM,
+    TOLD,
     WRITABLE,
     Address,
     Endpoints,
@@ -54,6 +55,7 @@ from pronghorn.tcp.tcb import (
     FIN_RECEIVED,
     FIN_WAIT_2,
     NO_TCB,
+    PASSIVE,
     PING_PONG,
     READ_CLOSED,
     SYN_RECEIVED,
@@ -210,6 +212,9 @@ def _connect_again(endpoints: Endpoints, tcp: Tcp, socket: Socket, number: int) 
         return -EALREADY
     if socket.error != 0:
         return -take_error(endpoints, number)
+    if tcp.tcbs[socket.record].flags & PASSIVE == 0 and socket.flags & TOLD == 0:
+        socket.flags |= TOLD  # as Linux: the second call says how it went, the third that there is nothing to do
+        return 0
     return -EISCONN
 
 

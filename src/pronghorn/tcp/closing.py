@@ -23,6 +23,7 @@ from pronghorn.tcp.tcb import (
     CLOSED,
     CLOSING,
     ESTABLISHED,
+    FIN_BEYOND,
     FIN_QUEUED,
     FIN_RECEIVED,
     FIN_WAIT_1,
@@ -68,7 +69,7 @@ def _wait_for_fin(worker: Worker, tcp: Tcp, tcb: Tcb) -> None:
 def fin_received(worker: Worker, tcp: Tcp, tcb: Tcb) -> None:
     """The peer's FIN is next in sequence (RFC 9293 3.10.7.4, eighth)."""
     fin_input(worker, tcp, tcb)
-    tcb.flags |= FIN_RECEIVED
+    tcb.flags = tcb.flags & ~FIN_BEYOND | FIN_RECEIVED
     state = tcb.state
     if state == SYN_RECEIVED or state == ESTABLISHED:
         set_state(worker, tcb, CLOSE_WAIT)
@@ -105,7 +106,7 @@ def start_closing(worker: Worker, tcp: Tcp, tcb: Tcb) -> None:
     tcb.flags |= FIN_QUEUED
     if tcb.state == CLOSE_WAIT:
         set_state(worker, tcb, LAST_ACK)
-    else:
+    elif tcb.state != SYN_RECEIVED:  # whose FIN waits for the SYN to be acknowledged
         set_state(worker, tcb, FIN_WAIT_1)
     if tcb.socket != ANY_NUMBER:
         socket_event(endpoints_of(worker), tcb.socket, WRITABLE | (HUNG_UP if tcb.flags & FIN_RECEIVED != 0 else 0))

@@ -32,7 +32,6 @@ from pronghorn.tcp.options import agree, our_scale, set_mss, syn_options
 from pronghorn.tcp.recovery import recovery_established, recovery_open
 from pronghorn.tcp.secrets import sip5, timestamp_offset
 from pronghorn.tcp.tcb import (
-    COOKIE,
     ECN,
     ESTABLISHED,
     MILLISECOND,
@@ -137,7 +136,7 @@ def _hide(worker: Worker, tcb: Tcb) -> None:
 def _prepare(worker: Worker, tcp: Tcp, tcb: Tcb, listener: Listener, packet: Packet, next: int) -> None:
     """Fields that follow from the listener and the addresses; `next` is the client's next octet."""
     identify(worker, tcb, packet)
-    tcb.flags = PASSIVE | COOKIE | tcp.tunings[listener.tuning].flags
+    tcb.flags = PASSIVE | tcp.tunings[listener.tuning].flags
     tcb.neighbour, tcb.generation = NO_TCB, 0
     tcb.tuning = listener.tuning
     tcb.congestion = tcp.tunings[tcb.tuning].congestion

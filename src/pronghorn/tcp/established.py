@@ -31,13 +31,14 @@ from pronghorn.tcp.emit import emit_duplicate_ack
 from pronghorn.tcp.handshake import established
 from pronghorn.tcp.output import emit_syn, limit_of
 from pronghorn.tcp.pending import look_at
-from pronghorn.tcp.receive import ack_now, data_input
+from pronghorn.tcp.receive import ack_now, data_input, fin_beyond
 from pronghorn.tcp.recovery import acknowledge
 from pronghorn.tcp.sample import ECE_SEEN, PURE, WINDOW_CHANGED
 from pronghorn.tcp.tcb import (
     DATA_HEARD,
     ECE_OWED,
     ECN,
+    FIN_BEYOND,
     FIN_RECEIVED,
     FIN_SENT,
     NEVER,
@@ -76,7 +77,7 @@ def segment_input(worker: Worker, tcp: Tcp, tcb: Tcb, packet: Packet) -> int:
     if flags & ACK == 0:
         return TCP_BAD_ACK
     if tcb.state == SYN_RECEIVED:
-        verdict = established(worker, tcp, tcb, segment)
+        verdict = established(worker, tcp, tcb, segment, length)
         if verdict != DELIVERED:
             return verdict
     if not _acknowledgement(worker, tcp, tcb, segment, length):
@@ -94,6 +95,8 @@ def segment_input(worker: Worker, tcp: Tcp, tcb: Tcb, packet: Packet) -> int:
         if tcb.flags & FIN_RECEIVED != 0:
             return _again(worker, tcp, tcb, seq)
         tcb.flags |= DATA_HEARD
+        if flags & FIN != 0 and seq != tcb.rcv_nxt:
+            fin_beyond(worker, tcp, tcb, sequence.add(seq, octets))
         verdict = data_input(worker, tcp, tcb, seq, payload, octets)
         if verdict == TCP_NOT_READ:
             return verdict  # and the connection is over
@@ -104,8 +107,13 @@ def segment_input(worker: Worker, tcp: Tcp, tcb: Tcb, packet: Packet) -> int:
     if flags & FIN != 0:
         if tcb.flags & FIN_RECEIVED != 0:
             return _again(worker, tcp, tcb, seq)
-        if tcb.rcv_nxt == sequence.add(seq, octets):
+        if octets == 0 and tcb.rcv_nxt != seq and not sequence.before(seq, tcb.rcv_nxt):
+            fin_beyond(worker, tcp, tcb, seq)
+            emit_duplicate_ack(worker, tcp, tcb, 0, 0)
+        elif tcb.rcv_nxt == sequence.add(seq, octets):
             fin_received(worker, tcp, tcb)
+    elif tcb.flags & FIN_BEYOND != 0 and tcb.beyond.count == 0:
+        fin_received(worker, tcp, tcb)  # the gap before it is filled
     return verdict
 
 

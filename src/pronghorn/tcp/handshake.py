@@ -14,6 +14,7 @@ from pronghorn.state.endpoints import ANY_NUMBER, WRITABLE, count, endpoints_of,
 from pronghorn.state.mib import (
     ACTIVE_OPENS,
     ATTEMPT_FAILS,
+    DEFER_ACCEPT_DROP,
     LISTEN_DROPS,
     LISTEN_OVERFLOWS,
     PASSIVE_OPENS,
@@ -26,6 +27,7 @@ from pronghorn.state.verdicts import (
     TCP_BAD_ACK,
     TCP_NO_BACKLOG,
     TCP_NO_MEMORY,
+    TCP_OLD,
     TCP_RESET,
 )
 from pronghorn.state.worker import Worker
@@ -41,6 +43,8 @@ from pronghorn.tcp.secrets import initial_sequence, timestamp_offset
 from pronghorn.tcp.tcb import (
     ECN,
     ESTABLISHED,
+    FIN_QUEUED,
+    FIN_WAIT_1,
     PASSIVE,
     SYN_RECEIVED,
     SYN_SENT,
@@ -141,8 +145,11 @@ def prepare(worker: Worker, tcp: Tcp, tcb: Tcb, listener: Listener, packet: Pack
 
 
 @hot
-def established(worker: Worker, tcp: Tcp, tcb: Tcb, segment: TCP) -> int:
-    """An acceptable segment with ACK in SYN_RECEIVED (RFC 9293 3.10.7.4, fifth). DELIVERED: it is ESTABLISHED now."""
+def established(worker: Worker, tcp: Tcp, tcb: Tcb, segment: TCP, length: int) -> int:
+    """An acceptable segment with ACK in SYN_RECEIVED (RFC 9293 3.10.7.4, fifth). DELIVERED: it is ESTABLISHED now.
+
+    With TCP_DEFER_ACCEPT one without data (`length` 0) does not count, until the SYN-ACK was sent again for so long.
+    """
     ack = segment.ack
     if not sequence.after(ack, tcb.snd_una) or sequence.after(ack, tcb.snd_nxt):
         count(worker, ATTEMPT_FAILS, 1)
@@ -155,16 +162,19 @@ def established(worker: Worker, tcp: Tcp, tcb: Tcb, segment: TCP) -> int:
     if passive and listener.waiting > listener.backlog:
         count(worker, LISTEN_OVERFLOWS, 1)
         return TCP_NO_BACKLOG
+    if passive and length == 0 and (1 << tcb.backoff) - 1 < tcp.tunings[tcb.tuning].defer_accept:
+        count(worker, DEFER_ACCEPT_DROP, 1)
+        return TCP_OLD
     tcb.snd_window = segment.window << tcb.snd_scale
     tcb.snd_window_max, tcb.snd_wl1 = tcb.snd_window, segment.seq
     acknowledge(worker, tcp, tcb, sequence.add(tcb.snd_una, 1), tcp.options, 0)
-    set_state(worker, tcb, ESTABLISHED)
+    set_state(worker, tcb, ESTABLISHED if tcb.flags & FIN_QUEUED == 0 else FIN_WAIT_1)
     recovery_established(worker, tcp, tcb)
     if passive:
         listener_less(tcp, tcb.accept_next)
         count(worker, PASSIVE_OPENS, 1)
         accept_push(worker, tcp, listener, tcb)
-    else:
+    elif tcb.socket != ANY_NUMBER:
         socket_event(endpoints_of(worker), tcb.socket, WRITABLE)
     return DELIVERED
 

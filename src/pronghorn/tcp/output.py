@@ -197,7 +197,9 @@ def _send_new(worker: Worker, tcp: Tcp, tcb: Tcb, room: int) -> int:
         octets = min(waiting, permitted, largest)
         if octets > tcb.mss and octets < waiting:
             octets -= octets % tcb.mss  # a short segment only at the end
-        if not _worth_sending(tcb, octets, waiting, usable):
+        if not _worth_sending(tcb, octets, waiting):
+            if octets < waiting:
+                _window_shut(worker, tcp, tcb)
             return room
         if not send_range(worker, tcp, tcb, octets):
             look_at(tcp, tcb)
@@ -216,12 +218,12 @@ def burst_octets(worker: Worker, tcb: Tcb) -> int:
 
 
 @leaf
-def _worth_sending(tcb: Tcb, octets: int, waiting: int, usable: int) -> bool:
+def _worth_sending(tcb: Tcb, octets: int, waiting: int) -> bool:
     """Whether to send so little (sender's silly window avoidance and Nagle)."""
     if octets >= tcb.mss or tcb.flags & FIN_QUEUED != 0:
         return True
     if octets < waiting:  # the peer's window cuts it short
-        return tcb.snd_nxt == tcb.snd_una or octets >= tcb.snd_window_max >> 1
+        return octets >= tcb.snd_window_max >> 1
     if tcb.flags & CORKED != 0:
         return False
     return tcb.flags & NO_DELAY != 0 or not _small_in_flight(tcb)
@@ -253,7 +255,7 @@ def send_range(worker: Worker, tcp: Tcp, tcb: Tcb, octets: int) -> bool:
 
 @hot
 def _window_shut(worker: Worker, tcp: Tcp, tcb: Tcb) -> None:
-    """There is data and no window. With nothing in flight, nothing but a probe would ever open it."""
+    """There is data and no window, or too little. With nothing in flight, nothing but a probe would ever open it."""
     if tcb.snd_nxt == tcb.snd_una and tcb.retransmit_kind != WINDOW_PROBE:
         tcb.retransmit_kind = WINDOW_PROBE
         tcb.probes = 0

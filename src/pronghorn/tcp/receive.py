@@ -43,6 +43,7 @@ from pronghorn.tcp.pending import look_at
 from pronghorn.tcp.tcb import (
     ACK_LATER,
     ACK_NOW,
+    FIN_BEYOND,
     FIN_WAIT_1,
     FIN_WAIT_2,
     MILLISECOND,
@@ -82,6 +83,10 @@ def data_input(worker: Worker, tcp: Tcp, tcb: Tcb, seq: int, address: int, octet
         emit_segment(worker, tcp, tcb, tcb.snd_una, 0, RST)
         finish_tcb(worker, tcp, tcb, 0)
         return TCP_NOT_READ
+    if tcb.flags & FIN_BEYOND != 0:
+        octets = min(octets, sequence.difference(_end_of_beyond(worker, tcb), seq) - 1)
+        if octets <= 0:
+            return TCP_OLD  # behind the peer's FIN
     if not _reserve(worker, tcp, tcb, seq, octets):
         return TCP_NO_MEMORY
     buddy = Buddy(endpoints_of(worker).buddy)
@@ -117,6 +122,9 @@ def _fill(worker: Worker, tcp: Tcp, tcb: Tcb, right: int) -> None:
     if reached != right:
         count(worker, OFO_MERGE, 1)
         tcb.octets_in += reached - right & MASK
+    if tcb.flags & FIN_BEYOND != 0 and tcb.beyond.count == 0:
+        reached = sequence.add(reached, -1)  # the FIN, which segment_input takes next
+        tcb.octets_in -= 1
     tcb.rcv_nxt = reached
     ack_now(tcp, tcb)
 
@@ -149,6 +157,23 @@ def _beyond(worker: Worker, tcp: Tcp, tcb: Tcb, seq: int, address: int, octets: 
     tcb.quick = max(tcb.quick, 2)  # the gap will be filled soon: answer that at once
     emit_duplicate_ack(worker, tcp, tcb, 0, 0)
     return DELIVERED
+
+
+@hot
+def fin_beyond(worker: Worker, tcp: Tcp, tcb: Tcb, seq: int) -> None:
+    """The peer's FIN at `seq`, behind a gap: keep it as if it were an octet, the last one that there will be."""
+    if tcb.flags & FIN_BEYOND != 0 or not sequence.before(seq, tcb.rcv_right):
+        return
+    if sequence.after(_end_of_beyond(worker, tcb), seq) or not _reserve(worker, tcp, tcb, seq, 1):
+        return
+    if ranges_add(Buddy(endpoints_of(worker).buddy), tcb.beyond, seq, sequence.add(seq, 1), GAPS) != 0:
+        tcb.flags |= FIN_BEYOND
+
+
+@hot
+def _end_of_beyond(worker: Worker, tcb: Tcb) -> int:
+    """Position after everything that has arrived."""
+    return ranges_end(Buddy(endpoints_of(worker).buddy), tcb.beyond, tcb.rcv_nxt)
 
 
 @leaf

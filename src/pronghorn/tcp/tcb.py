@@ -43,7 +43,7 @@ WANTS_SPACE = 512  # the application was told EAGAIN by send
 PING_PONG = 1024  # the application answers what it reads: acknowledgements ride on answers
 ECE_OWED = 2048  # CE was seen: ECE until CWR comes
 CWR_OWED = 4096  # cwnd was reduced because of ECE: CWR on the next new data
-COOKIE = 8192  # made from a SYN cookie
+FIN_BEYOND = 8192  # the FIN has arrived out of order: `beyond` ends with it
 PASSIVE = 16384  # came from a listener
 DATA_HEARD = 32768  # the last segment from the peer carried data
 
