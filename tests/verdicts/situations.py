@@ -11,14 +11,17 @@ from pronghorn.balancer.configure import change_local_ports, change_state, remov
 from pronghorn.balancer.tables import Balancer
 from pronghorn.engine.engine import INBOX
 from pronghorn.engine.loop import COMMAND_ENTRY
+from pronghorn.memory.buddy import MOST, Buddy, buddy_take
 from pronghorn.memory.mpsc_ring import mpsc_push
 from pronghorn.net.configure import change_mtu
 from pronghorn.net.configure_routes import remove_route
 from pronghorn.net.fragments import PIECES
 from pronghorn.net.rates import ECHO_BURST
 from pronghorn.net.state import net_of
+from pronghorn.state.endpoints import Endpoints
 from pronghorn.state.worker import Worker
 from tests.support.feed import CLIENT, OWN, OWN4, ROUTER, SERVICE, SMALL, EngineBench
+from tests.udp.bench import UdpBench
 from tests.wire import judges as j
 
 LINK = j.Ether(src=ROUTER, dst=OWN[0])
@@ -153,6 +156,21 @@ def full_of_udp() -> EngineBench:
     return bench
 
 
+def datagrams(limit: int = 1 << 20, memory: int = 1) -> Callable[[], EngineBench]:
+    """A socket that takes one datagram of two; without `memory`, none."""
+
+    def situation() -> EngineBench:
+        bench = UdpBench(buffers=8 << 20)
+        bench.endpoint(bench.open(4, 7)).receive_limit = limit
+        if not memory:
+            buddy_take(Buddy(Endpoints(bench.worker().transports).buddy), MOST)
+        for _ in range(2):
+            bench.hear(LINK / j.IP(src=CLIENT[4], dst=OWN4[0]) / j.UDP(dport=7) / bytes(100))
+        return bench
+
+    return situation
+
+
 SITUATIONS: dict[str, Callable[[], EngineBench]] = {
     "reassembled": hearing(piece(0, 800), piece(800, 8, more=0)),
     "transmit_full": after(unplug, syn(flags="A")),
@@ -176,5 +194,8 @@ SITUATIONS: dict[str, Callable[[], EngineBench]] = {
     "service_no_server": after(drain, syn(1025)),
     "conn_table_full": full_of_udp,
     "local_ports_exhausted": after(one_port, syn(1025), syn(1026)),
+    "delivered": datagrams(),
+    "socket_full": datagrams(limit=200),
+    "socket_no_memory": datagrams(memory=0),
     "service_removed": after(take_out, syn(flags="A")),
 }

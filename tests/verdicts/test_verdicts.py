@@ -18,7 +18,6 @@ from tests.verdicts.situations import SITUATIONS
 from tests.wire import judges as j
 
 NOT_YET = {
-    "delivered": "endpoints of TCP and UDP do not exist yet",
     "tcp_bad_option": "options are read by endpoints of TCP alone",
     "bridge_same_port": "ends in a bridge's driver: tests/ports/test_bridge.py",
     "bridge_flood_limit": "ends in a bridge's driver: tests/ports/test_bridge.py",
@@ -59,6 +58,12 @@ def short_solicitation() -> Any:
     pseudo = bytes(j.IPv6(src=PEER6, dst=OWN6[0]))[8:] + bytes((0, 0, 0, 20, 0, 0, 0, 58))
     octets[2:4] = j.scapy_checksum(pseudo + bytes(octets)).to_bytes(2, "big")
     return LINK / j.IPv6(src=PEER6, dst=OWN6[0], hlim=255, nh=58) / bytes(octets)
+
+
+def query6(message: Any, hops: int = 1) -> Any:
+    """A multicast listener query."""
+    link = j.Ether(src=ROUTER, dst="33:33:00:00:00:01")
+    return link / j.IPv6(src="fe80::fe", dst="ff02::1", hlim=hops) / message
 
 
 NS = j.ICMPv6ND_NS(tgt=OWN6[0])
@@ -146,6 +151,10 @@ FRAMES: dict[str, Any] = {
     "tcp_offset_beyond": ip4() / j.TCP(dataofs=9),
     "tcp_bad_flags": ip4() / j.TCP(flags="SF"),
     "tcp_bad_checksum": ip4() / j.TCP(flags="S", chksum=1),
+    "igmp_truncated": ip4(dst="224.0.0.1", proto=2) / b"\x11\0\0\0",
+    "igmp_bad_checksum": ip4(dst="224.0.0.1", proto=2) / (b"\x11" + bytes(7)),
+    "mld_truncated": query6(j.ICMPv6MLQuery2(sources_number=9)),
+    "mld_bad_sender": query6(j.ICMPv6MLQuery2(), hops=2),
     "transmitted": ip4() / j.ICMP(),
     "consumed": quote4(bytes(j.IP(src=OWN4[0], dst="203.0.113.5", flags="DF", len=1500) / j.ICMP())),
     "not_for_us": ip4(dst="203.0.113.77") / j.UDP(),

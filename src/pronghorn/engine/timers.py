@@ -6,6 +6,9 @@ from pronghorn.balancer.timers import balancer_next, balancer_timers
 from pronghorn.compiled import hot, leaf
 from pronghorn.engine.transports import transports_next, transports_timers
 from pronghorn.net.fragments import fragment_next, fragment_timers
+from pronghorn.net.group_reports import groups_timers
+from pronghorn.net.groups import groups_of
+from pronghorn.net.state import net_of
 from pronghorn.net.timers import net_next, net_timers
 from pronghorn.state.worker import Worker, wake_at
 
@@ -16,6 +19,7 @@ def timers(worker: Worker) -> int:
     if worker.net != 0:
         net_timers(worker)
         fragment_timers(worker)
+        groups_timers(worker)
     more = transports_timers(worker) if worker.transports != 0 else 0
     return balancer_timers(worker) | more
 
@@ -26,6 +30,8 @@ def set_alarm(worker: Worker) -> None:
     if worker.net != 0:
         wake_at(worker, net_next(worker))
         wake_at(worker, fragment_next(worker))
+        if groups_of(net_of(worker)).next != 0:
+            wake_at(worker, groups_of(net_of(worker)).next)
     if worker.balancer != 0:
         wake_at(worker, balancer_next(worker))
     if worker.transports != 0:

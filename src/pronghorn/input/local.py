@@ -10,11 +10,13 @@ from pronghorn.compiled import hot, leaf
 from pronghorn.input.report import report_input
 from pronghorn.net.addresses import input_interface, is_broadcast4, is_local4, is_local6, is_member4, is_member6
 from pronghorn.net.errors import report_expired, report_port_unreachable, report_unknown_protocol
+from pronghorn.net.group_queries import igmp_input
+from pronghorn.net.groups import is_wanted
 from pronghorn.net.icmp import icmp_input
 from pronghorn.net.icmpv6 import icmpv6_input
 from pronghorn.net.output import ip_output
 from pronghorn.net.reset import send_reset
-from pronghorn.net.state import FORWARDING, net_of
+from pronghorn.net.state import FORWARDING, MAPPED, net_of
 from pronghorn.state.packet import BROADCAST, CHECKSUM_GOOD, CHECKSUM_PARTIAL, MULTICAST, Packet
 from pronghorn.state.verdicts import CONTINUE, MULTICAST_IGNORED, NO_LISTENER, NOT_FOR_US, TTL_EXPIRED, UNKNOWN_PROTOCOL
 from pronghorn.state.worker import Worker
@@ -25,7 +27,7 @@ from pronghorn.udp.messages import message_input
 from pronghorn.wire import ipv4, ipv6, tcp, udp
 from pronghorn.wire.ipv4 import IPv4
 from pronghorn.wire.ipv6 import IPv6
-from pronghorn.wire.numbers import PROTOCOL_ICMP, PROTOCOL_ICMPV6, PROTOCOL_TCP, PROTOCOL_UDP
+from pronghorn.wire.numbers import PROTOCOL_ICMP, PROTOCOL_ICMPV6, PROTOCOL_IGMP, PROTOCOL_TCP, PROTOCOL_UDP
 from pronghorn.wire.reasons import GOOD
 from pronghorn.wire.tcp import TCP
 from pronghorn.wire.udp import UDP
@@ -39,7 +41,7 @@ def local_input(worker: Worker, packet: Packet) -> int:
         if is_local4(worker, dst):
             return deliver(worker, packet)
         if ipv4.is_multicast(dst) or dst == ipv4.BROADCAST:
-            return deliver(worker, packet) if is_member4(dst) else MULTICAST_IGNORED
+            return deliver(worker, packet) if _is_member(worker, packet, 0, MAPPED | dst) else MULTICAST_IGNORED
         interface = input_interface(worker, packet)
         if interface >= 0 and is_broadcast4(worker, interface, dst):
             return deliver(worker, packet)
@@ -48,8 +50,18 @@ def local_input(worker: Worker, packet: Packet) -> int:
     if is_local6(worker, ip.dst_hi, ip.dst_lo):
         return deliver(worker, packet)
     if ipv6.is_multicast(ip.dst_hi):
-        return deliver(worker, packet) if is_member6(ip.dst_hi, ip.dst_lo) else MULTICAST_IGNORED
+        return deliver(worker, packet) if _is_member(worker, packet, ip.dst_hi, ip.dst_lo) else MULTICAST_IGNORED
     return forward(worker, packet, input_interface(worker, packet))
+
+
+@hot
+def _is_member(worker: Worker, packet: Packet, hi: int, lo: int) -> bool:
+    """Whether the group is one of everybody's, or one that a socket has joined, here or on another worker."""
+    if is_member4(lo & 0xFFFF_FFFF) if hi == 0 else is_member6(hi, lo):
+        return True
+    if is_wanted(worker, packet.port, hi, lo):
+        return True
+    return worker.workers > 1 and worker.transports != 0 and packet.protocol == PROTOCOL_UDP
 
 
 @hot
@@ -67,6 +79,8 @@ def deliver(worker: Worker, packet: Packet) -> int:
         return icmp_input(worker, packet) if packet.family == 4 else icmpv6_input(worker, packet)
     if protocol == PROTOCOL_TCP or protocol == PROTOCOL_UDP:
         return _endpoint_input(worker, packet)
+    if protocol == PROTOCOL_IGMP and packet.family == 4:
+        return igmp_input(worker, packet)
     report_unknown_protocol(worker, packet)
     return UNKNOWN_PROTOCOL
 

@@ -15,6 +15,7 @@ from pronghorn.memory.hashtable import create_hash_index, hash_lay
 from pronghorn.memory.layout import Layout, lay
 from pronghorn.memory.prefix import create_prefix_table, prefix_lay
 from pronghorn.net.fragments import PIECES, SOURCES, Datagram, Fragments
+from pronghorn.net.groups import Groups, groups_open
 from pronghorn.net.path_mtu import WAYS
 from pronghorn.net.state import NONE, Interface, Neighbour, Net, Owned, PathMTU, Route
 from pronghorn.state.worker import Worker
@@ -58,6 +59,7 @@ def net_open(net: Net, waiting: int) -> None:
     own.source_limit = max(PIECES, own.limit // 8)
     own.oldest4 = own.newest4 = own.oldest6 = own.newest6 = NONE
     own.free = 0
+    groups_open(Groups(net.groups))
     for number in range(own.limit):
         datagram = own.datagrams[number]
         datagram.family, datagram.newer = 0, number + 1 if number + 1 < own.limit else NONE
@@ -88,6 +90,7 @@ def net_lay(layout: Layout, worker: Worker, interfaces: int, limits: NetLimits) 
     own.datagrams = array_at(Datagram, lay(layout, limits.fragments * Datagram.SIZE, Datagram.ALIGN))
     own.index = hash_lay(layout, limits.fragments, mix(seed, 3, seed))
     own.sources = array_at(u16, lay(layout, 2 * SOURCES, 64))
+    net.groups = lay(layout, Groups.SIZE, Groups.ALIGN)
     if layout.full != 0:
         return 0
     net_open(net, limits.waiting)
@@ -126,6 +129,7 @@ def create_net(arena: Arena, worker: Worker, limits: Limits | None = None) -> Ne
     fill(net.destinations.address, 0, 8 * limits.destinations)
     net.neighbour_limit, net.owned_limit = limits.neighbours, limits.addresses
     net.route_limit, net.interface_limit = limits.routes, limits.interfaces
+    net.groups = table("groups", Groups, 1).address
     net.fragments = _create_fragments(arena, name, owner, limits.fragments).address
     net_open(net, limits.waiting)
     worker.net = net.address

@@ -10,6 +10,7 @@ from pronghorn.net.addresses import input_interface, is_local6
 from pronghorn.net.discovery import nd_input
 from pronghorn.net.errors4 import HOPS
 from pronghorn.net.errors6 import send_error6
+from pronghorn.net.group_queries import mld_input
 from pronghorn.net.output import own_output6
 from pronghorn.net.path_mtu import FLOOR6, path_mtu_add
 from pronghorn.net.rates import take_echo
@@ -18,7 +19,7 @@ from pronghorn.net.routes import route_find6
 from pronghorn.state.packet import BROADCAST, MULTICAST, Packet
 from pronghorn.state.verdicts import CONSUMED, ICMP_IGNORED, ICMP_RATE_LIMITED
 from pronghorn.state.worker import Worker
-from pronghorn.wire import icmpv6
+from pronghorn.wire import icmpv6, mld
 from pronghorn.wire.icmpv6 import ICMPv6
 from pronghorn.wire.ipv6 import HEADER, IPv6
 from pronghorn.wire.reasons import GOOD, IPV6_UNSPECIFIED_SOURCE
@@ -40,6 +41,8 @@ def icmpv6_input(worker: Worker, packet: Packet) -> int:
         return nd_input(worker, packet, octets)
     if ip.src_hi == 0:
         return IPV6_UNSPECIFIED_SOURCE
+    if kind == mld.QUERY:
+        return mld_input(worker, packet, octets)
     if kind == icmpv6.ECHO_REQUEST:
         return _echo(worker, packet)
     return _error(worker, packet, octets) if icmpv6.is_error(kind) else ICMP_IGNORED

@@ -178,6 +178,7 @@ class Net(View, align=64):
     errors_limited: u64  # errors not sent because of a rate limit
     conflicts: u64  # claims of other stations to our addresses
     fragments: u64  # address of the Fragments (fragments.py)
+    groups: u64  # address of the Groups (groups.py)
     options: NDOptions  # scratch of discovery.py
 
 

@@ -7,4 +7,6 @@ input      the way in                          blocked  who waits for room to se
 output     the way out                         way      neighbour and source address
 loop       what this host sends to itself      options  by Linux's numbers
 messages   echo replies, and ICMP errors             owner    which worker has the port
+members    groups and the sources wanted              member_options  the same by Linux's structures
+show       copies for whoever looks
 """

@@ -38,8 +38,6 @@ from pronghorn.udp.endpoint import (
     MULTICAST_LOOP,
     NO_ENDPOINT,
     READ_CLOSED,
-    RECEIVE_LIMIT,
-    SEND_LIMIT,
     WRITE_CLOSED,
     Arrival,
     Endpoint,
@@ -47,6 +45,7 @@ from pronghorn.udp.endpoint import (
     is_four,
     udp_of,
 )
+from pronghorn.udp.members import member_leave_all
 from pronghorn.udp.output import send_way
 from pronghorn.udp.queue import queue_drop, queue_free, queue_peek, queue_read
 from pronghorn.udp.table import endpoint_displace
@@ -83,7 +82,7 @@ def udp_open(worker: Worker, family: int, kind: int) -> int:
         endpoint.protocol = PROTOCOL_ICMP if family == 4 else PROTOCOL_ICMPV6
         endpoint.family = 4 if family == 4 else 6
     endpoint.flags = MULTICAST_LOOP | MULTICAST_ALL
-    endpoint.receive_limit, endpoint.send_limit = RECEIVE_LIMIT, SEND_LIMIT
+    endpoint.receive_limit, endpoint.send_limit = udp.receive_limit, udp.send_limit
     endpoint.multicast_ttl, endpoint.multicast_hops = 1, 1
     endpoint.discover, endpoint.discover6 = linux.IP_PMTUDISC_WANT, linux.IP_PMTUDISC_WANT
     endpoint.memberships = NO_ENDPOINT
@@ -98,6 +97,7 @@ def udp_close(worker: Worker, number: int) -> int:
     if endpoint.flags & BOUND != 0:
         endpoint_displace(worker, udp, endpoint)
     unblock(udp, endpoint)
+    member_leave_all(worker, endpoint)
     queue_free(endpoints, endpoint)
     endpoint.next = udp.free
     udp.free = endpoint.index

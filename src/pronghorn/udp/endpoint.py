@@ -142,6 +142,7 @@ class Udp(View, align=64):
     identifiers: Array[u32]  # the same for echo sockets
     users: Array[u64]  # per port: a bit for each worker that has it; shared by all workers
     identifier_users: Array[u64]
+    members: u64  # address of the Members (members.py)
     limit: u32  # endpoints
     fresh: u32  # endpoints ever used
     free: u32
@@ -151,6 +152,8 @@ class Udp(View, align=64):
     blocked: u32  # first that waits for room to send; NO_ENDPOINT
     port_low: u16  # ip_local_port_range
     port_high: u16
+    receive_limit: u32  # of a new socket
+    send_limit: u32
     way: Way = field(align=64)  # scratch: of a datagram whose destination is not the endpoint's last one
     arrival: Arrival  # scratch: of the datagram being handled
     taken: Arrival  # of the datagram that was read last

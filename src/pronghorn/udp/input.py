@@ -7,7 +7,8 @@ The header has been checked for shape and the checksum verified. A frame of seve
 from __future__ import annotations
 
 from pronghorn.compiled import hot, leaf
-from pronghorn.net.addresses import is_local4
+from pronghorn.net.addresses import is_local4, is_member4, is_member6
+from pronghorn.net.groups import is_wanted
 from pronghorn.net.state import MAPPED
 from pronghorn.state.dispatch import tell_others
 from pronghorn.state.endpoints import READABLE, count, endpoints_of, socket_event
@@ -22,10 +23,21 @@ from pronghorn.state.mib import (
 from pronghorn.state.packet import BROADCAST, MULTICAST, ORIGINATED, REDIRECTED, UNSEGMENTED, Packet
 from pronghorn.state.verdicts import DELIVERED, NO_LISTENER, SOCKET_FULL
 from pronghorn.state.worker import Worker
-from pronghorn.udp.endpoint import COALESCE, CONNECTED, NO_ENDPOINT, Arrival, Endpoint, Udp, is_any, udp_of
+from pronghorn.udp.endpoint import (
+    COALESCE,
+    CONNECTED,
+    MULTICAST_ALL,
+    NO_ENDPOINT,
+    Arrival,
+    Endpoint,
+    Udp,
+    is_any,
+    udp_of,
+)
+from pronghorn.udp.members import member_allows
 from pronghorn.udp.queue import queue_put
 from pronghorn.udp.table import endpoint_find, takes
-from pronghorn.wire import ipv6
+from pronghorn.wire import ipv4, ipv6
 from pronghorn.wire.ipv4 import IPv4
 from pronghorn.wire.ipv6 import IPv6
 from pronghorn.wire.numbers import PROTOCOL_UDP
@@ -150,8 +162,23 @@ def takes_group(worker: Worker, udp: Udp, endpoint: Endpoint) -> bool:
             return False
         if endpoint.remote_hi != arrival.source_hi:
             return False
-    if endpoint.local_lo == arrival.to_lo and endpoint.local_hi == arrival.to_hi:
-        return True
-    if not is_any(endpoint.local_hi, endpoint.local_lo):
+    bound = endpoint.local_lo == arrival.to_lo and endpoint.local_hi == arrival.to_hi
+    if not bound and not is_any(endpoint.local_hi, endpoint.local_lo):
         return False
-    return arrival.family == 4 or endpoint.local_lo == 0
+    if not bound and arrival.family == 6 and endpoint.local_lo != 0:
+        return False
+    if arrival.family == 4 and not ipv4.is_multicast(arrival.to_lo & 0xFFFF_FFFF):
+        return True
+    allowed = member_allows(udp, endpoint, arrival)
+    if allowed >= 0:
+        return allowed != 0
+    return endpoint.flags & MULTICAST_ALL != 0 and _is_member(worker, arrival)
+
+
+@leaf
+def _is_member(worker: Worker, arrival: Arrival) -> bool:
+    """Whether this host is a member of the datagram's group."""
+    hi, lo = arrival.to_hi, arrival.to_lo
+    if is_wanted(worker, arrival.interface, hi, lo):
+        return True
+    return is_member4(lo & 0xFFFF_FFFF) if arrival.family == 4 else is_member6(hi, lo)

@@ -1,7 +1,7 @@
 """Options of datagram sockets, by Linux's numbers (ip(7), ipv6(7), udp(7)); those of every socket are in state/options.
 
 SO_RCVBUF and SO_SNDBUF are doubled, as Linux does, and counted with the overhead. Memberships of groups are in
-membership.py.
+member_options.py.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from pronghorn.udp.endpoint import (
     Endpoint,
     endpoint_of,
 )
+from pronghorn.udp.member_options import is_member_option, member_option
 from pronghorn.udp.way import find_way
 
 EINVAL, ENOTCONN, ENODEV = errno.EINVAL, errno.ENOTCONN, errno.ENODEV
@@ -39,8 +40,8 @@ EINVAL, ENOTCONN, ENODEV = errno.EINVAL, errno.ENOTCONN, errno.ENODEV
 def udp_set_option(worker: Worker, number: int, level: int, option: int, value: int, octets: int) -> int:
     """Set an option to the value of so many octets at the address `value`: 0 or -errno."""
     endpoint = endpoint_of(worker, number)
-    if level == linux.SOL_IP and linux.IP_ADD_MEMBERSHIP <= option <= linux.MCAST_LEAVE_SOURCE_GROUP:
-        return -ENOPROTOOPT
+    if is_member_option(level, option):
+        return member_option(worker, endpoint, level, option, value, octets)
     if level == linux.SOL_IP and option == linux.IP_MULTICAST_IF and octets > 4:
         return _set_multicast_interface4(worker, endpoint, value, octets)
     asked = option_value(value, octets)

@@ -14,6 +14,7 @@ ETHERTYPE_IPV6 = 0x86DD
 # IP protocol numbers, shared by IPv4's protocol and IPv6's next header
 PROTOCOL_HOP_BY_HOP = 0
 PROTOCOL_ICMP = 1
+PROTOCOL_IGMP = 2
 PROTOCOL_IPV4 = 4
 PROTOCOL_TCP = 6
 PROTOCOL_UDP = 17

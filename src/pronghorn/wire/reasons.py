@@ -105,6 +105,12 @@ TCP_BAD_FLAGS = 79
 TCP_BAD_CHECKSUM = 80
 TCP_BAD_OPTION = 81
 
+# IGMP and multicast listener discovery
+IGMP_TRUNCATED = 82
+IGMP_BAD_CHECKSUM = 83
+MLD_TRUNCATED = 84
+MLD_BAD_SENDER = 85
+
 
 class Reason(NamedTuple):
     """One malformation: its number, its name (that of the constant), and an English sentence about the packet."""
@@ -320,4 +326,13 @@ REASONS: tuple[Reason, ...] = (
     Reason(TCP_BAD_FLAGS, "TCP_BAD_FLAGS", "The TCP flags contradict each other."),
     Reason(TCP_BAD_CHECKSUM, "TCP_BAD_CHECKSUM", "The TCP checksum is wrong."),
     Reason(TCP_BAD_OPTION, "TCP_BAD_OPTION", "A TCP option has a length of 0 or 1 or ends beyond the header."),
+    # IGMP and multicast listener discovery
+    Reason(IGMP_TRUNCATED, "IGMP_TRUNCATED", "The packet ends within the IGMP message or its sources."),
+    Reason(IGMP_BAD_CHECKSUM, "IGMP_BAD_CHECKSUM", "The IGMP checksum is wrong."),
+    Reason(MLD_TRUNCATED, "MLD_TRUNCATED", "The packet ends within the multicast listener query or its sources."),
+    Reason(
+        MLD_BAD_SENDER,
+        "MLD_BAD_SENDER",
+        "The multicast listener query did not come from a link-local address with a hop limit of 1.",
+    ),
 )
