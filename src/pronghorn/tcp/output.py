@@ -198,8 +198,7 @@ def _send_new(worker: Worker, tcp: Tcp, tcb: Tcb, room: int) -> int:
         if octets > tcb.mss and octets < waiting:
             octets -= octets % tcb.mss  # a short segment only at the end
         if not _worth_sending(tcb, octets, waiting):
-            if octets < waiting:
-                _window_shut(worker, tcp, tcb)
+            _window_shut(worker, tcp, tcb)  # a sliver of a window, or corked: not for ever
             return room
         if not send_range(worker, tcp, tcb, octets):
             look_at(tcp, tcb)
@@ -255,7 +254,8 @@ def send_range(worker: Worker, tcp: Tcp, tcb: Tcb, octets: int) -> bool:
 
 @hot
 def _window_shut(worker: Worker, tcp: Tcp, tcb: Tcb) -> None:
-    """There is data and no window, or too little. With nothing in flight, nothing but a probe would ever open it."""
+    """There is data that may not be sent. With nothing in flight, nothing but a probe would ever change that; when that
+    is due, what fits is sent (RFC 1122 4.2.3.4 calls it the override time-out; it is Linux's limit for TCP_CORK)."""
     if tcb.snd_nxt == tcb.snd_una and tcb.retransmit_kind != WINDOW_PROBE:
         tcb.retransmit_kind = WINDOW_PROBE
         tcb.probes = 0

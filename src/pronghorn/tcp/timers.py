@@ -18,7 +18,7 @@ from pronghorn.tcp.closing import abort
 from pronghorn.tcp.deadlines import arm
 from pronghorn.tcp.emit import emit_segment
 from pronghorn.tcp.life import drop_half_open, finish_tcb, time_wait_timers
-from pronghorn.tcp.output import WINDOW_PROBE, output, send_probe
+from pronghorn.tcp.output import WINDOW_PROBE, limit_of, output, send_probe, send_range
 from pronghorn.tcp.pending import look_at
 from pronghorn.tcp.receive import ack_now
 from pronghorn.tcp.recovery import timer_due
@@ -46,6 +46,7 @@ from pronghorn.tcp.tcb import (
 )
 from pronghorn.wire.tcp import ACK
 
+MASK = 0xFFFF_FFFF
 BATCH = 64
 ETIMEDOUT = errno.ETIMEDOUT
 SYNACK_RETRIES = 5
@@ -135,6 +136,8 @@ def _retransmit(worker: Worker, tcp: Tcp, tcb: Tcb) -> None:
         output(worker, tcp, tcb)
     elif action == PROBE:
         send_probe(worker, tcp, tcb)
+    if tcp.tunings[tcb.tuning].user_timeout != 0 and tcb.backoff > 0:
+        _clamp(worker, tcp, tcb)
 
 
 @leaf
@@ -146,8 +149,22 @@ def _is_given_up(tcp: Tcp, tcb: Tcb, worker: Worker) -> bool:
     if tcb.state == SYN_RECEIVED:
         return tcb.backoff >= SYNACK_RETRIES
     if tuning.user_timeout != 0:
-        return tcb.backoff > 0 and elapsed(moment(worker), tcb.heard) >= tuning.user_timeout
+        return tcb.backoff > 0 and _unanswered(tcb, tcb.backoff + 1) >= tuning.user_timeout * MILLISECOND
     return tcb.backoff >= tuning.retries
+
+
+@leaf
+def _unanswered(tcb: Tcb, outs: int) -> int:
+    """ns from the first transmission to the time-out number `outs` in a row."""
+    first = tcb.rto << min(max(tcb.segments.slow - tcb.backoff, 0), 12)
+    return first * ((1 << min(outs, 20)) - 1) * 1000
+
+
+@leaf
+def _clamp(worker: Worker, tcp: Tcp, tcb: Tcb) -> None:
+    """The next time-out is not later than TCP_USER_TIMEOUT (Linux's tcp_clamp_rto_to_user_timeout)."""
+    left = tcp.tunings[tcb.tuning].user_timeout * MILLISECOND - _unanswered(tcb, tcb.backoff)
+    tcb.retransmit_at = min(tcb.retransmit_at, worker.now + max(left, MILLISECOND))
 
 
 @hot
@@ -169,6 +186,10 @@ def _probe_window(worker: Worker, tcp: Tcp, tcb: Tcb) -> None:
 
     The probe is an empty segment that lies before the window, as Linux's is: it cannot be accepted, only answered.
     """
+    fits = min(limit_of(tcb) - tcb.snd_nxt & MASK, tcb.snd_window, tcb.mss)
+    if fits > 0:
+        send_range(worker, tcp, tcb, fits)
+        return
     tuning = tcp.tunings[tcb.tuning]
     limit = tuning.retries if tcb.socket != ANY_NUMBER else 8
     if tcb.probes >= limit or (
