@@ -141,6 +141,7 @@ class Script:
     sysctls: dict[str, str] = field(default_factory=dict)
     rfc: str = ""
     only: str = ""
+    open: str = ""  # what the stack does not do yet, so that the script does not fit
     events: list[Event] = field(default_factory=list)
 
 
@@ -192,6 +193,8 @@ def _header(script: Script, line: str) -> None:
             script.remote_isn = int(value, 0)
         case "content":
             script.content = value != "any"
+        case "open":
+            script.open = value
         case "only":
             script.only = value
         case "slow":

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from pronghorn.compiled import Array, array_at, u8
+from pronghorn.engine import calls
 from pronghorn.engine.embedded import RAW_IP, EngineConfiguration, engine_create, engine_destroy
 from pronghorn.engine.harness import (
     engine_inject_ip,
@@ -28,21 +29,19 @@ from pronghorn.engine.harness import (
     engine_turn,
 )
 from pronghorn.engine.network import engine_address4, engine_address6, engine_route4, engine_route6
-from pronghorn.engine.transports import Limits, create_transports
-from pronghorn.memory.arena import Arena
 from pronghorn.net.state import MAPPED
 from pronghorn.state.endpoints import (
     ENDED,
     FAILED,
     HUNG_UP,
     READABLE,
+    STREAM,
     URGENT,
     WRITABLE,
     Address,
     endpoints_of,
+    socket_number,
 )
-from pronghorn.tcp import calls
-from pronghorn.tcp.set_option import tcp_get_option, tcp_set_option
 from pronghorn.tcp.tcb import Tcp, tcp_of
 from tests.scripts.dialect import Script, ScriptError, load, scripts
 from tests.scripts.player import Mismatch, Player
@@ -111,8 +110,6 @@ class Ours:
             packed = ip_address(text).packed
             own(self.worker, 0, self._octets(packed), length)
             route(self.worker, 0, self._octets(bytes(len(packed))), 0, array_at(u8, 0))
-        self._arena = Arena.create(limit=1 << 30)
-        create_transports(self._arena, self.worker, Limits(64, 16, 64, 64 << 20))
         self._settings(script)
         self.now_ns = START
         self.advance(2.0, False)  # announcements
@@ -130,7 +127,6 @@ class Ours:
 
     def close_engine(self) -> None:
         engine_destroy(self.worker)
-        self._arena.close()
 
     start = START
 
@@ -183,47 +179,49 @@ class Ours:
     # --- calls --------------------------------------------------------------------------------------------------------
 
     def socket(self) -> int:
-        return calls.tcp_open(self.worker, self.family)
+        return calls.socket(self.worker, self.family, STREAM)
 
     def bind(self, handle: int, port: int) -> int:
-        return calls.tcp_bind(self.worker, handle, self._address(self.local, port))
+        return calls.bind(self.worker, handle, self._address(self.local, port))
 
     def listen(self, handle: int, backlog: int) -> int:
-        return calls.tcp_listen(self.worker, handle, backlog)
+        return calls.listen(self.worker, handle, backlog)
 
     def accept(self, handle: int) -> int:
-        return self._done(calls.tcp_accept(self.worker, handle, self._address(self.remote, 0)))
+        return self._done(calls.accept(self.worker, handle, self._address(self.remote, 0)))
 
     def connect(self, handle: int, port: int) -> int:
-        return self._done(calls.tcp_connect(self.worker, handle, self._address(self.remote, port)))
+        return self._done(calls.connect(self.worker, handle, self._address(self.remote, port)))
 
     def send(self, handle: int, data: bytes, flags: int) -> int:
-        return self._done(calls.tcp_send(self.worker, handle, self._octets(data).address, len(data), flags))
+        return self._done(calls.send(self.worker, handle, self._octets(data).address, len(data), flags))
 
     def send_to(self, handle: int, data: bytes, flags: int, port: int) -> int:
-        raise NotImplementedError("no fast open")
+        name, octets = self._address(self.remote, port), self._octets(data)
+        return self._done(calls.send_to(self.worker, handle, octets.address, len(data), flags, name))
 
     def receive(self, handle: int, octets: int, flags: int) -> tuple[int, bytes]:
-        got = self._done(calls.tcp_receive(self.worker, handle, self._data.address, octets, flags))
+        got = self._done(calls.receive(self.worker, handle, self._data.address, octets, flags))
         return got, ctypes.string_at(self._data.address, max(got, 0))
 
     def shutdown(self, handle: int, how: int) -> int:
-        return self._done(calls.tcp_shutdown(self.worker, handle, how))
+        return self._done(calls.shutdown(self.worker, handle, how))
 
     def close(self, handle: int) -> int:
-        return self._done(calls.tcp_close(self.worker, handle))
+        return self._done(calls.close_socket(self.worker, handle))
 
     def set_option(self, handle: int, level: int, option: int, value: bytes) -> int:
         address = self._octets(value).address
-        return self._done(tcp_set_option(self.worker, handle, level, option, address, len(value)))
+        return self._done(calls.set_option(self.worker, handle, level, option, address, len(value)))
 
     def get_option(self, handle: int, level: int, option: int, octets: int) -> tuple[int, bytes]:
-        done = tcp_get_option(self.worker, handle, level, option, self._data.address, octets)
+        done = calls.get_option(self.worker, handle, level, option, self._data.address, octets)
         data = ctypes.string_at(self._data.address, max(done, 0))
         return self._done(min(done, 0)), data
 
     def poll(self, handle: int, events: int) -> int:
-        so = endpoints_of(self.worker).sockets[handle].events
+        endpoints = endpoints_of(self.worker)
+        so = endpoints.sockets[socket_number(endpoints, handle)].events
         return sum(theirs for own, theirs in POLL.items() if so & own) & (events | ALWAYS)
 
     def _done(self, result: int) -> int:
