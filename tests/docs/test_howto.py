@@ -35,6 +35,7 @@ def test_programs_run(page: str, program: str, tmp_path: Path) -> None:
         assert done.stdout.strip() == quoted[1]
 
 
+@pytest.mark.timeout(300)  # the library may have to be built first
 @pytest.mark.skipif(shutil.which("gcc") is None, reason="needs gcc")
 @pytest.mark.skipif(mode() == "interpreted", reason="the library is the same in every mode")
 @pytest.mark.parametrize(("page", "program"), [pair for pair in blocks("c") if "docs/howto/" in pair[0]])

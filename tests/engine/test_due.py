@@ -86,4 +86,4 @@ def test_a_worker_wakes_in_time(kernel: str, monkeypatch: pytest.MonkeyPatch) ->
             wake_at(worker, worker.now + 3_000_000)
             run_module._sleep(worker, engine._loops[0])
             delays.append(time.monotonic_ns() - begin)
-        assert 1_500_000 < statistics.median(delays) < 15_000_000
+        assert 1_500_000 < statistics.median(delays) < 40_000_000  # and not a nap of 50 ms

@@ -140,9 +140,11 @@ def test_a_descriptor_in_error_does_not_keep_it_awake(engine: Engine) -> None:
     turns = worker.turns
     time.sleep(0.2)
     assert 2 < worker.turns - turns < 60
-    begin = time.monotonic()
+    delays = []
     for _ in range(10):
+        begin = time.monotonic()
         engine.call(0, lambda _: None)
-    assert time.monotonic() - begin < 0.5
+        delays.append(time.monotonic() - begin)
+    assert statistics.median(delays) < NAP
     engine.remove_port(0)
     os.close(reader)

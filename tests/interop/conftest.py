@@ -83,7 +83,7 @@ class Gateway:
         if self.spare:
             lines += ["[[ports]]", f'name = "{self.spare}"', f'device = "{self.driver}:{self.spare}"']
         local = [address for node in self.stage.servers for address in (node.gateway4, node.gateway6)]
-        lines += ["[balancer]", f"local_addresses = {json.dumps(local)}", "timeouts = { udp = 3, time_wait = 1 }"]
+        lines += ["[balancer]", f"local_addresses = {json.dumps(local)}", "timeouts = { udp = 1, time_wait = 1 }"]
         for name, protocol, port in (("web", "tcp", 80), ("echo", "udp", 53)):
             for family, address in (("4", SERVICE4), ("6", f"[{SERVICE6}]")):
                 servers = [node.address4 if family == "4" else f"[{node.address6}]" for node in self.stage.servers]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import shutil
+import sys
 import time
 
 import pytest
 
 from pronghorn.compiled import mode
-from tests.interop.conftest import Gateway
+from tests.interop.conftest import HERE, Gateway
 from tests.peers.topology import SERVICE4, SERVICE6
 from tests.support.patience import eventually
 
@@ -40,7 +41,9 @@ def test_echo_requests_of_any_size(gateway: Gateway, vip: str, octets: int) -> N
 
 
 def test_no_connection_and_no_buffer_is_left(gateway: Gateway) -> None:
-    for vip in VIPS:
-        gateway.ask("datagrams", vip, *[50] * 100)
-    assert gateway.show("conns")
+    client, stage = gateway.stage.client.namespace, gateway.stage.stage
+    asking = f'while "$@" {SERVICE4} 50 50 && "$@" {SERVICE6} 50 50; do :; done'
+    busy = client.start("sh", "-c", asking, "sh", sys.executable, "-S", "-E", HERE / "asker.py", "datagrams")
+    assert eventually(lambda: {conn["family"] for conn in gateway.show("conns") if conn["protocol"] == "udp"} == {4, 6})
+    stage.stop(busy)
     assert eventually(lambda: all(conn["protocol"] == "tcp" for conn in gateway.show("conns")))
