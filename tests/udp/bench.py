@@ -20,6 +20,8 @@ from pronghorn.engine.transports import Limits, create_transports
 from pronghorn.net.state import MAPPED
 from pronghorn.state.endpoints import DATAGRAM, Address, Endpoints
 from pronghorn.state.mib import COUNTERS
+from pronghorn.state.packet import CHECKSUM_PARTIAL, UNSEGMENTED
+from pronghorn.state.packets import allocate_large
 from pronghorn.state.parts import Part
 from pronghorn.state.worker import Worker
 from pronghorn.udp.calls import (
@@ -32,6 +34,7 @@ from pronghorn.udp.calls import (
     udp_send_parts,
 )
 from pronghorn.udp.endpoint import Endpoint, Udp, endpoint_of
+from pronghorn.udp.options import udp_set_option
 from tests.support.feed import EngineBench
 
 Name = tuple[str, int]
@@ -138,6 +141,16 @@ class UdpBench(EngineBench):
     def counter(self, name: str, worker: int = 0) -> int:
         mib = Endpoints(self.worker(worker).transports).mib
         return mib[next(place for place, (_, known) in enumerate(COUNTERS) if known == name)]
+
+    def option(self, number: int, level: int, option: int, value: int, worker: int = 0) -> int:
+        """Set an option to the int at the address `value`."""
+        return udp_set_option(self.worker(worker), number, level, option, value, 4)
+
+    def put_train(self, frame: Any, size: int) -> None:
+        """Let a frame of several datagrams of `size` octets come in, which a port has left together."""
+        octets, packet = bytes(frame), allocate_large(self.hand)
+        packet.gso_size = size
+        self._give(packet, octets, 0, 0, UNSEGMENTED | CHECKSUM_PARTIAL)
 
     def check(self) -> None:
         """What was sent last has left, and the books are right."""

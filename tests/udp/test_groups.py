@@ -50,7 +50,7 @@ def storage(text: str) -> bytes:
 class GroupBench(UdpBench):
     """A UdpBench with the options of this subject."""
 
-    def option(self, number: int, level: int, option: int, octets: bytes, worker: int = 0) -> int:
+    def put_option(self, number: int, level: int, option: int, octets: bytes, worker: int = 0) -> int:
         at = self.memory.address + 512
         ctypes.memmove(at, octets, len(octets))
         return udp_set_option(self.worker(worker), number, level, option, at, len(octets))
@@ -59,7 +59,7 @@ class GroupBench(UdpBench):
         """One of MCAST_*."""
         level = LEVEL[ip_address(group).version]
         value = interface.to_bytes(8, "little") + storage(group) + (storage(source) if source else b"")
-        return self.option(number, level, option, value, worker)
+        return self.put_option(number, level, option, value, worker)
 
     def join(self, number: int, group: str, interface: int = 1, worker: int = 0) -> int:
         return self.group(number, linux.MCAST_JOIN_GROUP, group, interface=interface, worker=worker)
@@ -111,23 +111,23 @@ def test_with_the_older_structures() -> None:
     with GroupBench() as bench:
         number, six = bench.open(4, 7), bench.open(6, 7)
         group = ip_address(GROUP[4]).packed
-        own = ip_address(OWN4[1]).packed
-        assert bench.option(number, 0, linux.IP_ADD_MEMBERSHIP, group + own) == 0
-        assert bench.option(number, 0, linux.IP_ADD_MEMBERSHIP, group + bytes(4) + (1).to_bytes(4, "little")) == 0
-        assert bench.option(number, 0, linux.IP_ADD_MEMBERSHIP, group + ip_address("10.1.1.1").packed) == -errno.ENODEV
-        assert bench.option(number, 0, linux.IP_ADD_MEMBERSHIP, ip_address("10.1.1.1").packed + own) == -errno.EINVAL
-        assert bench.option(number, 0, linux.IP_ADD_MEMBERSHIP, group) == -errno.EINVAL
+        own, stranger = ip_address(OWN4[1]).packed, ip_address("10.1.1.1").packed
+        assert bench.put_option(number, 0, linux.IP_ADD_MEMBERSHIP, group + own) == 0
+        assert bench.put_option(number, 0, linux.IP_ADD_MEMBERSHIP, group + bytes(4) + (1).to_bytes(4, "little")) == 0
+        assert bench.put_option(number, 0, linux.IP_ADD_MEMBERSHIP, group + stranger) == -errno.ENODEV
+        assert bench.put_option(number, 0, linux.IP_ADD_MEMBERSHIP, stranger + own) == -errno.EINVAL
+        assert bench.put_option(number, 0, linux.IP_ADD_MEMBERSHIP, group) == -errno.EINVAL
         bench.turn()
         assert [len(bench.sent(port)) for port in range(2)] == [1, 1]
         request = ip_address(GROUP[6]).packed + (2).to_bytes(4, "little")
-        assert bench.option(six, linux.SOL_IPV6, linux.IPV6_JOIN_GROUP, request) == 0
-        assert bench.option(six, linux.SOL_IPV6, linux.IPV6_LEAVE_GROUP, request) == 0
+        assert bench.put_option(six, linux.SOL_IPV6, linux.IPV6_JOIN_GROUP, request) == 0
+        assert bench.put_option(six, linux.SOL_IPV6, linux.IPV6_LEAVE_GROUP, request) == 0
         source = group + own + ip_address(FIRST[4]).packed
-        assert bench.option(number, 0, linux.IP_BLOCK_SOURCE, source) == 0
-        assert bench.option(number, 0, linux.IP_BLOCK_SOURCE, source) == -errno.EADDRNOTAVAIL
-        assert bench.option(number, 0, linux.IP_UNBLOCK_SOURCE, source) == 0
-        assert bench.option(number, 0, linux.IP_ADD_SOURCE_MEMBERSHIP, source) == -errno.EINVAL
-        assert bench.option(number, 0, linux.IP_DROP_MEMBERSHIP, group + own) == 0
+        assert bench.put_option(number, 0, linux.IP_BLOCK_SOURCE, source) == 0
+        assert bench.put_option(number, 0, linux.IP_BLOCK_SOURCE, source) == -errno.EADDRNOTAVAIL
+        assert bench.put_option(number, 0, linux.IP_UNBLOCK_SOURCE, source) == 0
+        assert bench.put_option(number, 0, linux.IP_ADD_SOURCE_MEMBERSHIP, source) == -errno.EINVAL
+        assert bench.put_option(number, 0, linux.IP_DROP_MEMBERSHIP, group + own) == 0
         assert bench.close_socket(number) == 0
         bench.wait(3)
         assert groups_of(net_of(bench.worker())).count == 0
@@ -310,7 +310,7 @@ def test_what_we_send_to_a_group(family: int) -> None:
         octets, sender = bench.receive(listener)  # type: ignore[misc]
         assert (octets, sender) == (b"loop", (own, 9))
         off = linux.IP_MULTICAST_LOOP if family == 4 else linux.IPV6_MULTICAST_LOOP
-        assert bench.option(number, LEVEL[family], off, bytes(4)) == 0
+        assert bench.put_option(number, LEVEL[family], off, bytes(4)) == 0
         assert bench.send(number, b"quiet", (group, 7)) == 5
         assert bench.receive(listener) == -errno.EAGAIN
 
@@ -324,7 +324,7 @@ def test_every_socket_gets_its_copy() -> None:
         assert bench.hear(to_group(4, GROUP[4], b"all")) == {"delivered": 1}
         assert [bench.receive(number) for number in numbers] == [(b"all", (PEER[4], 4000))] * 3
         bench.leave(numbers[0], GROUP[4])
-        bench.option(numbers[0], 0, linux.IP_MULTICAST_ALL, bytes(4))
+        bench.put_option(numbers[0], 0, linux.IP_MULTICAST_ALL, bytes(4))
         bench.hear(to_group(4, GROUP[4], b"two"))
         assert bench.receive(numbers[0]) == -errno.EAGAIN
         assert bench.receive(numbers[1]) == (b"two", (PEER[4], 4000))
