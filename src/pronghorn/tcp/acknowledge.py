@@ -6,7 +6,7 @@ counted, never acknowledgements, so splitting them gains nothing (RFC 3465, RFC 
 
 from __future__ import annotations
 
-from pronghorn.compiled import fill, hot, leaf, sequence
+from pronghorn.compiled import hot, leaf, sequence
 from pronghorn.state.endpoints import count
 from pronghorn.state.mib import DELIVERED_TOTAL, SACK_REORDER
 from pronghorn.state.worker import Worker
@@ -26,6 +26,7 @@ from pronghorn.tcp.sample import (
     LOST_AGAIN,
     NO_RTT,
     PURE,
+    RATED,
     RENEGED,
     REORDER_SEEN,
     REORDERING,
@@ -53,11 +54,11 @@ def acknowledge(worker: Worker, tcp: Tcp, tcb: Tcb, ack: int, options: TCPOption
     """
     sample = tcp.sample
     flight = flight_of(worker, tcb)
-    _begin(worker, tcb, sample, options, signals)
     if flight.address == 0:
         if options.present & HAS_SACK != 0 and uses_sack(tcb):
-            _late_duplicate(worker, tcb, options, sample)
+            _late_duplicate(worker, tcb, options, sample, signals)
         return 0
+    _begin(worker, tcb, flight, sample, options, signals)
     flight.flags &= ~FRESH_ONLY
     reordered = tcb.marks & REORDER_SEEN
     if ack != tcb.snd_una:
@@ -77,16 +78,17 @@ def acknowledge(worker: Worker, tcp: Tcp, tcb: Tcb, ack: int, options: TCPOption
         sample.flags |= RENEGED
     wait = _find_losses(worker, tcb, sample)
     alert(worker, tcb, flight, sample)
+    flight = flight_of(worker, tcb)  # a split may have moved it
     _set_window(worker, tcb, flight, sample)
     _set_timer(worker, tcp, tcb, flight, sample, wait)
     return sample.acked
 
 
 @leaf
-def _begin(worker: Worker, tcb: Tcb, sample: Sample, options: TCPOptions, signals: int) -> None:
-    fill(sample.address, 0, Sample.SIZE)
+def _begin(worker: Worker, tcb: Tcb, flight: Flight, sample: Sample, options: TCPOptions, signals: int) -> None:
     sample.flags = signals
-    sample.now, sample.before = stamp(worker), tcb.snd_una
+    sample.now, sample.before, sample.floor = stamp(worker), tcb.snd_una, flight.sack_high
+    sample.acked, sample.sacked, sample.lost, sample.delivered, sample.interval, sample.rate = 0, 0, 0, 0, 0, 0
     sample.flight = (tcb.snd_nxt - tcb.snd_una & MASK) - tcb.sacked
     sample.rtt, sample.rtt_last = NO_RTT, NO_RTT
     if tcb.agreed & TIMESTAMPS != 0 and options.present & HAS_TIMESTAMPS != 0 and options.echo != 0:
@@ -95,8 +97,9 @@ def _begin(worker: Worker, tcb: Tcb, sample: Sample, options: TCPOptions, signal
 
 
 @hot
-def _late_duplicate(worker: Worker, tcb: Tcb, options: TCPOptions, sample: Sample) -> None:
+def _late_duplicate(worker: Worker, tcb: Tcb, options: TCPOptions, sample: Sample, signals: int) -> None:
     """Nothing is in flight; a DSACK may still say that the last recovery was needless."""
+    sample.flags, sample.before = signals, tcb.snd_una
     take_blocks(worker, tcb, options, sample)
     if sample.flags & DSACK_SEEN != 0 and tcb.recovery <= DISORDER and undo_duplicates(worker, tcb):
         keep_open(tcb)
@@ -106,13 +109,16 @@ def _late_duplicate(worker: Worker, tcb: Tcb, options: TCPOptions, sample: Sampl
 def _measure(worker: Worker, tcb: Tcb, sample: Sample) -> None:
     """RTT and rate samples."""
     if sample.delivered != 0:
-        count(worker, DELIVERED_TOTAL, (sample.delivered + tcb.mss - 1) // max(tcb.mss, 1))
-    finish_rate(tcb, sample)
+        delivered, mss = sample.delivered, tcb.mss
+        count(worker, DELIVERED_TOTAL, 1 if delivered <= mss else (delivered + mss - 1) // max(mss, 1))
+        tcb.delivered_at = sample.now
+        if sample.flags & RATED != 0:
+            finish_rate(tcb, sample)
     if sample.rtt != NO_RTT:
         rtt_sample(tcb, sample.now, sample.rtt)
     elif sample.flags & (ECHOED | ADVANCED) == ECHOED | ADVANCED:
         passed = sequence.difference(worker.now // 1_000_000 + tcb.ts_offset & MASK, sample.echo)
-        if 0 <= passed < 1 << 20:  # RFC 7323 4.1
+        if 0 <= passed < 1 << 17:  # RFC 7323 4.1; two minutes at most
             sample.rtt = sample.rtt_last = max(passed, 1) * 1000
             rtt_sample(tcb, sample.now, sample.rtt)
 

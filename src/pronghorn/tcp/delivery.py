@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from pronghorn.compiled import hot, leaf, sequence
 from pronghorn.state.worker import Worker
+from pronghorn.tcp.congestion import is_own_master
 from pronghorn.tcp.sample import (
     ADVANCED,
     BUBBLE,
@@ -125,14 +126,12 @@ def _acknowledge(tcb: Tcb, flight: Flight, segment: Segment, sample: Sample, oct
 
 @hot
 def finish_rate(tcb: Tcb, sample: Sample) -> None:
-    """Compute the sample's delivery rate, and end the time for which the application limited it."""
+    """Compute the delivery rate of a RATED sample, if BBR asks, and end the time that the application limited."""
     if tcb.marks & BUBBLE != 0 and sequence.after(tcb.delivered & 0xFFFF_FFFF, tcb.app_limited_until):
         tcb.marks &= ~BUBBLE
-    if sample.delivered != 0:
-        tcb.delivered_at = sample.now
-    if sample.flags & RATED == 0:
-        return
     tcb.first_sent = sample.sent
+    if not is_own_master(tcb):
+        return
     sending = elapsed(sample.sent, sample.first_sent)
     interval = max(sending, elapsed(sample.now, sample.prior_at))
     if interval < max(tcb.rtt_min, 1):  # compressed acknowledgements: more than the path can carry

@@ -21,6 +21,7 @@ from pronghorn.tcp.segments import (
     LISTED,
     LOST,
     RACKED,
+    RESENT,
     SACKED,
     Flight,
     Segment,
@@ -77,19 +78,26 @@ def detect_losses(worker: Worker, tcb: Tcb, now: int) -> tuple[int, int]:
 
 @hot
 def _judge_first(tcb: Tcb, flight: Flight, now: int, patience: int) -> int:
-    """Judge the records that were sent once. Returns us until the next is due; 0: none waits."""
+    """Judge the records that were sent once. Returns us until the next is due; 0: none waits.
+
+    After an undo some stand among them that were sent twice: out of order, so that the cursor stays at the first.
+    """
     number = find(flight, flight.rack_from)
-    wait = 0
+    wait, held = 0, -1
     while number < flight.count:
         segment = record(flight, number)
-        if segment.flags & (SACKED | LOST | EVER) == 0:
-            if not _sent_before(segment, flight):
+        if segment.flags & (SACKED | LOST | RESENT) == 0:
+            remaining = patience - elapsed(now, segment.sent)
+            if _sent_before(segment, flight) and remaining <= 0:
+                mark_lost(tcb, flight, segment)
+            elif segment.flags & EVER == 0:
+                wait = remaining if _sent_before(segment, flight) else 0
                 break
-            wait = max(patience - elapsed(now, segment.sent), 0)
-            if wait > 0:
-                break
-            mark_lost(tcb, flight, segment)
+            elif held < 0:
+                held = number
         number += 1
+    if held >= 0:
+        number = held
     flight.rack_from = record(flight, number).start if number < flight.count else tcb.snd_nxt
     return wait
 

@@ -48,7 +48,6 @@ def take_blocks(worker: Worker, tcb: Tcb, options: TCPOptions, sample: Sample) -
     flight = flight_of(worker, tcb)
     if flight.address == 0:
         return
-    sample.floor = flight.sack_high
     sample.sack_end = tcb.snd_una
     for k in range(first, options.sack_blocks):
         left, right = options.sack[2 * k], options.sack[2 * k + 1]

@@ -41,7 +41,7 @@ def hystart_acked(worker: Worker, tcb: Tcb, sample: Sample, octets: int) -> int:
     state = control[STATE]
     samples, rounds, baseline = state & 0xFF, state >> 8 & 0xF, state >> 12 << 4
     rtt = max(sample.rtt_last, 1)
-    if not sequence.before(tcb.snd_una, control[ROUND_END]):
+    if sequence.after(tcb.snd_una, control[ROUND_END]):
         control[ROUND_END] = tcb.snd_nxt
         control[LAST], control[CURRENT] = control[CURRENT], 0
         samples = 0
@@ -50,7 +50,6 @@ def hystart_acked(worker: Worker, tcb: Tcb, sample: Sample, octets: int) -> int:
             if rounds > ROUNDS:
                 tcb.ssthresh = tcb.cwnd
                 control[STATE] = 0
-                count(worker, HYSTART_DELAY_DETECT, 1)
                 return octets
     control[CURRENT] = rtt if control[CURRENT] == 0 else min(control[CURRENT], rtt)
     samples = min(samples + 1, 255)
@@ -58,6 +57,7 @@ def hystart_acked(worker: Worker, tcb: Tcb, sample: Sample, octets: int) -> int:
         current, last = control[CURRENT], control[LAST]
         if rounds == 0 and last != 0 and current >= last + max(RTT_LEAST, min(last >> 3, RTT_MOST)):
             rounds, baseline = 1, current
+            count(worker, HYSTART_DELAY_DETECT, 1)
         elif rounds > 0 and current < baseline:
             rounds, baseline = 0, 0
     control[STATE] = samples | rounds << 8 | min(baseline >> 4, 0xFFFFF) << 12
