@@ -22,6 +22,9 @@ SEEN = {
     "neighbours": ["10.0.0.2", "02:00:00:00:00:02", "reachable"],
     "routes": ["0.0.0.0/0", "198.51.100.254"],
     "drops": ["TTL_EXPIRED", "The hop limit reached zero."],
+    "tcp": ["[2001:db8:1:2:3:4:5:6]:443", "established", "cubic disorder", "2.00 M", "12ms", "reorder", "17"],
+    "udp": ["[2001:db8:1:2:3:4:5:6]:5353", "1500", "213 k"],
+    "snmp": ["TcpExtTCPTimeouts", "21"],
 }
 
 

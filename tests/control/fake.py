@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Concatenate, ParamSpec
 
-from pronghorn.control.model import Config, Port, Route, Server, Service, ServiceKey, Timeouts
+from pronghorn.control.filter import Filter
+from pronghorn.control.model import Config, Port, Route, Server, Service, ServiceKey, Tcp, Timeouts, Udp
 from pronghorn.control.resolve import resolve
 from pronghorn.control.views import (
     ConnView,
@@ -19,6 +20,9 @@ from pronghorn.control.views import (
     RouteView,
     ServerView,
     ServiceView,
+    SnmpView,
+    TcpView,
+    UdpView,
     WorkerView,
 )
 
@@ -58,6 +62,9 @@ class FakeEngine:
         self.local_ports = starting.balancer.local_ports
         self.timeouts = starting.balancer.timeouts
         self.busy_poll = starting.gateway.busy_poll
+        self.sockets = starting.sockets
+        self.socket_ports, self.tcp_settings, self.udp_settings = self.sockets.local_ports, starting.tcp, starting.udp
+        self.filters: list[Filter] = []
         self.table: dict[ServiceKey, Service] = {}
         self.servers: dict[tuple[ServiceKey, Any], Server] = {}
         self.calls: list[str] = []
@@ -75,6 +82,9 @@ class FakeEngine:
             self.local_ports,
             self.timeouts,
             self.busy_poll,
+            self.socket_ports,
+            self.tcp_settings,
+            self.udp_settings,
             self.table,
             self.servers,
         )
@@ -143,6 +153,21 @@ class FakeEngine:
     @counted
     def change_polling(self, busy_poll: bool) -> None:
         self.busy_poll = busy_poll
+
+    @counted
+    def change_socket_ports(self, low: int, high: int) -> None:
+        assert self.sockets.enabled
+        self.socket_ports = low, high
+
+    @counted
+    def change_tcp(self, tcp: Tcp) -> None:
+        assert self.sockets.enabled
+        self.tcp_settings = tcp
+
+    @counted
+    def change_udp(self, udp: Udp) -> None:
+        assert self.sockets.enabled
+        self.udp_settings = udp
 
     @counted
     def add_service(self, service: Service) -> None:
@@ -293,6 +318,50 @@ class FakeEngine:
 
     def drops(self) -> Sequence[DropView]:
         return [DropView(verdict="TTL_EXPIRED", severity="input", sentence="The hop limit reached zero.", count=7)]
+
+    def tcp(self, wanted: Filter) -> Sequence[TcpView]:
+        """One connection or listener, whose port says which filter was asked for."""
+        listener = TcpView(
+            family=10, local="*:80", remote=None, state="listening", worker=1, receive_queue=3, send_queue=128
+        )
+        connection = TcpView(
+            family=6,
+            local=f"[2001:db8:1:2:3:4:5:6]:{wanted.port or 443}",
+            remote="[2001:db8:9:9:9:9:9:9]:54321",
+            state=(wanted.states or ("established",))[-1],
+            worker=0,
+            receive_queue=123_456,
+            send_queue=65_535,
+            congestion="cubic",
+            recovery="disorder",
+            cwnd=14_480,
+            ssthresh=2_000_000,
+            srtt=12.5,
+            rto=212.5,
+            retransmits=17,
+            timer="reorder",
+            timer_left=0.25,
+            options=("ts", "sack"),
+        )
+        return [listener if wanted.listening else connection][: wanted.limit]
+
+    def udp(self, wanted: Filter) -> Sequence[UdpView]:
+        one = UdpView(
+            protocol="udp",
+            family=6,
+            local="[2001:db8:1:2:3:4:5:6]:5353",
+            remote=None,
+            worker=0,
+            receive_queue=1_500,
+            waiting=1,
+            receive_limit=212_992,
+            send_limit=212_992,
+            drops=5,
+        )
+        return [one][: wanted.limit]
+
+    def snmp(self) -> Sequence[SnmpView]:
+        return [SnmpView(group="TcpExt", name="TCPTimeouts", value=21)]
 
 
 def state_of(config: Config) -> Any:

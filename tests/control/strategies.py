@@ -69,6 +69,9 @@ def configs(draw: st.DrawFn) -> Config:
             "timeouts": {"udp": draw(st.sampled_from([30, 300]))},
         },
         "services": _services(draw, owned, local),
+        "sockets": {"enabled": True, "local_ports": draw(st.sampled_from(["32768-60999", "2000-3000"]))},
+        "tcp": {"congestion": draw(st.sampled_from(["cubic", "reno"])), "time_wait": draw(st.sampled_from([1, 60]))},
+        "udp": {"receive_buffer": draw(st.sampled_from([65_536, 212_992]))},
     }
     config = Config.model_validate(data)
     assume(not list(check(config)))

@@ -96,6 +96,16 @@ servers = [ { address = "10.0.2.1:80", weight = 70000 }, { weight = true } ]
         ("balancer.local_ports", '"3000-2000"', "ends before it begins"),
         ("balancer.timeouts.udp", "0", "is too small; allowed: 1..2000000"),
         ("balancer.timeouts.udp", "07:32:00", "is a date or time"),
+        ("sockets.enabled", '"yes"', "is a string; allowed: true, false"),
+        ("sockets.connections", "3", "is too small; allowed: 16..16777216"),
+        ("sockets.local_ports", '"1-2"', "is out of range"),
+        ("tcp.congestion", '"vegas"', 'unknown; allowed: "cubic", "reno", "bbr"'),
+        ("tcp.ecn", "2", "unknown; allowed"),
+        ("tcp.memory_low", "101", "is too large; allowed: 1..100"),
+        ("tcp.timewait", "1", "did you mean time_wait?"),
+        ("tcp.sack", "false", "has no effect on a gateway without sockets"),
+        ("udp.send_buffer", "4096", "allowed: with sockets.enabled = true, any; without, none"),
+        ("sockets.local_ports", '"2000-3000"', "has no effect on a gateway without sockets"),
         ("balancer", "3", "is a number; allowed: a table with the keys local_addresses, local_ports, timeouts"),
         ("ports", '"x"', "is a string; allowed: an array, each: a table"),
         ("nothing", "1", "unknown key"),
@@ -228,3 +238,23 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
         load(tmp_path / "binary.toml")
     with pytest.raises(ConfigError, match="cannot be read: Is a directory"):
         load(tmp_path)
+
+
+def test_what_sockets_need_of_each_other() -> None:
+    text = """\
+[gateway]
+workers = 64
+[sockets]
+enabled = true
+sockets = 100
+[tcp]
+receive_buffer = 4194304
+receive_max = 65536
+memory_high = 60
+"""
+    assert said(text) == [
+        "3: sockets.datagram_sockets = 4096: is more than all sockets; allowed: 1..100 (sockets.sockets)",
+        "4: sockets.enabled = true: is for fewer workers; allowed: gateway.workers 1..63",
+        "6: tcp.memory_pressure = 75: is more than tcp.memory_high; allowed: at most 60",
+        "7: tcp.receive_buffer = 4194304: is more than tcp.receive_max; allowed: at most 65536",
+    ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,13 +18,25 @@ from pronghorn.balancer.services import (
     search_stale_service,
 )
 from pronghorn.control.apply import ApplyError, apply
+from pronghorn.control.describe import choices
+from pronghorn.control.filter import Filter
 from pronghorn.control.load import parse
-from pronghorn.control.model import Config
+from pronghorn.control.model import Config, Sockets
+from pronghorn.control.model import Tcp as Tcp_
+from pronghorn.control.model import Udp as Udp_
 from pronghorn.control.native import NativeEngine, open_engine
 from pronghorn.control.plan import plan
 from pronghorn.control.plane import EngineError
+from pronghorn.engine.transports import Limits, create_transports
+from pronghorn.memory.arena import Arena
 from pronghorn.memory.hashtable import hash_add, hash_remove
 from pronghorn.memory.mpsc_ring import mpsc_must_wake, mpsc_push
+from pronghorn.state.endpoints import Address
+from pronghorn.state.worker import Worker
+from pronghorn.tcp.calls import tcp_bind, tcp_listen, tcp_open
+from pronghorn.tcp.congestion import CONGESTION
+from pronghorn.tcp.tcb import Tcp, Tuning, tcp_of
+from pronghorn.udp.endpoint import udp_of
 
 
 def config(**change: object) -> Config:
@@ -175,3 +188,115 @@ def test_an_arena_that_was_left_is_replaced_and_one_in_use_is_not(tmp_path: Path
     with pytest.raises(EngineError, match="is no arena; it is not replaced"):
         open_engine(starting)
     assert path.read_bytes() == b"somebody's diary"
+
+
+def test_a_gateway_has_no_sockets_unless_it_is_told(engine: NativeEngine) -> None:
+    assert [engine.engine.workers[index].transports for index in range(2)] == [0, 0]
+    assert (list(engine.tcp(Filter())), list(engine.udp(Filter()))) == ([], [])
+    shown = {view.group + view.name: view.value for view in engine.snmp()}
+    assert (shown["TcpMaxConn"], shown["TcpCurrEstab"], shown["IpForwarding"]) == (0, 0, 2)
+
+
+@pytest.fixture(scope="module")
+def socket_engine() -> Iterator[NativeEngine]:
+    engine = open_engine(socket_config().empty())
+    yield engine
+    engine.close()
+
+
+def socket_config(**change: object) -> Config:
+    gateway = {"workers": 2, "packets": 1024, "huge_pages": False}
+    return parse({"gateway": gateway, "sockets": {"enabled": True, "connections": 1000}} | change)
+
+
+def tables(engine: NativeEngine, index: int) -> list[bytes]:
+    """What the configuration decides in a worker's tables."""
+    worker = engine.engine.workers[index]
+    tcp, udp = tcp_of(worker), udp_of(worker)
+    first, last = Tcp.offset("port_low"), Tcp.offset("duplicate")
+    settings = bytearray(ctypes.string_at(tcp.address + first, last - first))
+    for name, octets in (("secret", 24), ("scratch_info", 16)):
+        place = Tcp.offset(name) - first
+        settings[place : place + octets] = bytes(octets)
+    return [
+        bytes(settings),
+        ctypes.string_at(tcp.tunings[0].address, Tuning.SIZE),
+        str((udp.port_low, udp.port_high, udp.receive_limit, udp.send_limit, tcp.waiting_limit)).encode(),
+    ]
+
+
+def test_the_models_defaults_are_those_of_the_tables(socket_engine: NativeEngine) -> None:
+    """One default each: tables that nobody has configured are as the model says."""
+    worker = socket_engine.engine.workers[0]
+    with Arena.create() as arena, Arena.create() as room:
+        plain = room.table("worker", Worker, 1)[0]
+        plain.secret, plain.workers, plain.now = worker.secret, 1, worker.now
+        create_transports(arena, plain, Limits(conns=1000))
+        before = tables(SimpleEngine([plain]), 0)  # type: ignore[arg-type]
+    assert tables(socket_engine, 0) == before
+    assert tables(socket_engine, 1) == before
+    usual = Limits()
+    sockets = Sockets()
+    assert (usual.sockets, usual.datagrams, usual.conns, usual.buffers) == (
+        sockets.sockets,
+        sockets.datagram_sockets,
+        sockets.connections,
+        sockets.buffer_memory,
+    )
+
+
+def test_every_key_of_tcp_and_udp_arrives_and_goes_back(socket_engine: NativeEngine) -> None:
+    """Whatever a key is changed to, the workers' tables change, and are as before when it is changed back."""
+    before = [tables(socket_engine, index) for index in range(2)]
+    for section, model in (("tcp", Tcp_()), ("udp", Udp_())):
+        for key, value in model:
+            wanted = socket_config(**{section: {key: other(section, key, value)}})
+            apply(plan(socket_config(), wanted), socket_engine)
+            changed = [tables(socket_engine, index) for index in range(2)]
+            assert all(new != old for new, old in zip(changed, before, strict=True)), key
+            apply(plan(wanted, socket_config()), socket_engine)
+            assert [tables(socket_engine, index) for index in range(2)] == before, key
+    wanted = socket_config(sockets={"enabled": True, "connections": 1000, "local_ports": "2000-3000"})
+    apply(plan(socket_config(), wanted), socket_engine)
+    assert tcp_of(socket_engine.engine.workers[1]).port_low == udp_of(socket_engine.engine.workers[1]).port_low == 2000
+    apply(plan(wanted, socket_config()), socket_engine)
+
+
+def other(section: str, key: str, value: object) -> object:
+    """Another value that the key may have."""
+    field = (Tcp_ if section == "tcp" else Udp_).model_fields[key]
+    if words := choices(field):
+        return next(word for word in words if word != value)
+    if isinstance(value, bool):
+        return not value
+    assert isinstance(value, int)
+    return value - 1
+
+
+def test_congestion_controls_of_the_model_are_there() -> None:
+    assert set(choices(Tcp_.model_fields["congestion"])) == set(CONGESTION)
+
+
+def test_a_gateways_sockets_are_shown(socket_engine: NativeEngine) -> None:
+    """Opened on a worker by the engine's own calls; its table says which worker."""
+
+    def listen(worker: Worker) -> None:
+        number = tcp_open(worker, 10)
+        address.hi = address.lo = 0
+        address.port, address.family = 8080, 6
+        assert tcp_bind(worker, number, address) == 0
+        assert tcp_listen(worker, number, 9) == 0
+
+    with Arena.create() as arena:
+        address = arena.table("address", Address, 1)[0]
+        socket_engine.engine.call(1, listen)
+    (view,) = socket_engine.tcp(Filter(listening=True))
+    assert (view.local, view.state, view.worker, view.send_queue) == ("*:8080", "listening", 1, 9)
+    assert list(socket_engine.tcp(Filter())) == []
+
+
+class SimpleEngine:
+    """What `tables` needs of an engine."""
+
+    def __init__(self, workers: list[Worker]) -> None:
+        self.workers, self.engine = workers, self

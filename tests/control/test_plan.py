@@ -148,6 +148,23 @@ def test_settings_of_the_start_need_a_restart() -> None:
     running, wanted = parse({"gateway": {"workers": 1}}), parse({"gateway": {"workers": [2, 3], "packets": 1024}})
     with pytest.raises(RestartNeeded, match=r"gateway.workers \(1 -> \(2, 3\)\), gateway.packets \(16384 -> 1024\)"):
         plan(running, wanted)
+    with pytest.raises(RestartNeeded, match=r"sockets.enabled \(False -> True\), sockets.connections"):
+        plan(parse({}), parse({"sockets": {"enabled": True, "connections": 1000}}))
+
+
+def test_changes_of_sockets_read_like_the_rest() -> None:
+    running = parse({"sockets": {"enabled": True}})
+    data = {"enabled": True, "local_ports": "2000-3000"}
+    wanted = parse({"sockets": data, "tcp": {"congestion": "reno", "sack": False}, "udp": {"send_buffer": 4096}})
+    actions = plan(running, wanted)
+    assert [str(action) for action in actions] == [
+        "change ports of sockets: 32768-60999 -> 2000-3000",
+        "change TCP: congestion cubic -> reno, sack True -> False",
+        "change UDP: send_buffer 212992 -> 4096",
+    ]
+    assert [str(action.inverse()) for action in actions][
+        1
+    ] == "change TCP: congestion reno -> cubic, sack False -> True"
 
 
 def test_what_cannot_be_undone_is_said() -> None:

@@ -11,7 +11,11 @@ commands = typer.Typer(no_args_is_help=True, help="Show what a running gateway d
 
 Watch = Annotated[bool, typer.Option("--watch", help="Show again and again until Ctrl-C.")]
 Every = Annotated[float, typer.Option("--every", metavar="SECONDS", min=0.2, help="How often, with --watch.")]
-Limit = Annotated[int, typer.Option(min=0, help="How many connections at most.")]
+Limit = Annotated[int, typer.Option(min=0, help="How many connections or sockets at most.")]
+Port = Annotated[int | None, typer.Option(min=1, max=65535, help="Only those with this port, on either end.")]
+Address = Annotated[
+    str | None, typer.Option(metavar="ADDRESS[/LENGTH]", help="Only those with this address, on either end.")
+]
 
 
 @commands.command()
@@ -56,6 +60,65 @@ def routes(json: Json = False, watch: Watch = False, every: Every = 1.0, gateway
 def drops(json: Json = False, watch: Watch = False, every: Every = 1.0, gateway: Gateway = None) -> None:
     """Dropped packets, by reason."""
     show("drops", json, every if watch else None, gateway)
+
+
+@commands.command()
+def tcp(
+    listening: Annotated[bool, typer.Option("--listening", "-l", help="Sockets that listen, not connections.")] = False,
+    state: Annotated[
+        list[str] | None, typer.Option(metavar="STATE", help="Only these: established, time-wait ..., as in ss(8).")
+    ] = None,
+    port: Port = None,
+    address: Address = None,
+    limit: Limit = 100,
+    json: Json = False,
+    watch: Watch = False,
+    every: Every = 1.0,
+    gateway: Gateway = None,
+) -> None:
+    """TCP connections that end in the gateway: queues, windows, round trips, losses, timers."""
+    query = _ends(port, address, limit)
+    if listening:
+        query["listening"] = "1"
+    if state:
+        query["state"] = ",".join(state)
+    show("tcp", json, every if watch else None, gateway, **query)
+
+
+@commands.command()
+def udp(
+    port: Port = None,
+    address: Address = None,
+    limit: Limit = 100,
+    json: Json = False,
+    watch: Watch = False,
+    every: Every = 1.0,
+    gateway: Gateway = None,
+) -> None:
+    """Datagram sockets of the gateway: UDP and ICMP echo."""
+    show("udp", json, every if watch else None, gateway, **_ends(port, address, limit))
+
+
+@commands.command()
+def snmp(
+    zeros: Annotated[bool, typer.Option("--zeros", "-z", help="Counters that are zero too; --json has them.")] = False,
+    json: Json = False,
+    watch: Watch = False,
+    every: Every = 1.0,
+    gateway: Gateway = None,
+) -> None:
+    """Counters by their SNMP names, as nstat(8) shows the kernel's."""
+    show("snmp", json, every if watch else None, gateway, **({} if zeros or json else {"counted": "1"}))
+
+
+def _ends(port: int | None, address: str | None, limit: int) -> dict[str, str]:
+    """The query that port and address stand for."""
+    query = {"limit": str(limit)}
+    if port is not None:
+        query["port"] = str(port)
+    if address is not None:
+        query["address"] = address
+    return query
 
 
 def show(kind: str, json: bool, every: float | None, gateway: str | None, **query: str) -> None:

@@ -14,6 +14,8 @@ from pronghorn.cli.units import bits, count, percent, seconds
 Row = dict[str, Any]
 GOOD = {"up", "reachable"}
 BAD = {"down", "failed", "resource", "defect"}
+NAMES = {"conns": "connections", "tcp": "TCP sockets", "udp": "UDP sockets", "snmp": "counters"}
+"""What there is none of."""
 
 
 def console() -> Console:
@@ -24,7 +26,7 @@ def console() -> Console:
 
 def table(kind: str, rows: Sequence[Row]) -> Table | Text:
     if not rows:
-        return Text(f"no {'connections' if kind == 'conns' else kind}")
+        return Text(f"no {NAMES.get(kind, kind)}")
     return TABLES[kind](rows)
 
 
@@ -121,6 +123,51 @@ def _drops(rows: Sequence[Row]) -> Table:
     return result
 
 
+def _tcp(rows: Sequence[Row]) -> Table:
+    if all(row["remote"] is None for row in rows):
+        result = _table("Local", "State", ">Waiting", ">Backlog", ">Opening", ">W")
+        for row in rows:
+            numbers = (str(row[key]) for key in ("receive_queue", "send_queue", "half_open", "worker"))
+            result.add_row(row["local"], row["state"], *numbers)
+        return result
+    titles = ("Local\nremote", "State\ncontrol", ">Recv-Q\nSend-Q", ">Cwnd\nssthr", ">Window\npeer's", ">RTT\nRTO")
+    result = _table(*titles, ">Resent\ntimer")
+    for row in rows:
+        threshold = "-" if row["ssthresh"] is None else count(row["ssthresh"])
+        result.add_row(
+            f"{row['local']}\n{row['remote']}",
+            f"{row['state']}\n{row['congestion']} {row['recovery']}",
+            f"{count(row['receive_queue'])}\n{count(row['send_queue'])}",
+            f"{count(row['cwnd'])}\n{threshold}",
+            f"{count(row['receive_window'])}\n{count(row['send_window'])}",
+            f"{_ms(row['srtt'])}\n{_ms(row['rto'])}",
+            f"{count(row['retransmits'])}\n{row['timer'] or '-'}",
+        )
+    return result
+
+
+def _ms(value: float) -> str:
+    """Milliseconds as "0.35ms", "120ms", "1.20s"."""
+    if value >= 1000:
+        return f"{value / 1000:.2f}s"
+    return f"{value:.0f}ms" if value >= 10 else f"{value:.2f}ms"
+
+
+def _udp(rows: Sequence[Row]) -> Table:
+    result = _table("Proto", "Local", "Remote", ">Recv-Q", ">Waiting", ">Limit", ">Drops", ">W")
+    for row in rows:
+        numbers = (count(row[key]) for key in ("receive_queue", "waiting", "receive_limit", "drops", "worker"))
+        result.add_row(row["protocol"], row["local"], row["remote"] or "-", *numbers)
+    return result
+
+
+def _snmp(rows: Sequence[Row]) -> Table:
+    result = _table("Counter", ">Value", ">Per s")
+    for row in rows:
+        result.add_row(row["group"] + row["name"], str(row["value"]), count(row["rate"]))
+    return result
+
+
 TABLES: dict[str, Callable[[Sequence[Row]], Table]] = {
     "services": _services,
     "conns": _conns,
@@ -129,4 +176,7 @@ TABLES: dict[str, Callable[[Sequence[Row]], Table]] = {
     "neighbours": _neighbours,
     "routes": _routes,
     "drops": _drops,
+    "tcp": _tcp,
+    "udp": _udp,
+    "snmp": _snmp,
 }

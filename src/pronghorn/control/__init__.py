@@ -4,11 +4,12 @@ wanted      model  fields  endpoint       what a configuration is, and how each 
             load  places  part  check     reading one: every mistake with its place (problems)
             edit  resolve                 small changes to one; which port a route leaves by
 way there   plan  actions/  apply         what to do, in which order, all of it or nothing
-            plane                         what is asked of an engine; native does it, native_views  snapshot show it
+            plane                         what is asked of an engine; native  native_sockets do it,
+                                          snapshot  native_views  native_socket_views  native_snmp show it
 running     gateway  daemon  runtime      one gateway; its life; its socket
             notify  log  links            what the service manager, the log and the kernel's links are told or tell
             api  server  client           HTTP on the Unix socket, and the command line's side of it
-            views  rates                  what `show` gives
+            views  rates  filter          what `show` gives, and of what
 texts       problems  trouble             errors that say what to do
             describe  reference           the model in words: for messages and for docs/reference
 """

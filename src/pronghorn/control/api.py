@@ -22,6 +22,7 @@ from starlette.routing import Route
 from pronghorn.control import edit
 from pronghorn.control.actions import Action
 from pronghorn.control.apply import ApplyError
+from pronghorn.control.filter import LIMIT, FilterError, read_filter, read_number
 from pronghorn.control.gateway import Gateway
 from pronghorn.control.load import loads, parse
 from pronghorn.control.model import Config
@@ -31,7 +32,6 @@ from pronghorn.control.problems import ConfigError
 from pronghorn.control.rates import Rates
 from pronghorn.control.views import KINDS
 
-CONNS_LIMIT = 1000  # connections in one answer, unless `limit` says otherwise
 BODY_LIMIT = 16 << 20  # octets in one request
 
 
@@ -53,10 +53,14 @@ class Api:
         if kind not in KINDS:
             raise HTTPException(404, f"there is nothing called {kind}; there are: {', '.join(KINDS)}")
         if kind == "conns":
-            limit = _number(request, "limit", CONNS_LIMIT)
+            limit = read_number(request.query_params, "limit", LIMIT, 999_999_999)
             views: Any = self.gateway.engine.conns(limit)
+        elif kind in ("tcp", "udp"):
+            views = getattr(self.gateway.engine, kind)(read_filter(request.query_params))
         else:
             views = await self.rates.watch(kind, getattr(self.gateway.engine, kind))
+            if request.query_params.get("counted") == "1":
+                views = [view for view in views if view.value]
         return JSONResponse({kind: [dataclasses.asdict(view) for view in views]})
 
     async def config(self, request: Request) -> Response:
@@ -156,13 +160,6 @@ async def _json(request: Request) -> dict[str, Any]:
     return data
 
 
-def _number(request: Request, name: str, default: int) -> int:
-    text = request.query_params.get(name, str(default))
-    if not (text.isascii() and text.isdigit() and len(text) < 10):
-        raise HTTPException(400, f"{name} = {text} is not a number 0..999999999")
-    return int(text)
-
-
 def _version() -> str:
     try:
         return version("pronghorn")
@@ -175,9 +172,9 @@ async def _refused(request: Request, error: Exception) -> Response:
         return JSONResponse({"error": error.detail}, error.status_code)
     if isinstance(error, ConfigError):
         return JSONResponse({"error": str(error), "problems": [problem.as_json() for problem in error.problems]}, 400)
-    status = {edit.NotThere: 404, edit.AlreadyThere: 409, RestartNeeded: 409, ApplyError: 500}
+    status = {FilterError: 400, edit.NotThere: 404, edit.AlreadyThere: 409, RestartNeeded: 409, ApplyError: 500}
     return JSONResponse({"error": str(error)}, status[type(error)])
 
 
-REFUSALS = (HTTPException, ConfigError, edit.NotThere, edit.AlreadyThere, RestartNeeded, ApplyError)
+REFUSALS = (HTTPException, ConfigError, FilterError, edit.NotThere, edit.AlreadyThere, RestartNeeded, ApplyError)
 ERRORS: Any = dict.fromkeys(REFUSALS, _refused)

@@ -8,11 +8,12 @@ from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from pronghorn.control.model import Address, Config, Port
+from pronghorn.control.model import Address, Config, Port, Sockets, Tcp, Udp
 from pronghorn.control.places import Path
 from pronghorn.control.problems import meant
 
 IPV6_MINIMUM_MTU = 1280  # RFC 8200 section 5
+SOCKET_WORKERS = 63  # workers that can have a UDP port together: the bits of a word (udp/endpoint.py)
 
 
 @dataclass(frozen=True)
@@ -146,6 +147,39 @@ def _local_families(config: Config) -> Iterator[Finding]:
             yield Finding(("services", i, "address"), str(service.address), wrong)
 
 
+def _sockets(config: Config) -> Iterator[Finding]:
+    """What is said about sockets has an effect, and an engine can have them."""
+    sockets, workers = config.sockets, config.gateway.workers
+    if not sockets.enabled:
+        unused = [("sockets", "local_ports")] if sockets.local_ports != Sockets().local_ports else []
+        for name, section, usual in (("tcp", config.tcp, Tcp()), ("udp", config.udp, Udp())):
+            unused += [(name, key) for key, value in section if value != getattr(usual, key)]
+        for section_name, key in unused:
+            value = config.model_dump(mode="json")[section_name][key]
+            wrong = "has no effect on a gateway without sockets"
+            yield Finding((section_name, key), value, wrong, "with sockets.enabled = true, any; without, none")
+        return
+    if (len(workers) if isinstance(workers, tuple) else workers) > SOCKET_WORKERS:
+        yield Finding(("sockets", "enabled"), True, "is for fewer workers", f"gateway.workers 1..{SOCKET_WORKERS}")
+    if sockets.datagram_sockets > sockets.sockets:
+        allowed = f"1..{sockets.sockets} (sockets.sockets)"
+        yield Finding(("sockets", "datagram_sockets"), sockets.datagram_sockets, "is more than all sockets", allowed)
+
+
+def _tcp_limits(config: Config) -> Iterator[Finding]:
+    """What grows begins below its limit, and pressure comes before the end."""
+    tcp = config.tcp
+    for low, high in (
+        ("receive_buffer", "receive_max"),
+        ("send_buffer", "send_max"),
+        ("memory_low", "memory_pressure"),
+        ("memory_pressure", "memory_high"),
+    ):
+        least, most = getattr(tcp, low), getattr(tcp, high)
+        if least > most:
+            yield Finding(("tcp", low), least, f"is more than tcp.{high}", f"at most {most}")
+
+
 def _owned(owned: dict[Address, None], path: Path, address: Address, value: str) -> Iterator[Finding]:
     if address not in owned:
         same_family = _listed(str(ip) for ip in owned if ip.version == address.version)
@@ -188,4 +222,6 @@ RULES: tuple[Callable[[Config], Iterator[Finding]], ...] = (
     _services,
     _servers,
     _local_families,
+    _sockets,
+    _tcp_limits,
 )

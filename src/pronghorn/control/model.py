@@ -28,11 +28,13 @@ from pronghorn.control.fields import (
 )
 
 __all__ = ["Address", "Balancer", "Config", "Endpoint", "GatewaySettings", "Interface", "Network", "Port", "Route"]
-__all__ += ["Server", "Service", "ServiceKey", "Timeouts"]
+__all__ += ["Server", "Service", "ServiceKey", "Sockets", "Tcp", "Timeouts", "Udp"]
 
 T = TypeVar("T")
 Many = Annotated[tuple[T, ...], NotStrict]
 Seconds = Annotated[int, Field(ge=1, le=2_000_000)]
+Percent = Annotated[int, Field(ge=1, le=100)]
+Buffer = Annotated[int, Field(ge=2304, le=8_388_608)]
 
 
 class _Section(BaseModel):
@@ -108,6 +110,107 @@ class Balancer(_Section):
     timeouts: Timeouts = Field(default=Timeouts(), description="see below")
 
 
+class Sockets(_Section):
+    """TCP and UDP endpoints in the gateway itself. Except for local_ports these are read at start.
+
+    Limits are those of one worker. Tables reserve addresses for as much; memory comes as it is used. No program can
+    open a socket in a gateway yet: endpoints serve engines inside Python and C programs so far.
+    """
+
+    enabled: bool = Field(default=False, description="the gateway has endpoints; without, it balances and answers ICMP")
+    sockets: int = Field(default=65_536, ge=16, le=16_777_215, description="open sockets of each worker")
+    datagram_sockets: int = Field(
+        default=4_096, ge=1, le=16_777_215, description="of these, sockets of UDP and ICMP echo"
+    )
+    connections: int = Field(
+        default=1_048_576, ge=16, le=16_777_216, description="TCP connections of each worker, TIME-WAIT included"
+    )
+    buffer_memory: int = Field(
+        default=1_073_741_824,
+        ge=16_777_216,
+        le=68_719_476_736,
+        description="octets of each worker for what waits to be sent, acknowledged or read",
+    )
+    local_ports: PortRangeField = Field(
+        default=(32768, 60999), description="ports of sockets that did not ask for one (Linux's ip_local_port_range)"
+    )
+
+
+class Tcp(_Section):
+    """How TCP endpoints behave unless a socket asks otherwise; needs `sockets.enabled`. The defaults are Linux's.
+
+    A change holds for new connections; keep-alive, retries, `fin_timeout` and `time_wait` also for open ones whose
+    sockets have set none of their own.
+    """
+
+    congestion: Literal["cubic", "reno", "bbr"] = Field(default="cubic", description="the congestion control")
+    initial_window: int = Field(
+        default=10, ge=1, le=1_000, description="segments in flight before the first acknowledgement (RFC 6928)"
+    )
+    ecn: Literal["off", "on", "passive"] = Field(
+        default="passive",
+        description="explicit congestion notification (RFC 3168); passive: where the other side asks for it",
+    )
+    syncookies: Literal["off", "full", "always"] = Field(
+        default="full", description="SYN cookies (RFC 4987); full: when a listener's backlog is full"
+    )
+    fast_open: Literal["off", "client", "server", "both"] = Field(
+        default="client", description="who may send data with SYN (RFC 7413), where sockets ask for it"
+    )
+    timestamps: bool = Field(default=True, description="offer timestamps (RFC 7323)")
+    sack: bool = Field(default=True, description="offer selective acknowledgements (RFC 2018)")
+    window_scaling: bool = Field(default=True, description="offer windows of more than 65,535 octets (RFC 7323)")
+    time_wait: int = Field(
+        default=60, ge=1, le=3_600, description="seconds that a closed connection stays in TIME-WAIT"
+    )
+    time_wait_limit: int = Field(
+        default=262_144, ge=0, le=16_777_216, description="connections in TIME-WAIT of each worker; the oldest go early"
+    )
+    time_wait_reuse: bool = Field(
+        default=True, description="a new connection may take the ports of one in TIME-WAIT (RFC 6191)"
+    )
+    receive_buffer: Buffer = Field(
+        default=65_535, description="octets that may wait to be read at first; grows as the application reads"
+    )
+    receive_max: Buffer = Field(default=6_291_456, description="octets up to which it grows (tcp_rmem)")
+    send_buffer: Buffer = Field(
+        default=87_040, description="octets that may wait to be acknowledged at first; grows with the window"
+    )
+    send_max: Buffer = Field(default=4_194_304, description="octets up to which it grows (tcp_wmem)")
+    memory_low: Percent = Field(
+        default=50, description="percent of `buffer_memory` in use below which memory pressure ends (tcp_mem)"
+    )
+    memory_pressure: Percent = Field(default=75, description="percent above which buffers no longer grow")
+    memory_high: Percent = Field(default=94, description="percent above which nothing more is taken")
+    keep_idle: int = Field(default=7_200, ge=1, le=32_767, description="seconds of silence before keep-alive probes")
+    keep_interval: int = Field(default=75, ge=1, le=32_767, description="seconds between keep-alive probes")
+    keep_count: int = Field(
+        default=9, ge=1, le=127, description="keep-alive probes without an answer that end a connection"
+    )
+    syn_retries: int = Field(default=6, ge=1, le=127, description="times that a SYN is sent again")
+    retries: int = Field(
+        default=15, ge=1, le=255, description="time-outs in a row that end a connection (tcp_retries2)"
+    )
+    fin_timeout: int = Field(
+        default=60, ge=1, le=2_000_000, description="seconds that a closed socket waits for the other side's FIN"
+    )
+    challenge_limit: int = Field(
+        default=1_000,
+        ge=1,
+        le=1_000_000_000,
+        description="challenge acknowledgements a second of each worker (RFC 5961)",
+    )
+
+
+class Udp(_Section):
+    """How UDP endpoints behave unless a socket asks otherwise; needs `sockets.enabled`. Changes are for new sockets."""
+
+    receive_buffer: Buffer = Field(
+        default=212_992, description="octets that may wait to be read (net.core.rmem_default)"
+    )
+    send_buffer: Buffer = Field(default=212_992, description="octets that may wait to be sent (net.core.wmem_default)")
+
+
 class Server(_Section):
     """A real server of a service."""
 
@@ -155,8 +258,11 @@ class Config(_Section):
     routes: Many[Route] = Field(default=(), description="the way to other networks")
     balancer: Balancer = Field(default=Balancer(), description="what all services share")
     services: Many[Service] = Field(default=(), description="what is balanced")
+    sockets: Sockets = Field(default=Sockets(), description="endpoints in the gateway itself")
+    tcp: Tcp = Field(default=Tcp(), description="how TCP endpoints behave")
+    udp: Udp = Field(default=Udp(), description="how UDP endpoints behave")
 
     def empty(self) -> "Config":
         """The configuration of a gateway that was just started: its own settings, no ports, no services."""
         shared = self.balancer.model_copy(update={"local_addresses": ()})
-        return Config(gateway=self.gateway, balancer=shared)
+        return Config(gateway=self.gateway, balancer=shared, sockets=self.sockets, tcp=self.tcp, udp=self.udp)

@@ -17,7 +17,14 @@ from pronghorn.balancer.tables import Balancer
 from pronghorn.control.endpoint import Address, Endpoint
 from pronghorn.control.fields import Interface
 from pronghorn.control.links import Links
-from pronghorn.control.model import Config, Port, Route, Server, Service, ServiceKey, Timeouts
+from pronghorn.control.model import Config, Port, Route, Server, Service, ServiceKey, Tcp, Timeouts, Udp
+from pronghorn.control.native_sockets import (
+    arena_limit,
+    change_socket_ports,
+    change_tcp,
+    change_udp,
+    create_sockets,
+)
 from pronghorn.control.plane import EngineError
 from pronghorn.engine.engine import Engine
 from pronghorn.engine.layout import SPIN
@@ -33,6 +40,8 @@ from pronghorn.ports.catalogue import driver_for
 from pronghorn.state.worker import Worker
 
 if TYPE_CHECKING:  # imported when somebody looks: a gateway starts without
+    from pronghorn.control.filter import Filter
+    from pronghorn.control.native_socket_views import SocketViews
     from pronghorn.control.views import (
         ConnView,
         DropView,
@@ -40,6 +49,9 @@ if TYPE_CHECKING:  # imported when somebody looks: a gateway starts without
         PortView,
         RouteView,
         ServiceView,
+        SnmpView,
+        TcpView,
+        UdpView,
         WorkerView,
     )
 
@@ -75,7 +87,8 @@ class NativeEngine:
         self.server_names: dict[tuple[ServiceKey, Endpoint], str | None] = {}
         if settings.arena is not None:
             discard_arena(settings.arena)  # that of a gateway which has ended; its state is not taken over yet
-        arena = Arena.create(settings.name, settings.arena, huge="auto" if settings.huge_pages else "never")
+        limit = arena_limit(len(cores), starting.sockets)
+        arena = Arena.create(settings.name, settings.arena, limit, huge="auto" if settings.huge_pages else "never")
         self.engine = Engine(len(cores), settings.packets * len(cores), LARGE_PACKETS * len(cores), arena=arena)
         for index in range(len(cores)):
             worker = self.engine.workers[index]
@@ -83,6 +96,10 @@ class NativeEngine:
             create_net(arena, worker)
             balancing.create_balancer(arena, worker)
             grow(arena, worker)
+            if starting.sockets.enabled:
+                create_sockets(arena, worker, starting)
+        self._sockets = _socket_views(arena) if starting.sockets.enabled else None
+        self._buffer_memory = starting.sockets.buffer_memory
         self._closing = threading.Event()
         self._grower = threading.Thread(target=self._keep_ahead, name="memory", daemon=True)
         self.change_timeouts(balancer.timeouts)
@@ -214,6 +231,15 @@ class NativeEngine:
 
         self._everywhere(change)
 
+    def change_socket_ports(self, low: int, high: int) -> None:
+        self._everywhere(lambda worker: change_socket_ports(worker, low, high))
+
+    def change_tcp(self, tcp: Tcp) -> None:
+        self._everywhere(lambda worker: change_tcp(worker, tcp, self._buffer_memory))
+
+    def change_udp(self, udp: Udp) -> None:
+        self._everywhere(lambda worker: change_udp(worker, udp))
+
     # --- services and servers -----------------------------------------------------------------------------------------
 
     def add_service(self, service: Service) -> None:
@@ -315,11 +341,28 @@ class NativeEngine:
 
         return show.drops(self._workers())
 
+    def tcp(self, wanted: Filter) -> Sequence[TcpView]:
+        return self._sockets.tcp(self._workers(), wanted) if self._sockets else []
+
+    def udp(self, wanted: Filter) -> Sequence[UdpView]:
+        return self._sockets.udp(self._workers(), wanted) if self._sockets else []
+
+    def snmp(self) -> Sequence[SnmpView]:
+        from pronghorn.control.native_snmp import snmp
+
+        return snmp(self._workers(), [index for index, _ in self.ports_by_name.values()])
+
     def _workers(self) -> list[Worker]:
         return [self.engine.workers[index] for index in range(len(self.cores))]
 
     def _port_names(self) -> dict[int, str]:
         return {index: name for name, (index, _) in self.ports_by_name.items()}
+
+
+def _socket_views(arena: Arena) -> SocketViews:
+    from pronghorn.control.native_socket_views import SocketViews
+
+    return SocketViews(arena)
 
 
 def _balancer(worker: Worker) -> Balancer:

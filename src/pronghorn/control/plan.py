@@ -22,7 +22,10 @@ from pronghorn.control.model import Config, Port, Route, Server, Service
 from pronghorn.control.resolve import resolve
 from pronghorn.control.trouble import Trouble
 
-FIXED = ("name", "workers", "packets", "arena", "huge_pages")  # settings read at start only
+FIXED = {  # keys read at start only
+    "gateway": ("name", "workers", "packets", "arena", "huge_pages"),
+    "sockets": ("enabled", "sockets", "datagram_sockets", "connections", "buffer_memory"),
+}
 
 
 class RestartNeeded(Trouble):
@@ -35,11 +38,11 @@ class RestartNeeded(Trouble):
 
 def plan(running: Config, wanted: Config) -> list[Action]:
     """The actions that lead from one to the other. Raises RestartNeeded."""
-    before, after = running.gateway, wanted.gateway
     changes = [
-        f"gateway.{name} ({getattr(before, name)} -> {getattr(after, name)})"
-        for name in FIXED
-        if getattr(before, name) != getattr(after, name)
+        f"{section}.{name} ({before} -> {after})"
+        for section, names in FIXED.items()
+        for name in names
+        if (before := getattr(getattr(running, section), name)) != (after := getattr(getattr(wanted, section), name))
     ]
     if changes:
         raise RestartNeeded(changes)
@@ -151,6 +154,17 @@ def _share(running: Config, wanted: Config) -> Iterator[Action]:
     for address in new.local_addresses:
         if address not in old.local_addresses:
             yield do.AddLocalAddress(address)
+    if wanted.sockets.enabled:
+        yield from _change_sockets(running, wanted)
+
+
+def _change_sockets(running: Config, wanted: Config) -> Iterator[Action]:
+    if running.sockets.local_ports != wanted.sockets.local_ports:
+        yield do.ChangeSocketPorts(running.sockets.local_ports, wanted.sockets.local_ports)
+    if running.tcp != wanted.tcp:
+        yield do.ChangeTcp(running.tcp, wanted.tcp)
+    if running.udp != wanted.udp:
+        yield do.ChangeUdp(running.udp, wanted.udp)
 
 
 def _unshare(running: Config, wanted: Config) -> Iterator[Action]:

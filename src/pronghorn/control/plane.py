@@ -12,7 +12,7 @@ from typing import Protocol
 
 from pronghorn.control.endpoint import Address, Endpoint
 from pronghorn.control.fields import Interface
-from pronghorn.control.model import Config, Port, Route, Server, Service, ServiceKey, Timeouts
+from pronghorn.control.model import Config, Port, Route, Server, Service, ServiceKey, Tcp, Timeouts, Udp
 from pronghorn.control.snapshot import Snapshot
 from pronghorn.control.trouble import Trouble
 
@@ -53,6 +53,13 @@ class DataPlane(Protocol):
     def change_timeouts(self, timeouts: Timeouts) -> None: ...
 
     def change_polling(self, busy_poll: bool) -> None: ...
+
+    def change_socket_ports(self, low: int, high: int) -> None:
+        """What concerns sockets is asked of an engine that has them (sockets.enabled)."""
+
+    def change_tcp(self, tcp: Tcp) -> None: ...
+
+    def change_udp(self, udp: Udp) -> None: ...
 
     def add_service(self, service: Service) -> None:
         """`service.servers` is empty: servers follow one by one."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:  # a gateway starts without them
     from collections.abc import Sequence
 
+    from pronghorn.control.filter import Filter
     from pronghorn.control.views import (
         ConnView,
         DropView,
@@ -14,6 +15,9 @@ if TYPE_CHECKING:  # a gateway starts without them
         PortView,
         RouteView,
         ServiceView,
+        SnmpView,
+        TcpView,
+        UdpView,
         WorkerView,
     )
 
@@ -36,3 +40,12 @@ class Snapshot(Protocol):
 
     def drops(self) -> Sequence[DropView]:
         """All verdicts that mean a packet was dropped and that were counted at least once."""
+
+    def tcp(self, wanted: Filter) -> Sequence[TcpView]:
+        """TCP connections that end here, or sockets that listen; of all workers, at most as many as wanted."""
+
+    def udp(self, wanted: Filter) -> Sequence[UdpView]:
+        """Bound datagram sockets."""
+
+    def snmp(self) -> Sequence[SnmpView]:
+        """All counters, those that are zero too."""

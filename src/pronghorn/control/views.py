@@ -150,6 +150,69 @@ class DropView:
         return self.verdict
 
 
+@dataclass(frozen=True, kw_only=True)
+class TcpView:
+    family: Annotated[int, "of its packets, 4 or 6; of a listening socket also 10: both"]
+    local: Annotated[str, "this end"]
+    remote: Annotated[str | None, "the other end; none of a listening socket"]
+    state: Annotated[str, "as ss(8) calls it"]
+    worker: Annotated[int, "the worker that owns it"]
+    receive_queue: Annotated[int, "octets that wait to be read; listening: connections that wait to be accepted"]
+    send_queue: Annotated[int, "octets that are not acknowledged; listening: how many connections may wait"]
+    half_open: Annotated[int, "listening: connections whose handshake is not over"] = 0
+    congestion: Annotated[str | None, "the congestion control"] = None
+    recovery: Annotated[str | None, "open, disorder, cwr, recovery or loss: Linux's tcpi_ca_state"] = None
+    cwnd: Annotated[int, "congestion window, octets"] = 0
+    ssthresh: Annotated[int | None, "slow-start threshold, octets; none before the first reduction"] = None
+    in_flight: Annotated[int, "octets on their way (RFC 6675's pipe)"] = 0
+    sacked: Annotated[int, "octets in flight that have arrived out of order"] = 0
+    lost: Annotated[int, "octets in flight that are considered lost"] = 0
+    mss: Annotated[int, "octets of payload in a full segment"] = 0
+    srtt: Annotated[float, "smoothed round-trip time, ms"] = 0.0
+    rttvar: Annotated[float, "its mean deviation, ms"] = 0.0
+    min_rtt: Annotated[float, "least round-trip time of the last minutes, ms"] = 0.0
+    rto: Annotated[float, "retransmission time-out, back-off included, ms"] = 0.0
+    backoff: Annotated[int, "time-outs in a row"] = 0
+    retransmits: Annotated[int, "segments sent again so far"] = 0
+    send_window: Annotated[int, "octets that the other side takes"] = 0
+    receive_window: Annotated[int, "octets that the other side may still send"] = 0
+    receive_limit: Annotated[int, "octets that may wait to be read; grows as the application reads"] = 0
+    pacing_rate: Annotated[int | None, "octets per second; none: not paced"] = None
+    timer: Annotated[str | None, "what is due next: on (retransmission), probe, reorder, persist, ack, alarm"] = None
+    timer_left: Annotated[float, "seconds until then"] = 0.0
+    options: Annotated[tuple[str, ...], "what both sides agreed on: ts, sack, wscale, ecn, fastopen"] = ()
+    octets_in: Annotated[int, "octets received in order"] = 0
+    octets_out: Annotated[int, "octets acknowledged by the other side; SYN and FIN count, as in Linux"] = 0
+    segments_in: Annotated[int, "segments received"] = 0
+    segments_out: Annotated[int, "segments sent"] = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class UdpView:
+    protocol: Annotated[str, "udp, or icmp and icmpv6 (echo sockets: their port is the identifier)"]
+    family: Annotated[int, "4, 6 or 10: both"]
+    local: Annotated[str, "this end"]
+    remote: Annotated[str | None, "the other end of a connected socket"]
+    worker: Annotated[int, "the worker that owns it"]
+    receive_queue: Annotated[int, "octets that wait to be read, overhead included"]
+    waiting: Annotated[int, "datagrams that wait to be read"]
+    receive_limit: Annotated[int, "octets that may wait to be read"]
+    send_limit: Annotated[int, "octets that may wait to be sent"]
+    drops: Annotated[int, "datagrams that found no room"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SnmpView:
+    group: Annotated[str, "Ip, Icmp, Icmp6, Tcp, Udp or TcpExt"]
+    name: Annotated[str, "as in Linux's /proc/net/snmp and /proc/net/netstat"]
+    value: Annotated[int, "the counter; RtoAlgorithm, RtoMin, RtoMax, MaxConn and CurrEstab are none"]
+    rate: Annotated[float, "its growth per second", RateOf("value")] = 0.0
+
+    @property
+    def key(self) -> str:
+        return self.group + self.name
+
+
 KINDS: dict[str, type] = {
     "services": ServiceView,
     "conns": ConnView,
@@ -158,4 +221,7 @@ KINDS: dict[str, type] = {
     "neighbours": NeighbourView,
     "routes": RouteView,
     "drops": DropView,
+    "tcp": TcpView,
+    "udp": UdpView,
+    "snmp": SnmpView,
 }

@@ -41,7 +41,7 @@ def tables_open(tcp: Tcp, worker: Worker, octets: int, secret: int, secret2: int
     tcp.congestion, tcp.ecn, tcp.syncookies, tcp.fast_open = CUBIC, 2, 1, 1
     tcp.timestamps, tcp.sack, tcp.window_scaling, tcp.time_wait_reuse = 1, 1, 1, 1
     tcp.time_wait_ns = 60 * SECOND
-    tcp.memory_low, tcp.memory_pressure, tcp.memory_high = octets // 2, octets // 4 * 3, octets // 16 * 15
+    tcp.memory_low, tcp.memory_pressure, tcp.memory_high = octets // 100 * 50, octets // 100 * 75, octets // 100 * 94
     tcp.receive_max, tcp.send_max = 6 << 20, 4 << 20
     tcp.initial_window = 10
     _open_tuning(tcp.tunings[0], tcp.congestion)

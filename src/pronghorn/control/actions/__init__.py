@@ -30,6 +30,7 @@ from pronghorn.control.actions.services import (
     RenameService,
     ResumeServer,
 )
+from pronghorn.control.actions.sockets import ChangeSocketPorts, ChangeTcp, ChangeUdp
 
 __all__ = [
     "Action",
@@ -44,7 +45,10 @@ __all__ = [
     "ChangePolling",
     "ChangeRoute",
     "ChangeScheduler",
+    "ChangeSocketPorts",
+    "ChangeTcp",
     "ChangeTimeouts",
+    "ChangeUdp",
     "ChangeWeight",
     "DrainServer",
     "RemoveAddress",
