@@ -11,11 +11,10 @@ lines are there (docs/adr/0005-look-ahead.md).
 
 from __future__ import annotations
 
-from pronghorn.balancer.lookup import flow_prefetch
 from pronghorn.compiled import hot
 from pronghorn.input.ethernet import frame_input
-from pronghorn.input.look_ahead import look_ahead
-from pronghorn.state.packet import PREPARED, Packet
+from pronghorn.input.look_ahead import look_again, look_ahead
+from pronghorn.state.packet import Packet
 from pronghorn.state.packets import finish
 from pronghorn.state.worker import Worker
 
@@ -26,7 +25,7 @@ AHEAD = 8
 @hot
 def handle(worker: Worker, count: int) -> None:
     """Every packet of worker.burst to its verdict."""
-    if worker.balancer == 0:
+    if worker.balancer == 0 and worker.transports == 0:
         for place in range(count):
             take(worker, place)
         return
@@ -34,9 +33,7 @@ def handle(worker: Worker, count: int) -> None:
         if place < count:
             look_ahead(worker, Packet(worker.burst[place]))
         if place >= AHEAD and place < count + AHEAD:
-            packet = Packet(worker.burst[place - AHEAD])
-            if packet.flags & PREPARED != 0:
-                flow_prefetch(worker, packet)
+            look_again(worker, Packet(worker.burst[place - AHEAD]))
         if place >= 2 * AHEAD:
             take(worker, place - 2 * AHEAD)
 

@@ -6,7 +6,7 @@ forwarded where the interface they came by has forwarding on; what was link-loca
 
 from __future__ import annotations
 
-from pronghorn.compiled import hot, leaf
+from pronghorn.compiled import hot
 from pronghorn.input.report import report_input
 from pronghorn.net.addresses import input_interface, is_broadcast4, is_local4, is_local6, is_member4, is_member6
 from pronghorn.net.errors import report_expired, report_port_unreachable, report_unknown_protocol
@@ -20,7 +20,7 @@ from pronghorn.net.state import FORWARDING, MAPPED, net_of
 from pronghorn.state.packet import BROADCAST, CHECKSUM_GOOD, CHECKSUM_PARTIAL, MULTICAST, Packet
 from pronghorn.state.verdicts import CONTINUE, MULTICAST_IGNORED, NO_LISTENER, NOT_FOR_US, TTL_EXPIRED, UNKNOWN_PROTOCOL
 from pronghorn.state.worker import Worker
-from pronghorn.tcp.input import tcp_input
+from pronghorn.tcp.input import listener_input
 from pronghorn.tcp.messages import tcp_message_input
 from pronghorn.udp.input import udp_input
 from pronghorn.udp.messages import message_input
@@ -87,9 +87,11 @@ def deliver(worker: Worker, packet: Packet) -> int:
 
 @hot
 def _endpoint_input(worker: Worker, packet: Packet) -> int:
-    """TCP or UDP, of good shape, for this host."""
+    """TCP or UDP, of good shape, for this host. input/transport.py has looked for a connection."""
+    if packet.protocol == PROTOCOL_TCP and worker.transports != 0:
+        return listener_input(worker, packet)
     if packet.flags & (CHECKSUM_GOOD | CHECKSUM_PARTIAL) == 0:
-        reason = _verify4(packet) if packet.family == 4 else _verify6(packet)
+        reason = _verify(packet)
         if reason != GOOD:
             return reason
     if packet.protocol == PROTOCOL_UDP:
@@ -98,27 +100,23 @@ def _endpoint_input(worker: Worker, packet: Packet) -> int:
             return verdict
         report_port_unreachable(worker, packet)
     else:
-        verdict = tcp_input(worker, packet) if worker.transports != 0 else NO_LISTENER
-        if verdict != NO_LISTENER:
-            return verdict
         send_reset(worker, packet)
     return NO_LISTENER
 
 
-@leaf
-def _verify4(packet: Packet) -> int:
-    ip = IPv4(packet.network)
+@hot
+def _verify(packet: Packet) -> int:
+    """The checksum of a datagram, or of a segment where nothing takes segments."""
+    octets = packet.data + packet.length - packet.transport
+    if packet.family == 4:
+        ip4 = IPv4(packet.network)
+        if packet.protocol == PROTOCOL_UDP:
+            return udp.verify4(ip4, UDP(packet.transport))
+        return tcp.verify4(ip4, TCP(packet.transport), octets)
+    ip6 = IPv6(packet.network)
     if packet.protocol == PROTOCOL_UDP:
-        return udp.verify4(ip, UDP(packet.transport))
-    return tcp.verify4(ip, TCP(packet.transport), packet.data + packet.length - packet.transport)
-
-
-@leaf
-def _verify6(packet: Packet) -> int:
-    ip = IPv6(packet.network)
-    if packet.protocol == PROTOCOL_UDP:
-        return udp.verify6(ip, UDP(packet.transport))
-    return tcp.verify6(ip, TCP(packet.transport), packet.data + packet.length - packet.transport)
+        return udp.verify6(ip6, UDP(packet.transport))
+    return tcp.verify6(ip6, TCP(packet.transport), octets)
 
 
 @hot

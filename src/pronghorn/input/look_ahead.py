@@ -7,10 +7,11 @@ nothing else.
 
 from __future__ import annotations
 
-from pronghorn.balancer.lookup import flow_prepare
+from pronghorn.balancer.lookup import flow_prefetch, flow_prepare
 from pronghorn.compiled import leaf
 from pronghorn.state.packet import PREPARED, Packet
 from pronghorn.state.worker import Worker
+from pronghorn.tcp.input import tcp_prefetch, tcp_prepare
 from pronghorn.wire.ethernet import HEADER, Ethernet
 from pronghorn.wire.ipv4 import FRAGMENT_OFFSET, MORE_FRAGMENTS, PLAIN, IPv4
 from pronghorn.wire.ipv6 import IPv6
@@ -42,4 +43,18 @@ def look_ahead(worker: Worker, packet: Packet) -> None:
     packet.network, packet.transport = network, network + header
     packet.family, packet.protocol = 4 if header == 20 else 6, protocol
     packet.flags |= PREPARED
-    flow_prepare(worker, packet)
+    if worker.balancer != 0:
+        flow_prepare(worker, packet)
+    elif protocol == PROTOCOL_TCP:
+        tcp_prepare(worker, packet)
+
+
+@leaf
+def look_again(worker: Worker, packet: Packet) -> None:
+    """Some packets later: read the index's line, and ask for the flow's or the connection's."""
+    if packet.flags & PREPARED == 0:
+        return
+    if worker.balancer != 0:
+        flow_prefetch(worker, packet)
+    elif packet.protocol == PROTOCOL_TCP:
+        tcp_prefetch(worker, packet)

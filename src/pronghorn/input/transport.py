@@ -16,6 +16,7 @@ from pronghorn.state.dispatch import dispatch
 from pronghorn.state.packet import BROADCAST, MULTICAST, PREPARED, REDIRECTED, Packet
 from pronghorn.state.verdicts import CONTINUE
 from pronghorn.state.worker import Worker
+from pronghorn.tcp.input import connection_input
 from pronghorn.wire import tcp, udp
 from pronghorn.wire.numbers import PROTOCOL_TCP, PROTOCOL_UDP
 from pronghorn.wire.reasons import GOOD, UDP_NO_CHECKSUM
@@ -48,6 +49,8 @@ def transport_input(worker: Worker, packet: Packet) -> int:
             if owner != worker.index:
                 return dispatch(worker, packet, owner)
         verdict = balancer_input(worker, packet) if worker.balancer != 0 else CONTINUE
+        if verdict == CONTINUE and protocol == PROTOCOL_TCP and worker.transports != 0:
+            verdict = connection_input(worker, packet)
         if verdict != CONTINUE:
             return verdict
     return local_input(worker, packet)
