@@ -58,6 +58,7 @@ class Arena:
         self.header = ArenaHeader(memory.address)
         self._entries: Array[TableEntry] = array_at(TableEntry, memory.address + PAGE)
         self._places = PLACES  # entries beyond are free
+        self._known: dict[str, tuple[int, int, int]] | None = None  # see `_spans`
 
     # --- coming and going ---------------------------------------------------------------------------------------------
 
@@ -246,6 +247,7 @@ class Arena:
         bounds.unregister(entry.base)
         self._memory.discard(entry.base, _whole_pages(entry.capacity * entry.element))
         entry.base = 0
+        self._known = None
         self._held.discard(name)
 
     # --- inside -------------------------------------------------------------------------------------------------------
@@ -253,8 +255,21 @@ class Arena:
     def _used(self) -> Iterator[TableEntry]:
         return (self._entries[place] for place in range(self._places) if self._entries[place].base)
 
+    def _spans(self) -> dict[str, tuple[int, int, int]]:
+        """Place in the directory, address and octets of every table, by name. Whoever writes remembers it: an engine
+        has hundreds of tables, and looks through them for each new one."""
+        if self._known is None or not self._writable:
+            tables = ((place, Table.read(self._entries[place])) for place in range(self._places))
+            self._known = {
+                table.name: (place, table.base, _whole_pages(table.capacity * table.element))
+                for place, table in tables
+                if table.base
+            }
+        return self._known
+
     def _entry(self, name: str) -> TableEntry | None:
-        return next((entry for entry in self._used() if Table.read(entry).name == name), None)
+        found = self._spans().get(name)
+        return None if found is None else self._entries[found[0]]
 
     def _required(self, name: str) -> TableEntry:
         entry = self._entry(name)
@@ -285,16 +300,17 @@ class Arena:
         self._places = max(self._places, place + 1)
         entry = self._entries[place]
         Table(name, base, size, capacity, committed, -1, os.getpid(), layout).write(entry)
+        self._spans()[name] = place, base, _whole_pages(capacity * size)
         return entry
 
     def _gap(self, octets: int, name: str) -> int:
         """Free address space: the first gap between tables that is wide enough."""
         align = HUGE_PAGE if octets >= HUGE_PAGE else PAGE
         start = self.address + FIRST_TABLE
-        for table in self.tables():
-            if -(-start // align) * align + octets <= table.base:
+        for base, taken in sorted(span[1:] for span in self._spans().values()):
+            if -(-start // align) * align + octets <= base:
                 break
-            start = max(start, table.base + _whole_pages(table.capacity * table.element))
+            start = max(start, base + taken)
         start = -(-start // align) * align
         if start + octets > self.address + self.limit:
             raise ArenaError(f"{self._label}: no {octets} octets are left for table {name} (its limit is {self.limit})")
