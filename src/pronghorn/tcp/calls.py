@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import errno
 
-from pronghorn.compiled import hot, leaf, sequence
-from pronghorn.memory.buddy import Buddy
-from pronghorn.memory.stream import stream_free, stream_get, stream_put, stream_reserve, stream_size
+from pronghorn.compiled import hot, leaf
 from pronghorn.state.endpoints import (
     ANY_NUMBER,
     EAGAIN,
@@ -42,51 +40,42 @@ from pronghorn.tcp.bind import bind_any, bind_to, unbind
 from pronghorn.tcp.closing import abort, start_closing
 from pronghorn.tcp.handshake import start_connecting
 from pronghorn.tcp.life import accept_pop, finish_tcb, orphan, tcb_free, tcb_new
-from pronghorn.tcp.output import output
-from pronghorn.tcp.receive import window_opened
 from pronghorn.tcp.source import choose_address, choose_port, is_free
 from pronghorn.tcp.tcb import (
-    CLOSE_WAIT,
     CLOSED,
-    CORKED,
-    DATA_HEARD,
-    ESTABLISHED,
     FIN_QUEUED,
     FIN_RECEIVED,
     FIN_WAIT_2,
     NO_TCB,
-    PASSIVE,
-    PING_PONG,
     READ_CLOSED,
     SYN_RECEIVED,
     SYN_SENT,
     TIME_WAIT,
-    WANTS_SPACE,
     Tcb,
     Tcp,
-    elapsed,
-    moment,
     tcp_of,
 )
 from pronghorn.tcp.timers import start_fin_wait, start_keep_alive
+from pronghorn.tcp.transfer import readable, record_of, take_error, tcp_receive, tcp_send
 from pronghorn.tcp.tuning import tuning_drop, tuning_take
-from pronghorn.tcp.window import was_read
 
 ENOTCONN, EISCONN, EPIPE, EALREADY = errno.ENOTCONN, errno.EISCONN, errno.EPIPE, errno.EALREADY
 EINPROGRESS, EOPNOTSUPP, EAFNOSUPPORT = errno.EINPROGRESS, errno.EOPNOTSUPP, errno.EAFNOSUPPORT
 EADDRNOTAVAIL, EADDRINUSE = errno.EADDRNOTAVAIL, errno.EADDRINUSE
-MSG_PEEK, MSG_MORE = 2, 0x8000
 SHUT_RD, SHUT_WR, SHUT_RDWR = 0, 1, 2
-MASK = 0xFFFF_FFFF
 
-
-@leaf
-def record_of(worker: Worker, number: int) -> Tcb:
-    """The socket's connection; address 0 when it has none."""
-    socket = endpoints_of(worker).sockets[number]
-    if socket.kind != STREAM or socket.record == ANY_NUMBER:
-        return Tcb(0)
-    return tcp_of(worker).tcbs[socket.record]
+__all__ = [
+    "tcp_accept",
+    "tcp_bind",
+    "tcp_close",
+    "tcp_connect",
+    "tcp_listen",
+    "tcp_name",
+    "tcp_open",
+    "tcp_receive",
+    "tcp_send",
+    "tcp_shutdown",
+]
 
 
 @hot
@@ -147,6 +136,7 @@ def tcp_accept(worker: Worker, number: int, peer: Address) -> int:
         socket_quiet(endpoints, number, READABLE)
     fresh = endpoints.sockets[made]
     fresh.record, tcb.socket = tcb.index, made
+    fresh.flags |= TOLD
     fresh.options, fresh.tuning = socket.options, tuning_take(tcp, tcb.tuning)
     if peer.address != 0:
         write_remote(tcb, peer)
@@ -157,6 +147,8 @@ def tcp_accept(worker: Worker, number: int, peer: Address) -> int:
         events |= ENDED
     if tcb.state == CLOSED:
         events |= READABLE | ENDED | HUNG_UP
+        fresh.error = tcb.probes
+        events |= FAILED if tcb.probes != 0 else 0
     socket_event(endpoints, made, events)
     if fresh.options & KEEP_ALIVE != 0:
         start_keep_alive(worker, tcp, tcb)
@@ -212,7 +204,7 @@ def _connect_again(endpoints: Endpoints, tcp: Tcp, socket: Socket, number: int) 
         return -EALREADY
     if socket.error != 0:
         return -take_error(endpoints, number)
-    if tcp.tcbs[socket.record].flags & PASSIVE == 0 and socket.flags & TOLD == 0:
+    if socket.flags & TOLD == 0:
         socket.flags |= TOLD  # as Linux: the second call says how it went, the third that there is nothing to do
         return 0
     return -EISCONN
@@ -232,117 +224,6 @@ def _address(worker: Worker, tcp: Tcp, tcb: Tcb, socket: Socket, address: Addres
     if tcb.local_port == 0:
         return choose_port(worker, tcp, tcb)
     return 0 if is_free(worker, tcp, tcb) else -EADDRINUSE
-
-
-@hot
-def take_error(endpoints: Endpoints, number: int) -> int:
-    """The pending errno, which is thereby reported; 0 when there is none."""
-    error = endpoints.sockets[number].error
-    endpoints.sockets[number].error = 0
-    socket_quiet(endpoints, number, FAILED)
-    return error
-
-
-# --- data ---------------------------------------------------------------------------------------------------------
-
-
-@leaf
-def queue_limit(tcp: Tcp, tcb: Tcb) -> int:
-    """Octets that may wait to be acknowledged: grows with the congestion window unless SO_SNDBUF was set."""
-    tuning = tcp.tunings[tcb.tuning]
-    if tuning.fixed_buffers & 2 != 0:
-        return tuning.send_limit
-    return min(max(tuning.send_limit, 2 * tcb.cwnd), tcp.send_max)
-
-
-@hot
-def tcp_send(worker: Worker, number: int, data: int, octets: int, flags: int) -> int:
-    """Queue up to `octets` at `data` and send what may be sent; how many were taken, or -EAGAIN, -EPIPE ..."""
-    endpoints = endpoints_of(worker)
-    tcb = record_of(worker, number)
-    if tcb.address == 0:
-        return -ENOTCONN if endpoints.sockets[number].kind != STREAM else -EPIPE
-    if endpoints.sockets[number].error != 0:
-        return -take_error(endpoints, number)
-    if tcb.flags & FIN_QUEUED != 0:
-        return -EPIPE
-    if tcb.state != ESTABLISHED and tcb.state != CLOSE_WAIT:
-        return -EAGAIN if tcb.state == SYN_SENT or tcb.state == SYN_RECEIVED else -EPIPE
-    tcp = tcp_of(worker)
-    waiting = tcb.snd_end - tcb.snd_una & MASK
-    taken = min(octets, queue_limit(tcp, tcb) - waiting)
-    buddy = Buddy(endpoints.buddy)
-    if taken <= 0 or buddy.used > tcp.memory_high or not _room(buddy, tcb, waiting, taken):
-        tcb.flags |= WANTS_SPACE
-        socket_quiet(endpoints, number, WRITABLE)
-        return -EAGAIN if octets > 0 else 0
-    stream_put(buddy, tcb.send, tcb.snd_end, data, taken)
-    tcb.snd_end = sequence.add(tcb.snd_end, taken)
-    if taken < octets:
-        tcb.flags |= WANTS_SPACE
-        socket_quiet(endpoints, number, WRITABLE)
-    if tcb.flags & DATA_HEARD != 0 and elapsed(moment(worker), tcb.heard) <= 40:
-        tcb.flags |= PING_PONG
-    if flags & MSG_MORE != 0 and tcb.flags & CORKED == 0:
-        tcb.flags |= CORKED
-        output(worker, tcp, tcb)
-        tcb.flags &= ~CORKED
-    else:
-        output(worker, tcp, tcb)
-    return taken
-
-
-@leaf
-def _room(buddy: Buddy, tcb: Tcb, waiting: int, more: int) -> bool:
-    """Room in the send ring for so many more octets."""
-    wanted = waiting + more
-    return wanted <= stream_size(tcb.send) or stream_reserve(buddy, tcb.send, tcb.snd_una, waiting, wanted)
-
-
-@leaf
-def readable(tcb: Tcb) -> int:
-    """Octets that may be read now."""
-    octets = tcb.rcv_nxt - tcb.rcv_read & MASK
-    return octets - 1 if tcb.flags & FIN_RECEIVED != 0 else octets
-
-
-@hot
-def tcp_receive(worker: Worker, number: int, data: int, octets: int, flags: int) -> int:
-    """Take up to `octets` into `data`: how many, 0 at the end, -EAGAIN when there is nothing. MSG_PEEK leaves them."""
-    endpoints = endpoints_of(worker)
-    tcb = record_of(worker, number)
-    if tcb.address == 0:
-        return -ENOTCONN
-    waiting = readable(tcb)
-    taken = min(waiting, octets)
-    if taken <= 0:
-        return _nothing(endpoints, tcb, number) if octets > 0 or waiting == 0 else 0
-    buddy = Buddy(endpoints.buddy)
-    stream_get(buddy, tcb.receive, tcb.rcv_read, data, taken)
-    if flags & MSG_PEEK != 0:
-        return taken
-    tcb.rcv_read = sequence.add(tcb.rcv_read, taken)
-    if taken == waiting:
-        if tcb.beyond.count == 0:
-            stream_free(buddy, tcb.receive)
-        if tcb.flags & FIN_RECEIVED == 0 and tcb.state != CLOSED:
-            socket_quiet(endpoints, number, READABLE)
-    tcp = tcp_of(worker)
-    if tcb.state != CLOSED:
-        was_read(worker, tcp, tcb)
-        window_opened(worker, tcp, tcb)
-    return taken
-
-
-@hot
-def _nothing(endpoints: Endpoints, tcb: Tcb, number: int) -> int:
-    """There is nothing to read: why."""
-    if endpoints.sockets[number].error != 0:
-        return -take_error(endpoints, number)
-    if tcb.flags & (FIN_RECEIVED | READ_CLOSED) != 0 or tcb.state == CLOSED or tcb.state == TIME_WAIT:
-        return 0
-    socket_quiet(endpoints, number, READABLE)
-    return -EAGAIN
 
 
 # --- ending -------------------------------------------------------------------------------------------------------

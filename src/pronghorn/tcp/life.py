@@ -42,7 +42,9 @@ from pronghorn.tcp.tcb import (
     LISTEN,
     NEVER,
     NO_TCB,
+    PASSIVE,
     PENDING,
+    SYN_RECEIVED,
     TIME_WAIT,
     Listener,
     Tcb,
@@ -117,12 +119,19 @@ def end(worker: Worker, tcp: Tcp, tcb: Tcb) -> None:
 
 @hot
 def finish_tcb(worker: Worker, tcp: Tcp, tcb: Tcb, error: int) -> None:
-    """The connection is over; `error` is the errno the application hears, 0 for none. Frees an orphan's record."""
+    """The connection is over; `error` is the errno the application hears, 0 for none. Frees an orphan's record.
+
+    One that waits to be accepted is no orphan: it stays on its listener's queue, and keeps the errno in `probes`.
+    """
     if tcb.state == CLOSED or tcb.state == FREE:
         return
+    queued = tcb.flags & PASSIVE != 0 and tcb.state != SYN_RECEIVED
     end(worker, tcp, tcb)
     if tcb.socket == ANY_NUMBER:
-        tcb_free(worker, tcp, tcb)
+        if queued:
+            tcb.probes = error
+        else:
+            tcb_free(worker, tcp, tcb)
         return
     endpoints = endpoints_of(worker)
     if error != 0:
@@ -246,4 +255,5 @@ def accept_pop(tcp: Tcp, listener: Listener) -> Tcb:
         listener.last = NO_TCB
     listener.waiting -= 1
     tcb.accept_next = NO_TCB
+    tcb.flags &= ~PASSIVE
     return tcb

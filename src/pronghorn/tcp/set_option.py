@@ -23,14 +23,14 @@ from pronghorn.state.endpoints import (
     endpoints_of,
 )
 from pronghorn.state.worker import Worker
-from pronghorn.tcp.calls import record_of, take_error
 from pronghorn.tcp.congestion.names import congestion_of_name, name_of_congestion
 from pronghorn.tcp.info import copy_info
 from pronghorn.tcp.output import output
 from pronghorn.tcp.pacing import congestion_change
 from pronghorn.tcp.receive import ack_now
-from pronghorn.tcp.tcb import CORKED, ESTABLISHED, NO_DELAY, PING_PONG, Tcb, Tcp, Tuning, tcp_of
+from pronghorn.tcp.tcb import CLOSED, CORKED, ESTABLISHED, NO_DELAY, PING_PONG, Tcb, Tcp, Tuning, tcp_of
 from pronghorn.tcp.timers import start_keep_alive
+from pronghorn.tcp.transfer import record_of, take_error
 from pronghorn.tcp.tuning import tuning_own
 
 ENOPROTOOPT, EFAULT, EISCONN = errno.ENOPROTOOPT, errno.EFAULT, errno.EISCONN
@@ -123,7 +123,7 @@ def _set_tcp(worker: Worker, number: int, socket: Socket, option: int, wanted: i
         if tcb.address == 0:
             return _set_flag_later(worker, number, bit, wanted)
         tcb.flags = tcb.flags | bit if wanted != 0 else tcb.flags & ~bit
-        if (option == linux.TCP_NODELAY) == (wanted != 0):
+        if (option == linux.TCP_NODELAY) == (wanted != 0) and tcb.state != CLOSED:
             output(worker, tcp, tcb)
         return 0
     if option == linux.TCP_QUICKACK:

@@ -44,7 +44,7 @@ PING_PONG = 1024  # the application answers what it reads: acknowledgements ride
 ECE_OWED = 2048  # CE was seen: ECE until CWR comes
 CWR_OWED = 4096  # cwnd was reduced because of ECE: CWR on the next new data
 FIN_BEYOND = 8192  # the FIN has arrived out of order: `beyond` ends with it
-PASSIVE = 16384  # came from a listener
+PASSIVE = 16384  # came from a listener, and was not accepted yet
 DATA_HEARD = 32768  # the last segment from the peer carried data
 
 # Tcb.agreed: what both SYNs agreed on
