@@ -32,6 +32,7 @@ from pronghorn.tcp.sample import (
     REORDERING,
     RETRANSMIT,
     UNDO_ARMED,
+    WINDOW_CHANGED,
     WINDOW_PROBE,
     Sample,
 )
@@ -69,7 +70,7 @@ def acknowledge(worker: Worker, tcp: Tcp, tcb: Tcb, ack: int, options: TCPOption
         if options.present & HAS_SACK != 0:
             take_blocks(worker, tcb, options, sample)
             flight = flight_of(worker, tcb)
-    elif sample.flags & (ADVANCED | PURE) == PURE:
+    elif sample.flags & (ADVANCED | PURE | WINDOW_CHANGED) == PURE:  # RFC 5681 2
         sample.flags |= DUPLICATE
     if reordered != tcb.marks & REORDER_SEEN:
         count(worker, SACK_REORDER, 1)

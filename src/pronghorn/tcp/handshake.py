@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import errno
 
-from pronghorn.compiled import hot, sequence
+from pronghorn.compiled import hot, leaf, sequence
 from pronghorn.state.endpoints import ANY_NUMBER, WRITABLE, count, endpoints_of, socket_event
 from pronghorn.state.mib import (
     ACTIVE_OPENS,
@@ -18,6 +18,7 @@ from pronghorn.state.mib import (
     LISTEN_DROPS,
     LISTEN_OVERFLOWS,
     PASSIVE_OPENS,
+    PAWS_ACTIVE,
     REQ_Q_FULL_DO_COOKIES,
 )
 from pronghorn.state.packet import BROADCAST, MULTICAST, Packet
@@ -32,10 +33,11 @@ from pronghorn.state.verdicts import (
 )
 from pronghorn.state.worker import Worker
 from pronghorn.tcp.cookies import accept_cookie, answer_with_cookie
+from pronghorn.tcp.emit import timestamp_now
 from pronghorn.tcp.identity import identify
 from pronghorn.tcp.life import accept_push, drop_half_open, finish_tcb, listener_less, set_state, tcb_free, tcb_new
 from pronghorn.tcp.lookup import enter, find_listener
-from pronghorn.tcp.options import agree, our_scale
+from pronghorn.tcp.options import agree, halve_mss, our_scale
 from pronghorn.tcp.output import emit_syn, output
 from pronghorn.tcp.receive import ack_now, data_input
 from pronghorn.tcp.recovery import acknowledge, recovery_established, recovery_open, segment_sent
@@ -56,9 +58,11 @@ from pronghorn.tcp.tcb import (
     stamp,
 )
 from pronghorn.tcp.tuning import tuning_take
-from pronghorn.wire.tcp import ACK, CWR, ECE, FIN, RST, SYN, TCP, header_octets
+from pronghorn.wire.tcp import ACK, CWR, ECE, FIN, HAS_TIMESTAMPS, RST, SYN, TCP, header_octets
 
 ECONNREFUSED = errno.ECONNREFUSED
+OLDEST_SYN = 600_000
+"""ms: longer than all retransmissions of a SYN take."""
 QUICK_ACKS = 16
 """Segments at the beginning that are acknowledged at once: Linux's TCP_MAX_QUICKACKS."""
 
@@ -167,6 +171,7 @@ def established(worker: Worker, tcp: Tcp, tcb: Tcb, segment: TCP, length: int) -
         return TCP_OLD
     tcb.snd_window = segment.window << tcb.snd_scale
     tcb.snd_window_max, tcb.snd_wl1 = tcb.snd_window, segment.seq
+    halve_mss(tcb)
     acknowledge(worker, tcp, tcb, sequence.add(tcb.snd_una, 1), tcp.options, 0)
     set_state(worker, tcb, ESTABLISHED if tcb.flags & FIN_QUEUED == 0 else FIN_WAIT_1)
     recovery_established(worker, tcp, tcb)
@@ -205,6 +210,16 @@ def start_connecting(worker: Worker, tcp: Tcp, tcb: Tcb) -> bool:
     return True
 
 
+@leaf
+def _is_echo(worker: Worker, tcp: Tcp, tcb: Tcb) -> bool:
+    """Whether the timestamp that is echoed can be that of our SYN (Linux counts others as PAWSActive)."""
+    options = tcp.options
+    if options.present & HAS_TIMESTAMPS == 0 or options.echo == 0:
+        return True
+    age = sequence.difference(timestamp_now(worker, tcb), options.echo)
+    return 0 <= age <= OLDEST_SYN
+
+
 @hot
 def syn_sent_input(worker: Worker, tcp: Tcp, tcb: Tcb, packet: Packet) -> int:
     """RFC 9293 3.10.7.3. NO_LISTENER: the sender is told by a reset."""
@@ -213,6 +228,9 @@ def syn_sent_input(worker: Worker, tcp: Tcp, tcb: Tcb, packet: Packet) -> int:
     # first: the ACK bit
     if flags & ACK != 0 and (not sequence.after(segment.ack, tcb.snd_una) or sequence.after(segment.ack, tcb.snd_nxt)):
         return TCP_BAD_ACK if flags & RST != 0 else NO_LISTENER
+    if flags & (RST | ACK) == ACK and not _is_echo(worker, tcp, tcb):
+        count(worker, PAWS_ACTIVE, 1)
+        return NO_LISTENER
     # second: the RST bit
     if flags & RST != 0:
         if flags & ACK == 0:
@@ -237,6 +255,7 @@ def syn_sent_input(worker: Worker, tcp: Tcp, tcb: Tcb, packet: Packet) -> int:
         return DELIVERED
     if tcp.ecn == 1 and flags & (ECE | CWR) == ECE:
         tcb.agreed |= ECN
+    halve_mss(tcb)
     acknowledge(worker, tcp, tcb, segment.ack, tcp.options, 0)
     set_state(worker, tcb, ESTABLISHED)
     recovery_established(worker, tcp, tcb)

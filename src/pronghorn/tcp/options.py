@@ -101,6 +101,18 @@ def set_mss(worker: Worker, tcp: Tcp, tcb: Tcb) -> None:
     if tcb.agreed & TIMESTAMPS != 0:
         most -= TIMESTAMP_OCTETS
     tcb.mss = max(most, wire.MSS_FLOOR - TIMESTAMP_OCTETS)
+    halve_mss(tcb)
+
+
+@leaf
+def halve_mss(tcb: Tcb) -> None:
+    """A peer that offers less than two segments gets smaller ones, so that it need not wait for its delayed
+    acknowledgement each time (Linux's tcp_bound_to_half_wnd)."""
+    most = tcb.snd_window_max
+    if most > DEFAULT_MSS4:
+        most >>= 1
+    if most != 0:
+        tcb.mss = min(tcb.mss, max(most, wire.MSS_FLOOR - TIMESTAMP_OCTETS))
 
 
 @leaf

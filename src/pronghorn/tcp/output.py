@@ -195,6 +195,8 @@ def _send_new(worker: Worker, tcp: Tcp, tcb: Tcb, room: int) -> int:
         if largest == 0:
             largest = burst_octets(worker, tcb)
         octets = min(waiting, permitted, largest)
+        if waiting == octets + 1 and tcb.flags & FIN_QUEUED != 0 and permitted > octets:
+            octets = waiting  # FIN rides on a full segment
         if octets > tcb.mss and octets < waiting:
             octets -= octets % tcb.mss  # a short segment only at the end
         if not _worth_sending(tcb, octets, waiting):
