@@ -77,6 +77,7 @@ SYSCTLS: dict[str, Callable[[Tcp, int], None]] = {
     "tcp_fastopen": _root("fast_open"),
     "tcp_retries2": _tuning("retries"),
     "tcp_fin_timeout": _tuning("fin_timeout"),
+    "tcp_tw_reuse": _root("time_wait_reuse"),
     "tcp_syn_linear_timeouts": lambda tcp, value: None,  # 0 is all there is
 }
 """net.ipv4.NAME: what it sets."""
