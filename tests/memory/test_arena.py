@@ -110,7 +110,7 @@ def test_directory_is_bounded() -> None:
         place = arena.address + PAGE
         for number in range(PLACES):
             array_at(TableEntry, place)[number].base = arena.address + FIRST_TABLE
-        with pytest.raises(ArenaError, match="1024 tables"):
+        with pytest.raises(ArenaError, match=f"{PLACES} tables"):
             arena.table("one more", u8, 1)
 
 

@@ -293,7 +293,8 @@ class Arena:
             raise ArenaError(f"{self._label}: table {table.name} has {table.capacity} places, not {capacity}")
 
     def _add(self, name: str, size: int, layout: int, capacity: int, committed: int) -> TableEntry:
-        place = next((place for place in range(PLACES) if not self._entries[place].base), None)
+        first = self._places % PLACES  # what was dropped is used again when the rest is full
+        place = next((place for place in range(first, PLACES) if not self._entries[place].base), None)
         if place is None:
             raise ArenaError(f"{self._label}: {PLACES} tables, and no place for {name}")
         base = self._gap(_whole_pages(capacity * size), name)

@@ -19,7 +19,7 @@ from pronghorn.compiled.scalars import Scalar, scalar_of
 
 MAGIC = int.from_bytes(b"prnghorn", "little")
 VERSION = 1
-PLACES = 1024
+PLACES = 4096
 FIRST_TABLE = 2 << 20
 _NAME = 64
 
