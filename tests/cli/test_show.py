@@ -40,13 +40,31 @@ def test_tables_fit_on_80_columns(kind: str, run: Run, daemon: Daemon) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_json_has_the_documented_fields(kind: str, run: Run, daemon: Daemon) -> None:
-    (row,) = json.loads(run("show", kind, "--json")[1])[kind]
+    row = json.loads(run("show", kind, "--json")[1])[kind][0]
     assert list(row) == list(get_type_hints(KINDS[kind]))
 
 
 def test_limits_and_lists(run: Run, daemon: Daemon) -> None:
     assert run("show", "conns", "--limit", "0")[1] == "no connections\n"
     assert "web tcp" in run("service", "list")[1]
+
+
+def test_sockets_can_be_chosen(run: Run, daemon: Daemon) -> None:
+    assert run("show", "tcp", "--listening")[1].splitlines()[1].split() == ["*:80", "listening", "3", "128", "0", "1"]
+    shown = json.loads(run("show", "tcp", "--state", "syn-sent", "--state", "time-wait", "--port", "7", "--json")[1])
+    (view,) = shown["tcp"]
+    assert view["local"].endswith(":7")
+    assert view["state"] == "time-wait"  # the last of those that were asked for
+    assert run("show", "udp", "--address", "10.0.0.0/8", "--limit", "0")[1] == "no UDP sockets\n"
+    code, out, complaints = run("show", "tcp", "--state", "time-weight")
+    assert (code, out) == (1, "")
+    assert "state = time-weight: unknown; did you mean time-wait?" in complaints
+    assert "is no address and no prefix" in run("show", "udp", "--address", "10.0.0.0/64")[2]
+
+
+def test_counters_that_are_zero_are_shown_on_request(run: Run, daemon: Daemon) -> None:
+    assert "TcpActiveOpens" not in run("show", "snmp")[1]
+    assert "TcpActiveOpens" in run("show", "snmp", "--zeros")[1]
 
 
 def test_watching_goes_on_until_it_is_interrupted(daemon: Daemon) -> None:

@@ -361,7 +361,8 @@ class FakeEngine:
         return [one][: wanted.limit]
 
     def snmp(self) -> Sequence[SnmpView]:
-        return [SnmpView(group="TcpExt", name="TCPTimeouts", value=21)]
+        timeouts = SnmpView(group="TcpExt", name="TCPTimeouts", value=21)
+        return [timeouts, SnmpView(group="Tcp", name="ActiveOpens", value=0)]
 
 
 def state_of(config: Config) -> Any:

@@ -71,6 +71,9 @@ FROM_VERDICTS: dict[tuple[str, str], tuple[int, ...]] = {
 }
 """Verdicts that count, in addition to what state/mib.py counts under the same name."""
 
+INSTEAD = {("Tcp", "InCsumErrors"), ("Udp", "InCsumErrors")}
+"""Those that the verdict says alone: state/mib.py counts the same packets, or only some of them."""
+
 GROUPS = ("Ip", "Icmp", "Icmp6", "Tcp", "Udp", "TcpExt")
 
 
@@ -90,7 +93,7 @@ def snmp(workers: Sequence[Worker], ports: Iterable[int]) -> list[SnmpView]:
         values[name] = sum(endpoints_of(worker).mib[number] for worker in with_sockets)
     for name, numbers in FROM_VERDICTS.items():
         counted = sum(worker.verdicts[number] for worker in workers for number in numbers)
-        values[name] = values.get(name, 0) + counted
+        values[name] = counted + (0 if name in INSTEAD else values.get(name, 0))
     ordered = sorted(values.items(), key=lambda item: GROUPS.index(item[0][0]))
     return [SnmpView(group=group, name=name, value=value) for (group, name), value in ordered]
 
