@@ -20,7 +20,7 @@ from pronghorn.state.endpoints import (
     socket_watch,
 )
 from pronghorn.state.worker import Worker
-from pronghorn.tcp.calls import tcp_accept, tcp_close, tcp_connect, tcp_open, tcp_receive, tcp_send
+from pronghorn.tcp.calls import EINPROGRESS, tcp_accept, tcp_close, tcp_connect, tcp_open, tcp_receive, tcp_send
 
 BUFFER = 4096
 SIZE = 64
@@ -37,8 +37,10 @@ class EchoApp(View, align=64):
     connections: u32
     closing: u32
     opened: u32  # connections that were begun and are not over
-    unused: u32
+    targets: u32  # of a client: so many addresses of the server from `first` on, in turn
+    first: u64
     accepted: u64
+    begun: u64
     exchanges: u64
     failed: u64
     server: Address
@@ -103,10 +105,16 @@ def _connect(worker: Worker, endpoints: Endpoints, app: EchoApp) -> None:
     number = tcp_open(worker, app.family)
     if number < 0:
         app.failed += 1
+        app.opened -= 1
         return
     endpoints.sockets[number].user = CONNECTING
     socket_watch(endpoints, number, WRITABLE, EDGE)
-    tcp_connect(worker, number, app.server)
+    app.server.lo = app.first + app.begun % app.targets
+    app.begun += 1
+    if tcp_connect(worker, number, app.server) != -EINPROGRESS:
+        app.failed += 1
+        app.opened -= 1
+        tcp_close(worker, number)
 
 
 @hot

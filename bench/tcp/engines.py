@@ -8,10 +8,10 @@ from __future__ import annotations
 import ctypes
 import os
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
 from typing import Any, TypeVar
 
-from bench.tcp.address import CLIENT4, CLOSING_PORT, PORT, SERVER4, SERVER6
+from bench.tcp.address import CLIENT4, CLOSING_PORT, PORT, SERVER4, SERVER6, TARGETS
 from bench.tcp.http_app import RESPONSE, HttpApp, http_begin
 from pronghorn.compiled import View
 from pronghorn.engine.engine import Engine
@@ -20,7 +20,7 @@ from pronghorn.memory.arena import Arena
 from pronghorn.net.configure import add_address, add_interface
 from pronghorn.net.configure_routes import add_neighbour, add_route, halves
 from pronghorn.net.create import create_net
-from pronghorn.ports.null_client_port import GATEWAY4, GATEWAY6, NETWORK4, NETWORK6, ROUTER_MAC, NullClientPort
+from pronghorn.ports.null_client_port import ROUTER_MAC, NullClientPort, networks
 from pronghorn.ports.veth_port import VethPort
 from pronghorn.state.endpoints import READABLE, Address, endpoints_of, socket_watch
 from pronghorn.state.worker import Worker
@@ -94,9 +94,7 @@ def served(clients: list[NullClientPort], packets: int = 4096, conns: int = 1 <<
     engine = engine_with(packets, conns)
     worker = engine.workers[0]
     for port in clients:
-        interface = add_interface(worker, engine.add_port(port))
-        if interface == 0:
-            reachable(worker, interface)
+        reachable(worker, add_interface(worker, engine.add_port(port)))
     app = record(engine, "http", HttpApp)
     text = ctypes.create_string_buffer(RESPONSE)
     family = clients[0].server.version
@@ -106,23 +104,34 @@ def served(clients: list[NullClientPort], packets: int = 4096, conns: int = 1 <<
 
 
 def reachable(worker: Worker, interface: int) -> None:
-    """The server's addresses, and the way to the clients."""
-    add_address(worker, interface, SERVER4)
-    add_address(worker, interface, SERVER6)
-    for gateway, network in ((GATEWAY4, NETWORK4), (GATEWAY6, NETWORK6)):
-        add_neighbour(worker, interface, gateway, ROUTER_MAC)
-        add_route(worker, network, interface, gateway)
+    """The server's addresses on an interface, and the way to the clients behind it."""
+    own4, own6 = at(interface)
+    clients4, clients6 = networks(interface)
+    add_address(worker, interface, own4)
+    add_address(worker, interface, own6)
+    add_neighbour(worker, interface, own4.ip + 253, ROUTER_MAC)
+    add_neighbour(worker, interface, own6.ip + 253, ROUTER_MAC)
+    add_route(worker, clients4, interface, own4.ip + 253)
+    add_route(worker, clients6, interface, own6.ip + 253)
+
+
+def at(interface: int) -> tuple[IPv4Interface, IPv6Interface]:
+    """The server's addresses on an interface."""
+    return IPv4Interface((SERVER4.ip + 256 * interface, 24)), IPv6Interface((SERVER6.ip + (interface << 64), 64))
 
 
 def pair(options: str = "", **sizes: Any) -> tuple[Engine, Engine]:
-    """Two engines on the ends of a user-veth; the first has SERVER4, the second CLIENT4."""
+    """Two engines on the ends of a user-veth; the first has TARGETS addresses, the second CLIENT4."""
     engines = engine_with(**sizes), engine_with(**sizes)
     ports = []
-    for engine, own in zip(engines, (SERVER4, CLIENT4), strict=True):
+    for engine in engines:
         port = VethPort(f"bench{os.getpid()}{options}")
         add_interface(engine.workers[0], engine.add_port(port))
-        add_address(engine.workers[0], 0, own)
         ports.append(port)
-    for engine, other, peer in zip(engines, ports[::-1], (CLIENT4, SERVER4), strict=True):
-        add_neighbour(engine.workers[0], 0, peer.ip, other.mac)
+    server, client = (engine.workers[0] for engine in engines)
+    for own in (IPv4Interface((SERVER4.ip + number, 24)) for number in range(TARGETS)):
+        add_address(server, 0, own)
+        add_neighbour(client, 0, own.ip, ports[0].mac)
+    add_address(client, 0, CLIENT4)
+    add_neighbour(server, 0, CLIENT4.ip, ports[1].mac)
     return engines

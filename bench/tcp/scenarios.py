@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from bench.harness import Measure
-from bench.tcp.address import CLOSING_PORT, PORT, SERVER4
+from bench.tcp.address import CLOSING_PORT, PORT, SERVER4, TARGETS
 from bench.tcp.bulk_app import BulkApp, source_watch
 from bench.tcp.echo_app import EchoApp
 from bench.tcp.engines import Served, address, good, listen, pair, record, served
 from bench.tcp.http_app import RESPONSE
 from bench.tcp.loops import carry, exchange, serve_http
-from pronghorn.compiled import hot
+from pronghorn.compiled import hot, whole_program
 from pronghorn.engine.engine import Engine
 from pronghorn.ports.null_client_port import NullClientPort
 from pronghorn.state.endpoints import Address
@@ -71,6 +71,7 @@ def clients(connections: int, **options: Any) -> NullClientPort:
 
 def step_of(stage: Served) -> Callable[[], object]:
     """Some turns of the server."""
+    whole_program(serve_http)
     return lambda: serve_http(stage.worker, stage.app, TURNS)
 
 
@@ -194,13 +195,17 @@ def connect(worker: Worker, family: int, to: Address) -> int:
 @contextlib.contextmanager
 def echo(connections: int, closing: int) -> Iterator[Measure]:
     """Exchanges/s between two engines over a user-veth, both on this core."""
-    there, here = pair(packets=8192, conns=1 << 17)
+    there, here = pair(packets=8192, conns=1 << 19)
     with there, here:
         server, client = record(there, "echo", EchoApp), record(here, "echo", EchoApp)
         server.listener = listen(there)
         client.family, client.connections, client.closing = 4, connections, closing
         address(SERVER4.ip, PORT, 4, client.server)
+        client.first, client.targets = client.server.lo, TARGETS if closing else 1
         begun(there, here)
+        whole_program(exchange)
+
+        whole_program(exchange)
 
         def step() -> None:
             exchange(there.workers[0], server, here.workers[0], client, TURNS)
@@ -235,6 +240,10 @@ def bulk(whole: int) -> Iterator[Measure]:
         begun(there, here)
         to = address(SERVER4.ip, PORT, 4, record(here, "to", Address))
         source_watch(here.workers[0], source, good(connect(here.workers[0], 4, to), "connect"))
+
+        whole_program(carry)
+
+        whole_program(carry)
 
         def step() -> None:
             carry(there.workers[0], sink, here.workers[0], source, TURNS)

@@ -60,8 +60,8 @@ FLOOD_PORT = 1 << 15
 SPREAD = 0x9E37_79B1
 """Odd; turns the number of a client into its initial sequence number."""
 
-ARREARS = 1000
-"""A flood makes up for what it has missed in a thousandth of a second, and forgets what came before."""
+ARREARS = 10_000
+"""A flood makes up for what it has missed in a ten-thousandth of a second, and forgets what came before."""
 
 MILLISECOND = 1_000_000
 SECOND = 1_000_000_000

@@ -5,8 +5,8 @@
     engine.run_turns(1000)
     clients.queue(0).responses
 
-Clients stand behind a router: the server needs a route to `NETWORK4` or `NETWORK6` through GATEWAY4 or GATEWAY6, whose
-hardware address is ROUTER_MAC, because they answer neither ARP nor neighbour solicitations.
+Clients stand behind a router: the server needs a route to `networks(port)` through an address whose neighbour entry is
+ROUTER_MAC, because they answer neither ARP nor neighbour solicitations.
 """
 
 from __future__ import annotations
@@ -23,10 +23,12 @@ from pronghorn.ports.null_client_view import ENDINGS, FRAME, S_ACK, S_FIN, S_REQ
 from pronghorn.state.packet import CHECKSUM_GOOD
 from pronghorn.state.port import CHECKSUM_RX, CLIENT, Port, Queue
 
-NETWORK4, NETWORK6 = IPv4Network("198.18.0.0/16"), IPv6Network("2001:2:0:1::/64")
+NETWORK4, NETWORK6 = IPv4Network("198.18.0.0/16"), IPv6Network("2001:2:0:100::/56")
 """Where clients are (RFC 2544 C.2.2, RFC 5180 8)."""
 
-GATEWAY4, GATEWAY6 = IPv4Address("198.19.0.254"), IPv6Address("2001:2:0:2::fe")
+PORTS = 8
+"""Ports with clients that an engine may have; each has its part of the networks."""
+
 ROUTER_MAC = 0x02_00_00_00_FE_00
 ASKS = b"GET / HTTP/1.1\r\nHost: pronghorn\r\nUser-Agent: null\r\nX: "
 ENDS = b"\r\n\r\n"
@@ -41,6 +43,13 @@ WINDOW = 64_240
 SYN, FIN, PSH, ACK = 2, 1, 8, 16
 LINGERING = 4
 """Replies that may wait, times the connections, unless told: one for each is enough while nothing is repeated."""
+
+
+def networks(port: int) -> tuple[IPv4Network, IPv6Network]:
+    """Where the clients behind port number `port` are."""
+    if not 0 <= port < PORTS:
+        raise ValueError(f"port {port}: clients are behind one of the first {PORTS}")
+    return list(NETWORK4.subnets(new_prefix=19))[port], list(NETWORK6.subnets(new_prefix=64))[port]
 
 
 class NullClientPort:
@@ -94,7 +103,7 @@ class NullClientPort:
             own.separate, own.stamps, own.verify = int(self.separate), int(self.stamps), int(self.verify)
             own.open_burst, own.flood = self.open_burst, self.flood
             own.flags = CHECKSUM_GOOD if self.offloads & CHECKSUM_RX else 0
-            own.source_hi, own.source = self._source(number)
+            own.source_hi, own.source = self._source(port.index, number)
             own.replies = fresh_table(engine.arena, f"{name}.{number}", Reply, self.places)
             own.mask = self.places - 1
             self._shape(own)
@@ -102,9 +111,10 @@ class NullClientPort:
         describe(port, self, len(queues))
         self._queues, self._workers = table, len(queues)
 
-    def _source(self, worker: int) -> tuple[int, int]:
+    def _source(self, port: int, worker: int) -> tuple[int, int]:
         """First half (IPv6) and rest of the first client's address."""
-        first = int(NETWORK4[1] if self.server.version == 4 else NETWORK6[1]) + (worker << FLOW_BITS - PORT_BITS)
+        network4, network6 = networks(port)
+        first = int(network4[1] if self.server.version == 4 else network6[1]) + (worker << FLOW_BITS - PORT_BITS)
         hi = first >> 64
         return (hi - (1 << 64) if hi >> 63 else hi), first & (1 << 64) - 1
 
