@@ -150,7 +150,7 @@ def tcp_accept(worker: Worker, number: int, peer: Address) -> int:
         fresh.error = tcb.probes
         events |= FAILED if tcb.probes != 0 else 0
     socket_event(endpoints, made, events)
-    if fresh.options & KEEP_ALIVE != 0:
+    if fresh.options & KEEP_ALIVE != 0 and tcb.state != CLOSED:
         start_keep_alive(worker, tcp, tcb)
     return made
 

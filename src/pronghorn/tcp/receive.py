@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from pronghorn.compiled import hot, leaf, sequence
 from pronghorn.memory.buddy import Buddy
-from pronghorn.memory.ranges import ranges_add, ranges_advance, ranges_end
+from pronghorn.memory.ranges import ranges_add, ranges_advance, ranges_end, ranges_free
 from pronghorn.memory.stream import stream_put, stream_reserve, stream_size
 from pronghorn.state.endpoints import ANY_NUMBER, ENDED, READABLE, count, endpoints_of, socket_event
 from pronghorn.state.mib import (
@@ -238,6 +238,7 @@ def window_opened(worker: Worker, tcp: Tcp, tcb: Tcb) -> None:
 def fin_input(worker: Worker, tcp: Tcp, tcb: Tcb) -> None:
     """The peer's FIN is next (RFC 9293 3.10.7.4, eighth): it counts, and the application reads to the end."""
     tcb.rcv_nxt = sequence.add(tcb.rcv_nxt, 1)
+    ranges_free(Buddy(endpoints_of(worker).buddy), tcb.beyond)  # what a liar has sent beyond it
     ack_now(tcp, tcb)
     if tcb.socket != ANY_NUMBER:
         socket_event(endpoints_of(worker), tcb.socket, READABLE | ENDED)

@@ -249,6 +249,8 @@ def probe_range(worker: Worker, tcp: Tcp, tcb: Tcb) -> tuple[int, int]:
     if flight.address == 0 or (0 < fresh < 1 << 31 and open_window > 0):
         return tcb.snd_nxt, 0
     number = flight.count - 1
+    while number > 0 and record(flight, number).flags & SACKED != 0:
+        number -= 1
     segment = record(flight, number)
     before_last = (segment.octets - 1) // tcb.mss * tcb.mss
     if before_last > 0 and split(worker, tcb, number, before_last):

@@ -57,8 +57,8 @@ def reduce(tcb: Tcb, flight: Flight, delivered: int, safe: bool) -> None:
         if safe:
             permitted += tcb.mss
         permitted = min(tcb.ssthresh - pipe, permitted)
-    if flight.prr_out == 0:
-        permitted = max(permitted, tcb.mss)  # the fast retransmission
+    if flight.prr_out == 0 or pipe == 0:
+        permitted = max(permitted, tcb.mss)  # the fast retransmission; or nothing would ever be acknowledged
     tcb.cwnd = pipe + max(permitted, 0)
 
 

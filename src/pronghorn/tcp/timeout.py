@@ -41,7 +41,7 @@ def timer_due(worker: Worker, tcp: Tcp, tcb: Tcb) -> int:
         return NOTHING
     if tcb.retransmit_kind == REORDERING:
         return _reordering_due(worker, tcp, tcb, flight)
-    if tcb.retransmit_kind == LOSS_PROBE and flight.flags & PROBED == 0:
+    if tcb.retransmit_kind == LOSS_PROBE and flight.flags & PROBED == 0 and record(flight, 0).flags & SACKED == 0:
         flight.flags |= PROBING
         set_rto(worker, tcp, tcb)
         return PROBE
