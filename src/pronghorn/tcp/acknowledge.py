@@ -64,7 +64,7 @@ def acknowledge(worker: Worker, tcp: Tcp, tcb: Tcb, ack: int, options: TCPOption
     reordered = tcb.marks & REORDER_SEEN
     if ack != tcb.snd_una:
         remove_acknowledged(worker, tcb, sample, ack)
-        tcb.backoff, tcb.probes = 0, 0
+        tcb.backoff, tcb.probes, tcb.segments.soft = 0, 0, 0
         tcb.octets_out += sample.acked
     if uses_sack(tcb):
         if options.present & HAS_SACK != 0:

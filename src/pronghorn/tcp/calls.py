@@ -237,7 +237,7 @@ def tcp_shutdown(worker: Worker, number: int, how: int) -> int:
     if how < SHUT_RD or how > SHUT_RDWR:
         return -EINVAL
     if tcb.address == 0 or tcb.state == CLOSED or tcb.state == SYN_SENT:
-        return -ENOTCONN
+        return 0 if endpoints.sockets[number].kind == LISTENER and how == SHUT_WR else -ENOTCONN  # as Linux
     if how != SHUT_WR:
         tcb.flags |= READ_CLOSED
         socket_event(endpoints, number, READABLE | ENDED)

@@ -173,6 +173,7 @@ def established(worker: Worker, tcp: Tcp, tcb: Tcb, segment: TCP, length: int) -
     tcb.snd_window_max, tcb.snd_wl1 = tcb.snd_window, segment.seq
     halve_mss(tcb)
     acknowledge(worker, tcp, tcb, sequence.add(tcb.snd_una, 1), tcp.options, 0)
+    tcb.octets_out = 0
     set_state(worker, tcb, ESTABLISHED if tcb.flags & FIN_QUEUED == 0 else FIN_WAIT_1)
     recovery_established(worker, tcp, tcb)
     if passive:
@@ -257,6 +258,7 @@ def syn_sent_input(worker: Worker, tcp: Tcp, tcb: Tcb, packet: Packet) -> int:
         tcb.agreed |= ECN
     halve_mss(tcb)
     acknowledge(worker, tcp, tcb, segment.ack, tcp.options, 0)
+    tcb.octets_out = 0
     set_state(worker, tcb, ESTABLISHED)
     recovery_established(worker, tcp, tcb)
     if tcb.socket != ANY_NUMBER:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from pronghorn.compiled import View, copy, fill, hot, leaf, u8, u32, u64
 from pronghorn.state.worker import Worker
-from pronghorn.tcp.options import find_path_mtu
+from pronghorn.tcp.options import announced_mss, find_path_mtu
 from pronghorn.tcp.output import limit_of
 from pronghorn.tcp.rtt import rto_now
+from pronghorn.tcp.sample import REORDER_SEEN
 from pronghorn.tcp.tcb import (
-    CLOSED,
     ECN,
     FAST_OPEN,
+    FIN_SENT,
+    RECOVERY,
     SACK,
     SCALING,
-    TIME_WAIT,
     TIMESTAMPS,
     Tcb,
     Tcp,
@@ -107,7 +108,7 @@ def write_info(worker: Worker, tcp: Tcp, tcb: Tcb, info: TcpInfo) -> None:
     """Fill `info`. What is not measured here is 0."""
     fill(info.address, 0, TcpInfo.SIZE)
     agreed = tcb.agreed
-    info.state = tcb.state if tcb.state != TIME_WAIT else CLOSED  # as Linux, whose socket is rid of it then
+    info.state = tcb.state
     info.ca_state = tcb.recovery
     info.retransmits, info.probes = tcb.backoff, tcb.probes
     info.backoff = max(tcb.backoff, tcb.segments.slow)
@@ -118,28 +119,31 @@ def write_info(worker: Worker, tcp: Tcp, tcb: Tcb, info: TcpInfo) -> None:
     info.options = options | (TCPI_OPT_SYN_DATA if agreed & FAST_OPEN != 0 else 0)
     info.scales = tcb.snd_scale | tcb.rcv_scale << 4
     info.rto, info.ato = rto_now(tcb) // 1000, ATO_US
-    info.snd_mss, info.rcv_mss, info.advmss = tcb.mss, tcb.rcv_mss, tcb.peer_mss
+    info.snd_mss, info.rcv_mss = tcb.mss, tcb.rcv_mss
     info.unacked = _segments(tcb, tcb.snd_nxt - tcb.snd_una & 0xFFFF_FFFF)
-    info.sacked, info.lost, info.retrans = (
-        _segments(tcb, tcb.sacked),
-        _segments(tcb, tcb.lost),
-        _segments(tcb, tcb.resent),
-    )
+    info.sacked, info.retrans = _segments(tcb, tcb.sacked), _segments(tcb, tcb.resent)
+    again = tcb.resent if tcb.recovery >= RECOVERY else 0  # as Linux counts, what is lost is so until it arrives
+    info.lost = _segments(tcb, tcb.lost + again)
     heard = elapsed(moment(worker), tcb.heard)
     info.last_data_recv, info.last_ack_recv = heard, heard
     info.last_data_sent = elapsed(stamp(worker), tcb.spoken) // 1000
     info.pmtu = find_path_mtu(worker, tcb)
+    info.advmss = announced_mss(tcp, tcb, info.pmtu)
     info.rcv_ssthresh = could_offer(tcp, tcb)
-    info.rtt, info.rttvar, info.min_rtt = tcb.srtt >> 3, tcb.rttvar >> 2, tcb.rtt_min
+    info.rtt, info.rttvar, info.min_rtt = tcb.srtt >> 3, tcb.mdev >> 2, tcb.rtt_min
     info.snd_ssthresh = _segments(tcb, tcb.ssthresh) if tcb.ssthresh < UNLIMITED_SSTHRESH else UNLIMITED_SSTHRESH
     info.reordering = REORDERING
-    info.snd_cwnd = _segments(tcb, tcb.cwnd)
+    info.snd_cwnd = tcb.cwnd // max(tcb.mss, 1)
+    info.reord_seen = 1 if tcb.marks & REORDER_SEEN != 0 else 0
     info.rcv_space = tcb.receive_limit
     info.total_retrans = tcb.retransmits
     info.pacing_rate = tcb.pacing_rate if tcb.pacing_rate != 0 else UNLIMITED
     info.max_pacing_rate = UNLIMITED
     info.bytes_acked, info.bytes_received = tcb.octets_out, tcb.octets_in
     info.segs_out, info.segs_in = tcb.segments_out, tcb.segments_in
+    info.bytes_retrans = tcb.octets_resent
+    sent = (tcb.snd_nxt - tcb.snd_una & 0xFFFF_FFFF) - (1 if tcb.flags & FIN_SENT != 0 else 0)
+    info.bytes_sent = tcb.octets_out + sent + tcb.octets_resent
     info.notsent_bytes = limit_of(tcb) - tcb.snd_nxt & 0xFFFF_FFFF
     info.delivered = _segments(tcb, tcb.delivered)
     info.snd_wnd, info.rcv_wnd = tcb.snd_window, offered(tcb)

@@ -1,8 +1,9 @@
 """What ICMP says about segments of ours (RFC 9293 3.9.2.2, RFC 5927, RFC 1191, RFC 8201).
 
 A message is believed when the segment that it quotes is in flight: right addresses, right ports, and a sequence number
-between snd_una and snd_nxt. It ends a connection only while that is being opened; later it is a soft error, since
-retransmission finds out by itself. 'Too big' makes our segments smaller and has those in flight sent again.
+between snd_una and snd_nxt. It ends a connection only while that is being opened; later it is a soft error, which is
+what the application hears if retransmission gives up. 'Too big' makes our segments smaller and has those in flight sent
+again.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from pronghorn.tcp.lookup import find_tcb, tuple_hash
 from pronghorn.tcp.options import set_mss
 from pronghorn.tcp.pending import look_at
 from pronghorn.tcp.recovery import mss_changed
-from pronghorn.tcp.tcb import CLOSED, PASSIVE, SYN_RECEIVED, SYN_SENT, TIME_WAIT, Tcb, Tcp, tcp_of
+from pronghorn.tcp.tcb import CLOSED, PASSIVE, SYN_RECEIVED, SYN_SENT, Tcb, Tcp, tcp_of
 from pronghorn.wire import icmp, icmpv6
 from pronghorn.wire.icmp import ICMP
 from pronghorn.wire.icmpv6 import ICMPv6
@@ -59,7 +60,7 @@ def tcp_message_input(worker: Worker, packet: Packet) -> int:
         return CONTINUE
     tcp = tcp_of(worker)
     found = _find_quoted(worker, tcp, packet, packet.transport + at)
-    if found < 0:
+    if found < 0 or found >= tcp.limit:
         return CONTINUE
     if not _is_whole(packet, octets):
         return CONTINUE
@@ -111,7 +112,8 @@ def _take(worker: Worker, tcp: Tcp, tcb: Tcb, packet: Packet) -> int:
         else:
             finish_tcb(worker, tcp, tcb, error)
         return CONSUMED
-    return CONSUMED  # a soft error
+    tcb.segments.soft = error
+    return CONSUMED
 
 
 @hot
@@ -147,7 +149,7 @@ def _error6(message: ICMPv6) -> int:
 def _too_big(worker: Worker, tcp: Tcp, tcb: Tcb, packet: Packet) -> int:
     """The path takes less than was thought: remember it for the destination, and send again what was too long."""
     verdict = path_report4(worker, packet) if packet.family == 4 else path_report6(worker, packet)
-    if verdict == CONSUMED and tcb.state != CLOSED and tcb.state != TIME_WAIT and tcb.peer_mss != 0:
+    if verdict == CONSUMED and tcb.state != CLOSED and tcb.peer_mss != 0:
         before = tcb.mss
         set_mss(worker, tcp, tcb)
         if tcb.mss < before:

@@ -203,6 +203,7 @@ def segment_resent(worker: Worker, tcp: Tcp, tcb: Tcb, seq: int, octets: int) ->
     mark_resent(tcb, flight, segment)
     _stamp(tcb, segment, now)
     tcb.marks |= UNDO_SENT
+    tcb.octets_resent += segment.octets
     tcb.undo_count += segment.octets
     flight.prr_out += segment.octets
     if flight.flags & STAMPED == 0:

@@ -299,7 +299,6 @@ def mark_lost(tcb: Tcb, flight: Flight, segment: Segment) -> None:
     if tcb.lost == 0 or sequence.before(segment.start, flight.lost_from):
         flight.lost_from = segment.start
     tcb.lost += segment.octets
-    tcb.lost_total += 1
 
 
 @hot

@@ -77,7 +77,7 @@ class Segments(View, align=8, size=16):
     order: u8  # log2 of the block's octets
     persist: u8  # RACK: recoveries for which the wider reordering window stays
     slow: u8  # back-off of the RTO, which stays until there is a sample again (RFC 6298 5.7, Karn)
-    unused8: u8
+    soft: u8  # errno of the last ICMP error since something was acknowledged (messages.py)
     flight_max: u32  # the most octets in flight in the round that ends ...
     flight_end: u32  # ... when this is acknowledged
 
@@ -180,7 +180,7 @@ class Tcb(View, align=64, size=448):
     undo_from: u32  # snd_una when the window was reduced
     undo_count: u32  # octets sent again since that no DSACK has explained
     dsack_round: u32  # RACK: a DSACK widens the reordering window again once this is acknowledged
-    lost_total: u32  # segments
+    octets_resent: u32  # sent again, altogether
     drs_from: u32  # rcv_read when the current measurement for receive_limit began
     drs_at: u32  # stamp of that moment
     accept_next: (

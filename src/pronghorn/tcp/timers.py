@@ -177,7 +177,8 @@ def _give_up(worker: Worker, tcp: Tcp, tcb: Tcb) -> None:
         return
     if tcb.state == SYN_SENT:
         count(worker, ATTEMPT_FAILS, 1)
-    finish_tcb(worker, tcp, tcb, ETIMEDOUT)
+    soft = tcb.segments.soft
+    finish_tcb(worker, tcp, tcb, soft if soft != 0 else ETIMEDOUT)
 
 
 @hot

@@ -81,7 +81,7 @@ def tcp_send(worker: Worker, number: int, data: int, octets: int, flags: int) ->
     endpoints = endpoints_of(worker)
     tcb = record_of(worker, number)
     if tcb.address == 0:
-        return -ENOTCONN if endpoints.sockets[number].kind != STREAM else -EPIPE
+        return -EPIPE
     if endpoints.sockets[number].error != 0:
         return -take_error(endpoints, number)
     if tcb.flags & FIN_QUEUED != 0:

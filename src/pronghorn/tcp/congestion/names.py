@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pronghorn.compiled import fill, hot, load8, store64
+from pronghorn.compiled import fill, hot, load8, store8
 from pronghorn.tcp.congestion import BBR, CUBIC, NEWRENO
 
 RENO_NAME = int.from_bytes(b"reno", "little")
@@ -29,10 +29,9 @@ def congestion_of_name(name: int, octets: int) -> int:
 
 @hot
 def name_of_congestion(number: int, target: int, octets: int) -> int:
-    """Write the name to `octets` (8 at least) at `target`, filled up with zeros; returns how many, or -EINVAL."""
-    if octets < 8:
-        return -22
+    """Write the name to `octets` at `target`, cut or filled up with zeros; returns how many."""
     fill(target, 0, octets)
     word = CUBIC_NAME if number == CUBIC else BBR_NAME if number == BBR else RENO_NAME
-    store64(target, word)
+    for place in range(min(octets, LETTERS)):
+        store8(target + place, word >> 8 * place & 0xFF)
     return octets
