@@ -8,6 +8,7 @@ expects is an error as well, also after the last line.
 from __future__ import annotations
 
 import errno
+import re
 from collections import deque
 from dataclasses import dataclass, field, replace
 from typing import Protocol
@@ -297,8 +298,10 @@ class Player:
         if status < 0:
             self._fail(event, event.text, f"TCP_INFO: {errno.errorcode[-status]}")
         values = calls.read_info(data)
-        if not eval(expression, {"abs": abs, **calls.NUMBERS}, values):
-            names = [name for name in values if name in expression]
+        try:
+            exec(f"assert {expression}", {"abs": abs, **calls.NUMBERS}, values)
+        except AssertionError:
+            names = [name for name in values if re.search(rf"\b{name}\b", expression)]
             self._fail(event, event.text, ", ".join(f"{name} = {values[name]}" for name in names))
 
     # --- what went wrong ----------------------------------------------------------------------------------------------
