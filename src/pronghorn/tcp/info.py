@@ -118,7 +118,7 @@ def write_info(worker: Worker, tcp: Tcp, tcb: Tcb, info: TcpInfo) -> None:
     options |= TCPI_OPT_ECN if agreed & ECN != 0 else 0
     info.options = options | (TCPI_OPT_SYN_DATA if agreed & FAST_OPEN != 0 else 0)
     info.scales = tcb.snd_scale | tcb.rcv_scale << 4
-    info.rto, info.ato = rto_now(tcb) // 1000, ATO_US
+    info.rto, info.ato = rto_now(tcb) // 1000, (ATO_US if tcb.octets_in != 0 else 0)
     info.snd_mss, info.rcv_mss = tcb.mss, tcb.rcv_mss
     info.unacked = _segments(tcb, tcb.snd_nxt - tcb.snd_una & 0xFFFF_FFFF)
     info.sacked, info.retrans = _segments(tcb, tcb.sacked), _segments(tcb, tcb.resent)
