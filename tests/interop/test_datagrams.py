@@ -26,10 +26,10 @@ from pronghorn.net.state import MAPPED
 from pronghorn.ports.tap_port import TapPort
 from pronghorn.state import linux
 from pronghorn.state.endpoints import DATAGRAM, ECHO, Address
-from pronghorn.state.parts import Part
 from tests.interop.datagram_peer import SIZES
 from tests.peers.namespaces import Namespace, stage
 from tests.ports.support import inside
+from tests.udp.bench import Application
 
 pytestmark = [
     pytest.mark.root,
@@ -46,7 +46,7 @@ class Host:
 
     def __init__(self, engine: Engine, kernel: Namespace) -> None:
         self.engine, self.kernel, self.worker = engine, kernel, engine.workers[0]
-        self.memory = engine.arena.table("application", Part, 8192)
+        self.memory = engine.arena.table("application", Application, 1)
         self.names = engine.arena.table("names", Address, 2)
 
     def address(self, name: str, port: int) -> Address:
@@ -181,9 +181,8 @@ def test_a_train_of_datagrams(family: int) -> None:
         handle = one.open(family, 7001)
         assert one.send(handle, b"first", (PEER[family], 7000)) == 5
         assert one.hear(handle) == b"first"
-        values = one.engine.arena.table("values", Part, 1)
-        values[0].base = 1200
-        assert set_option(one.worker, handle, linux.SOL_UDP, linux.UDP_SEGMENT, values.address, 4) == 0
+        ctypes.memmove(one.memory.address, (1200).to_bytes(4, "little"), 4)
+        assert set_option(one.worker, handle, linux.SOL_UDP, linux.UDP_SEGMENT, one.memory.address, 4) == 0
         octets = b"".join(bytes([number]) * 1200 for number in range(10))
         before = one.worker.queues[0].tx_packets
         assert one.send(handle, octets, (PEER[family], 7000)) == 12_000

@@ -15,7 +15,7 @@ import ctypes
 from ipaddress import ip_address
 from typing import Any
 
-from pronghorn.compiled import array_at
+from pronghorn.compiled import View, array_at
 from pronghorn.engine.transports import Limits, create_transports
 from pronghorn.net.state import MAPPED
 from pronghorn.state.endpoints import DATAGRAM, Address, Endpoints
@@ -48,6 +48,10 @@ def unsigned(word: int) -> int:
     return word & 0xFFFF_FFFF_FFFF_FFFF
 
 
+class Application(View, align=64, size=1 << 17):
+    """Memory of an application: parts first, from 1024 on octets."""
+
+
 class UdpBench(EngineBench):
     """See the module."""
 
@@ -56,7 +60,7 @@ class UdpBench(EngineBench):
         arena = self.engine.arena
         for index in range(workers):
             create_transports(arena, self.engine.workers[index], Limits(sockets, sockets, 64, buffers))
-        self.memory = arena.table("application", Part, 8192)
+        self.memory = array_at(Part, arena.table("application", Application, 1).address)
         self.addresses = arena.table("names", Address, 4)
 
     def worker(self, index: int = 0) -> Worker:

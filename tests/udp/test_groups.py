@@ -184,7 +184,7 @@ def test_queries_are_answered(family: int) -> None:
         bench.wait(1.1, 0.01)
         assert reports(bench.sent(), family) == [[(IS_INCLUDE, OTHER[family], frozenset({FIRST[family]}))]]
         for _ in range(5):
-            bench.hear(query(family))
+            bench.put(query(family))
         bench.wait(1.1, 0.01)
         assert len(bench.sent()) == 1, "many queries, one answer"
 
