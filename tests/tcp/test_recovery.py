@@ -214,7 +214,11 @@ def test_newreno() -> None:
         assert sender.resend() == [(7, 1)]
         sender.pass_ms(100)
         sender.ack(20)
-        assert (sender.tcb.recovery, sender.tcb.ssthresh, sender.count("TCPRenoRecovery")) == (OPEN, 10_000, 1)
+        assert (sender.tcb.recovery, sender.tcb.ssthresh, sender.count("TCPRenoRecovery")) == (RECOVERY, 10_000, 1)
+        sender.send(2)  # RFC 6582 4: it ends when something beyond it is acknowledged
+        sender.pass_ms(100)
+        sender.ack(22)
+        assert sender.tcb.recovery == OPEN
         assert 10_000 <= sender.tcb.cwnd <= 10_200
 
 
@@ -372,8 +376,27 @@ def test_probe_that_repairs_a_loss_reduces_the_window() -> None:
         sender.send(2)
         sender.pass_ms(100)
         sender.ack(5)
-        assert (sender.count("TCPLossProbeRecovery"), sender.tcb.recovery) == (1, REDUCED)
-        assert sender.tcb.ssthresh < 20_000
+        assert (sender.count("TCPLossProbeRecovery"), sender.tcb.recovery) == (1, OPEN)
+        assert sender.tcb.cwnd < 13_000
+
+
+def test_probe_that_repairs_the_last_loss_is_not_forgotten() -> None:
+    """As above; everything was acknowledged, and the next flight tells that no DSACK has come."""
+    with Sender() as sender:
+        end, sender.tcb.snd_end = sender.tcb.snd_end, sender.at(2)
+        sender.send(2)
+        sender.pass_ms(100)
+        sender.ack(1)
+        assert sender.timer() == PROBE
+        sender.pass_ms(100)
+        sender.ack(2)
+        assert sender.tcb.ssthresh > 1 << 30
+        sender.tcb.snd_end = end
+        sender.send(1)
+        sender.pass_ms(100)
+        sender.ack(3)
+        assert (sender.count("TCPLossProbeRecovery"), sender.tcb.ssthresh) == (1, 5000)
+        assert (sender.tcb.segments.block, sender.buddy.used) == (0, 0)
 
 
 def test_needless_probe_costs_nothing() -> None:

@@ -22,6 +22,7 @@ from pronghorn.tcp.sample import (
     ADVANCED,
     DSACK_SEEN,
     DUPLICATE,
+    ECE_SEEN,
     ECHOED,
     LOST_AGAIN,
     NO_RTT,
@@ -30,13 +31,14 @@ from pronghorn.tcp.sample import (
     RENEGED,
     REORDER_SEEN,
     REORDERING,
+    RESENT_ACKED,
     RETRANSMIT,
     UNDO_ARMED,
     WINDOW_CHANGED,
     WINDOW_PROBE,
     Sample,
 )
-from pronghorn.tcp.segments import FRESH_ONLY, SACKED, Flight, close_flight, flight_of, record
+from pronghorn.tcp.segments import FRESH_ONLY, PROBED, SACKED, Flight, close_flight, flight_of, record
 from pronghorn.tcp.tcb import DISORDER, NEVER, OPEN, RECOVERY, REDUCED, TIMESTAMPS, Tcb, Tcp, stamp
 from pronghorn.wire.tcp import HAS_SACK, HAS_TIMESTAMPS, TCPOptions
 
@@ -77,9 +79,11 @@ def acknowledge(worker: Worker, tcp: Tcp, tcb: Tcb, ack: int, options: TCPOption
     _measure(worker, tcb, sample)
     if flight.count > 0 and record(flight, 0).flags & SACKED != 0:
         sample.flags |= RENEGED
-    wait = _find_losses(worker, tcb, sample)
-    alert(worker, tcb, flight, sample)
-    flight = flight_of(worker, tcb)  # a split may have moved it
+    wait = 0
+    if not _is_plain(tcb, flight, sample):
+        wait = _find_losses(worker, tcb, sample)
+        alert(worker, tcb, flight, sample)
+        flight = flight_of(worker, tcb)  # a split may have moved it
     _set_window(worker, tcb, flight, sample)
     _set_timer(worker, tcp, tcb, flight, sample, wait)
     return sample.acked
@@ -95,6 +99,17 @@ def _begin(worker: Worker, tcb: Tcb, flight: Flight, sample: Sample, options: TC
     if tcb.agreed & TIMESTAMPS != 0 and options.present & HAS_TIMESTAMPS != 0 and options.echo != 0:
         sample.flags |= ECHOED
         sample.echo = options.echo
+
+
+@leaf
+def _is_plain(tcb: Tcb, flight: Flight, sample: Sample) -> bool:
+    """Whether something was acknowledged in order and all is well: what is left was sent later, and is not late."""
+    return (
+        tcb.recovery == OPEN
+        and sample.flags & (ADVANCED | ECE_SEEN | DSACK_SEEN | RESENT_ACKED) == ADVANCED
+        and tcb.sacked | tcb.lost | tcb.resent | tcb.duplicates == 0
+        and flight.flags & PROBED == 0
+    )
 
 
 @hot
@@ -160,7 +175,8 @@ def _set_window(worker: Worker, tcb: Tcb, flight: Flight, sample: Sample) -> Non
 def _set_timer(worker: Worker, tcp: Tcp, tcb: Tcb, flight: Flight, sample: Sample, wait: int) -> None:
     """The next deadline."""
     if flight.count == 0:
-        close_flight(worker, tcb)
+        if flight.flags & PROBED == 0:  # else what comes next tells what became of the probe
+            close_flight(worker, tcb)
         if tcb.retransmit_kind != WINDOW_PROBE:
             tcb.retransmit_at, tcb.retransmit_kind = NEVER, 0
     elif sample.flags & RENEGED != 0:

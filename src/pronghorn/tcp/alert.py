@@ -88,6 +88,13 @@ def _is_recovered(tcb: Tcb) -> bool:
     return not sequence.before(tcb.snd_una, tcb.recovery_point)
 
 
+@leaf
+def _is_held(tcb: Tcb) -> bool:
+    """RFC 6582 4: without SACK the state stays until something beyond recovery_point is acknowledged, lest duplicates
+    of old acknowledgements begin it anew."""
+    return not uses_sack(tcb) and tcb.snd_una == tcb.recovery_point
+
+
 @hot
 def _seek_recovery(worker: Worker, tcb: Tcb, flight: Flight, sample: Sample) -> None:
     """OPEN, DISORDER or REDUCED: is there a loss to repair?"""
@@ -119,6 +126,8 @@ def _in_recovery(worker: Worker, tcb: Tcb, flight: Flight, sample: Sample) -> bo
     """Returns True when nothing more is to be decided."""
     if _is_recovered(tcb):
         undo_recovery(worker, tcb, flight, sample)
+        if _is_held(tcb):
+            return True
         end_reduction(tcb)
         tcb.recovery = OPEN
         return False
@@ -214,6 +223,8 @@ def _in_loss(worker: Worker, tcb: Tcb, flight: Flight, sample: Sample) -> bool:
     if _is_recovered(tcb):
         undo_recovery(worker, tcb, flight, sample)
         flight.flags &= ~SPURIOUS
+        if _is_held(tcb):
+            return True
         tcb.recovery = OPEN
         return False
     return True
@@ -258,7 +269,9 @@ def _end_probe(worker: Worker, tcb: Tcb, flight: Flight, sample: Sample) -> None
 
 @hot
 def _probe_repaired(worker: Worker, tcb: Tcb, flight: Flight, sample: Sample) -> None:
-    """The probe has repaired a loss: that is congestion, too."""
+    """The probe has repaired a loss: that is congestion, too. The window goes down at once (Linux)."""
     count(worker, LOSS_PROBE_RECOVERY, 1)
-    if tcb.recovery < REDUCED and flight.count > 0:
+    if tcb.recovery < REDUCED:
         enter_reduced(worker, tcb, flight, _outstanding(sample))
+        end_reduction(tcb)
+        tcb.recovery = OPEN

@@ -222,8 +222,8 @@ def _acknowledgement(worker: Worker, tcp: Tcp, tcb: Tcb, segment: TCP, length: i
         if limit_of(tcb) != tcb.snd_nxt:
             look_at(tcp, tcb)
         tcb.probes = 0
-        if tcp.options.sack_blocks != 0:
-            acknowledge(worker, tcp, tcb, ack, tcp.options, signals)  # a late DSACK may undo the last reduction
+        if tcp.options.sack_blocks != 0 or tcb.segments.block != 0:
+            acknowledge(worker, tcp, tcb, ack, tcp.options, signals)  # a late DSACK undoes a reduction, or ends a probe
         return True
     if segment.flags & ECE != 0 and tcb.agreed & ECN != 0:
         signals |= ECE_SEEN

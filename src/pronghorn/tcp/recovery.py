@@ -193,7 +193,7 @@ def _probe_sent(worker: Worker, tcp: Tcp, tcb: Tcb, flight: Flight) -> None:
 def segment_resent(worker: Worker, tcp: Tcp, tcb: Tcb, seq: int, octets: int) -> None:
     """`octets` from `seq` were sent again, a range that `next_lost` or `probe_range` gave, or its beginning."""
     flight = flight_of(worker, tcb)
-    if flight.address == 0:
+    if flight.address == 0 or flight.count == 0:
         return
     number = find(flight, seq)
     if record(flight, number).octets > octets and split(worker, tcb, number, octets):
@@ -247,7 +247,7 @@ def probe_range(worker: Worker, tcp: Tcp, tcb: Tcb) -> tuple[int, int]:
     flight = flight_of(worker, tcb)
     fresh = tcb.snd_end - tcb.snd_nxt & MASK
     open_window = tcb.snd_window - (tcb.snd_nxt - tcb.snd_una & MASK)
-    if flight.address == 0 or (0 < fresh < 1 << 31 and open_window > 0):
+    if flight.address == 0 or flight.count == 0 or (0 < fresh < 1 << 31 and open_window > 0):
         return tcb.snd_nxt, 0
     number = flight.count - 1
     while number > 0 and record(flight, number).flags & SACKED != 0:

@@ -36,7 +36,7 @@ def timer_due(worker: Worker, tcp: Tcp, tcb: Tcb) -> int:
     whatever cwnd says; NOTHING. A time-out counts in tcb.backoff: giving up is the caller's.
     """
     flight = flight_of(worker, tcb)
-    if flight.address == 0 or tcb.retransmit_kind == WINDOW_PROBE:
+    if flight.address == 0 or flight.count == 0 or tcb.retransmit_kind == WINDOW_PROBE:
         tcb.retransmit_at = NEVER
         return NOTHING
     if tcb.retransmit_kind == REORDERING:
