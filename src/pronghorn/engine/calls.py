@@ -61,7 +61,7 @@ from pronghorn.udp.calls import (
     udp_send_parts,
     udp_shutdown,
 )
-from pronghorn.udp.endpoint import udp_of
+from pronghorn.udp.endpoint import Arrival, udp_of
 from pronghorn.udp.options import udp_get_option, udp_set_option
 
 EAFNOSUPPORT, EPROTONOSUPPORT = errno.EAFNOSUPPORT, errno.EPROTONOSUPPORT
@@ -271,6 +271,13 @@ def _receive_stream(worker: Worker, number: int, parts: Array[Part], count: int,
             if taken < octets or flags & linux.MSG_PEEK != 0:
                 break
     return total
+
+
+@entry
+def arrival(worker: Worker) -> Arrival:
+    """What is known of the datagram that was received last: addresses, interface, time, hop limit ... for ancillary
+    data. Good until the next call that receives."""
+    return udp_of(worker).taken
 
 
 # --- ending -------------------------------------------------------------------------------------------------------

@@ -172,7 +172,11 @@ def endpoint_connect(worker: Worker, endpoint: Endpoint, address: Address) -> in
     endpoint.flags |= CONNECTED
     if ipv6.is_link_local(hi):
         endpoint.interface = address.interface
-    return 0 if endpoint_place(worker, udp, endpoint) else -ENOMEM
+    if endpoint_place(worker, udp, endpoint):
+        return 0
+    endpoint.flags &= ~(CONNECTED | ADDRESS_CHOSEN)  # it is not bound either now
+    endpoint.remote_hi, endpoint.remote_lo, endpoint.remote_port = 0, 0, 0
+    return -ENOMEM
 
 
 @hot

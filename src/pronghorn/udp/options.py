@@ -1,7 +1,8 @@
 """Options of datagram sockets, by Linux's numbers (ip(7), ipv6(7), udp(7)); those of every socket are in state/options.
 
 SO_RCVBUF and SO_SNDBUF are doubled, as Linux does, and counted with the overhead. Memberships of groups are in
-member_options.py.
+member_options.py. Left out: UDP_NO_CHECK6_RX (input refuses datagrams without a checksum before it looks for sockets),
+UDP_CORK, and what fills ancillary data: it is in Udp.taken.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from pronghorn.compiled import hot, leaf, load32
 from pronghorn.net.path_mtu import path_limit
 from pronghorn.net.state import PRESENT, net_of
 from pronghorn.state import linux
-from pronghorn.state.endpoints import NO_CHECK6_RX, ONLY_V6, RECEIVE_ERRORS, endpoints_of
+from pronghorn.state.endpoints import ONLY_V6, RECEIVE_ERRORS, endpoints_of
 from pronghorn.state.options import ENOPROTOOPT, UNREADABLE, option_value, set_bit, write_option
 from pronghorn.state.worker import Worker
 from pronghorn.udp.endpoint import (
@@ -50,7 +51,7 @@ def udp_set_option(worker: Worker, number: int, level: int, option: int, value: 
     if level == linux.SOL_SOCKET:
         return _set_socket(worker, endpoint, option, asked)
     if level == linux.SOL_UDP:
-        return _set_udp(worker, endpoint, number, option, asked)
+        return _set_udp(endpoint, option, asked)
     if level == linux.SOL_IP:
         return _set_ip(worker, endpoint, number, option, asked)
     return _set_ipv6(worker, endpoint, number, option, asked) if level == linux.SOL_IPV6 else -ENOPROTOOPT
@@ -95,7 +96,7 @@ def _is_interface(worker: Worker, asked: int) -> bool:
 
 
 @hot
-def _set_udp(worker: Worker, endpoint: Endpoint, number: int, option: int, asked: int) -> int:
+def _set_udp(endpoint: Endpoint, option: int, asked: int) -> int:
     if option == linux.UDP_SEGMENT:
         if asked < 0 or asked > 0xFFFF:
             return -EINVAL
@@ -105,8 +106,6 @@ def _set_udp(worker: Worker, endpoint: Endpoint, number: int, option: int, asked
         return _flag(endpoint, COALESCE, asked)
     if option == linux.UDP_NO_CHECK6_TX:
         return _flag(endpoint, NO_CHECK6_TX, asked)
-    if option == linux.UDP_NO_CHECK6_RX:
-        return set_bit(endpoints_of(worker), number, NO_CHECK6_RX, asked)
     return -ENOPROTOOPT
 
 
@@ -208,7 +207,7 @@ def udp_get_option(worker: Worker, number: int, level: int, option: int, value: 
     if level == linux.SOL_SOCKET:
         found = _get_socket(endpoint, option)
     elif level == linux.SOL_UDP:
-        found = _get_udp(endpoint, options, option)
+        found = _get_udp(endpoint, option)
     elif level == linux.SOL_IP:
         found = _get_ip(worker, endpoint, options, option)
     elif level == linux.SOL_IPV6:
@@ -233,14 +232,12 @@ def _get_socket(endpoint: Endpoint, option: int) -> int:
 
 
 @hot
-def _get_udp(endpoint: Endpoint, options: int, option: int) -> int:
+def _get_udp(endpoint: Endpoint, option: int) -> int:
     if option == linux.UDP_SEGMENT:
         return endpoint.segment
     if option == linux.UDP_GRO:
         return _bit(endpoint.flags, COALESCE)
-    if option == linux.UDP_NO_CHECK6_TX:
-        return _bit(endpoint.flags, NO_CHECK6_TX)
-    return _bit(options, NO_CHECK6_RX) if option == linux.UDP_NO_CHECK6_RX else -ENOPROTOOPT
+    return _bit(endpoint.flags, NO_CHECK6_TX) if option == linux.UDP_NO_CHECK6_TX else -ENOPROTOOPT
 
 
 @hot

@@ -15,7 +15,7 @@ from pronghorn.compiled import Array, compare_exchange64, hot, leaf, u32, u64
 from pronghorn.compiled.hashing import mix, mix4
 from pronghorn.memory.hashtable import HashIndex, hash_add, hash_first, hash_next, hash_remove
 from pronghorn.net.state import MAPPED
-from pronghorn.state.endpoints import REUSE_PORT, Endpoints
+from pronghorn.state.endpoints import REUSE_ADDRESS, REUSE_PORT, Endpoints
 from pronghorn.state.worker import Worker
 from pronghorn.udp.endpoint import BOUND, CONNECTED, NO_ENDPOINT, Arrival, Endpoint, Udp, is_any, is_four, udp_of
 from pronghorn.wire.numbers import PROTOCOL_UDP
@@ -97,11 +97,16 @@ def takes(endpoint: Endpoint, arrival: Arrival) -> bool:
 
 @hot
 def _choose(worker: Worker, udp: Udp, first: int, arrival: Arrival, port: int) -> int:
-    """One of the list that begins with `first`; -1: none suits."""
-    found = first
-    while found != NO_ENDPOINT and not takes(udp.endpoints[found], arrival):
-        found = udp.endpoints[found].group_next
-    if found == NO_ENDPOINT:
+    """One of the list that begins with `first`; -1: none suits. Over IPv4 a dual-stack socket stands back."""
+    found, number = -1, first
+    while number != NO_ENDPOINT:
+        endpoint = udp.endpoints[number]
+        if takes(endpoint, arrival) and (found < 0 or endpoint.family == 4):
+            found = number
+            if endpoint.family != 10 or arrival.family == 6:
+                break
+        number = endpoint.group_next
+    if found < 0:
         return -1
     if udp.endpoints[found].group_next == NO_ENDPOINT or not _shares(worker, udp, found):
         return found
@@ -159,9 +164,9 @@ def is_taken(worker: Worker, endpoint: Endpoint, hi: int, lo: int, port: int) ->
     while number >= 0 and number != NO_ENDPOINT:
         other = udp.endpoints[number]
         if other.index != endpoint.index and other.protocol == endpoint.protocol:
-            shared = reuse & sockets[other.socket].options  # REUSE_ADDRESS, REUSE_PORT
+            shared = reuse & sockets[other.socket].options
             apart = other.interface != 0 and endpoint.interface != 0 and other.interface != endpoint.interface
-            if shared & 3 == 0 and not apart and _overlap(endpoint, hi, lo, other):
+            if shared & (REUSE_ADDRESS | REUSE_PORT) == 0 and not apart and _overlap(endpoint, hi, lo, other):
                 return True
         number = other.port_next
     return False

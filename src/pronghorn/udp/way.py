@@ -34,7 +34,7 @@ def find_way(worker: Worker, endpoint: Endpoint, hi: int, lo: int, scope: int) -
     result = _lead4(worker, endpoint, way) if is_four(hi, lo) else _lead6(worker, endpoint, way)
     if result == 0:
         result = _choose_source(worker, endpoint, way)
-    if result == 0:
+    if result == 0 and way.kind != EVERYBODY:  # SO_BROADCAST is asked for each time
         way.generation = net_of(worker).generation
     return result, way
 
