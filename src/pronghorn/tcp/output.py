@@ -100,7 +100,7 @@ def _resend_lost(worker: Worker, tcp: Tcp, tcb: Tcb, room: int) -> int:
     """Send again what was lost, as far as the congestion window permits. Returns the packets that may still go."""
     while room > 0:
         seq, octets = next_lost(worker, tcp, tcb)
-        if octets == 0 or allowance(worker, tcp, tcb) <= 0:
+        if octets == 0 or allowance(worker, tcp, tcb) <= 0 or _waits_for_pace(worker, tcp, tcb):
             return room
         if not resend(worker, tcp, tcb, seq, octets):
             look_at(tcp, tcb)
@@ -125,6 +125,17 @@ def resend(worker: Worker, tcp: Tcp, tcb: Tcb, seq: int, octets: int) -> bool:
     if not _emit_range(worker, tcp, tcb, seq, octets, ACK):
         return False
     segment_resent(worker, tcp, tcb, seq, octets)
+    if tcb.pacing_rate != 0:
+        pacing_sent(worker, tcb, octets)
+    return True
+
+
+@leaf
+def _waits_for_pace(worker: Worker, tcp: Tcp, tcb: Tcb) -> bool:
+    """Whether it is too early to send, new data or old, at the pacing rate; then the timer is set."""
+    if tcb.pacing_rate == 0 or tcb.paced_at <= worker.now:
+        return False
+    arm(tcp, tcb, tcb.paced_at)
     return True
 
 
@@ -186,8 +197,7 @@ def _send_new(worker: Worker, tcp: Tcp, tcb: Tcb, room: int) -> int:
             if usable <= 0:
                 _window_shut(worker, tcp, tcb)
             return room
-        if tcb.pacing_rate != 0 and tcb.paced_at > worker.now:
-            arm(tcp, tcb, tcb.paced_at)
+        if _waits_for_pace(worker, tcp, tcb):
             return room
         if room <= 0:
             look_at(tcp, tcb)
