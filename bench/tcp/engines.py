@@ -17,6 +17,8 @@ from pronghorn.compiled import View
 from pronghorn.engine.engine import Engine
 from pronghorn.engine.transports import Limits, create_transports
 from pronghorn.memory.arena import Arena
+from pronghorn.memory.buddy import STRETCH, buddy_states
+from pronghorn.memory.hashtable import LOAD
 from pronghorn.net.configure import add_address, add_interface
 from pronghorn.net.configure_routes import add_neighbour, add_route, halves
 from pronghorn.net.create import create_net
@@ -27,17 +29,27 @@ from pronghorn.state.worker import Worker
 from pronghorn.tcp.calls import tcp_bind, tcp_listen, tcp_open
 
 BACKLOG = 4096
+EACH = 1024
+"""Octets of buffers for each connection that has memory ahead of its coming."""
 
 V = TypeVar("V", bound=View)
 
 
-def engine_with(packets: int, conns: int, large: int = 0, buffers: int = 1 << 30) -> Engine:
-    """An engine that can have so many connections; no port yet."""
+def engine_with(packets: int, conns: int, large: int = 0, buffers: int = 1 << 30, warm: int = 0) -> Engine:
+    """An engine that can have so many connections, memory for `warm` of them being there already; no port yet."""
     arena = Arena.create("engine", limit=(8 << 30) + buffers + conns * 2048)
     engine = Engine(workers=1, packets=packets, large_packets=large, arena=arena)
     worker = engine.workers[0]
     create_net(arena, worker)
     create_transports(arena, worker, Limits(sockets=conns + 64, conns=conns, buffers=buffers))
+    for name, records in (
+        ("tcp0.tcbs", warm),
+        ("tcp0.conns.buckets", warm // LOAD),
+        ("transports0.sockets", warm),
+        ("transports0.buffers.blocks", -(-warm * EACH // STRETCH)),
+        ("transports0.buffers.states", buddy_states(warm * EACH)),
+    ):
+        arena.warm(name, records)
     return engine
 
 
@@ -89,9 +101,11 @@ class Served:
         return sum(int(port.statistics()[counter]) for port in self.clients)
 
 
-def served(clients: list[NullClientPort], packets: int = 4096, conns: int = 1 << 16, backlog: int = BACKLOG) -> Served:
+def served(
+    clients: list[NullClientPort], packets: int = 4096, conns: int = 1 << 16, backlog: int = BACKLOG, warm: int = 0
+) -> Served:  # fmt: skip
     """An engine with an HTTP server and these clients: on PORT connections are kept alive, on CLOSING_PORT not."""
-    engine = engine_with(packets, conns)
+    engine = engine_with(packets, conns, warm=warm)
     worker = engine.workers[0]
     for port in clients:
         reachable(worker, add_interface(worker, engine.add_port(port)))

@@ -162,6 +162,7 @@ def test_the_bars_are_those_that_were_agreed() -> None:
         "tcp_bulk_mtu": "ratio ≥ 2",
         "tcp_million": "ratio ≥ 0.8",
         "syn_flood": "ratio ≥ 0.7",
+        "tcp_loss": "ratio ≥ 3",
         "tcp_idle_memory": "≤ 512 B",
         "http_xdp": "ratio ≥ 1",
         "drain": "≤ 0 failures",
