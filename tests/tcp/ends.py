@@ -12,7 +12,7 @@ from pronghorn.ports.wire_port import Impairment
 from pronghorn.state.endpoints import Address, Endpoints, endpoints_of
 from pronghorn.state.worker import Worker
 from pronghorn.tcp import calls
-from pronghorn.tcp.tcb import Tcb, Tcp, tcp_of
+from pronghorn.tcp.tcb import TIME_WAIT, Tcb, Tcp, tcp_of
 from tests.simulator.network import Host, Network
 
 ROOM = 1 << 17
@@ -89,7 +89,8 @@ class End:
     def states(self) -> list[int]:
         """Of every connection there is."""
         tcp = self.tcp
-        return [tcp.tcbs[number].state for number in range(tcp.fresh) if tcp.tcbs[number].state]
+        states = [tcp.tcbs[number].state for number in range(tcp.fresh) if tcp.tcbs[number].state]
+        return states + [TIME_WAIT] * tcp.waiting_count
 
 
 class Pair:

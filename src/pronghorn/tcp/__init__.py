@@ -6,7 +6,7 @@ calls  transfer   what an application asks for                      set_option  
 
 the way in   input        whose segment is it                        lookup  identity    finding it
              handshake    LISTEN, SYN-SENT, to ESTABLISHED           cookies  secrets    SYN cookies, numbers to guess
-             established  every later state, step by step            waiting      TIME-WAIT
+             established  every later state, step by step            waiting  time_wait    TIME-WAIT
              receive      octets into the ring, acknowledging        window       how much the peer may send
              challenge    what may be forged                         messages     what ICMP says
 the way out  output       what to send, and when                     pending      whom to look at in this turn

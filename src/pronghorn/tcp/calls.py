@@ -50,7 +50,6 @@ from pronghorn.tcp.tcb import (
     READ_CLOSED,
     SYN_RECEIVED,
     SYN_SENT,
-    TIME_WAIT,
     Tcb,
     Tcp,
     tcp_of,
@@ -267,9 +266,8 @@ def tcp_close(worker: Worker, number: int) -> int:
     state = tcb.state
     if state == CLOSED:
         tcb_free(worker, tcp, tcb)
-    elif state == SYN_SENT or state == TIME_WAIT:
-        if state == SYN_SENT:
-            finish_tcb(worker, tcp, tcb, 0)
+    elif state == SYN_SENT:
+        finish_tcb(worker, tcp, tcb, 0)
     elif readable(tcb) > 0:
         count(worker, ABORT_ON_CLOSE, 1)
         abort(worker, tcp, tcb, 0)

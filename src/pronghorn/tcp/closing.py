@@ -15,7 +15,7 @@ from pronghorn.state.mib import ATTEMPT_FAILS, ESTAB_RESETS
 from pronghorn.state.worker import Worker
 from pronghorn.tcp.deadlines import arm
 from pronghorn.tcp.emit import emit_ack, emit_reset
-from pronghorn.tcp.life import drop_half_open, finish_tcb, set_state, time_wait
+from pronghorn.tcp.life import drop_half_open, finish_tcb, set_state
 from pronghorn.tcp.output import limit_of, output
 from pronghorn.tcp.receive import fin_input
 from pronghorn.tcp.tcb import (
@@ -32,10 +32,10 @@ from pronghorn.tcp.tcb import (
     PASSIVE,
     SECOND,
     SYN_RECEIVED,
-    TIME_WAIT,
     Tcb,
     Tcp,
 )
+from pronghorn.tcp.time_wait import time_wait
 
 ECONNRESET, ECONNREFUSED, EPIPE = errno.ECONNRESET, errno.ECONNREFUSED, errno.EPIPE
 
@@ -78,6 +78,7 @@ def fin_received(worker: Worker, tcp: Tcp, tcb: Tcb) -> None:
     elif state == FIN_WAIT_2:
         emit_ack(worker, tcp, tcb)
         time_wait(worker, tcp, tcb)
+        return
     if tcb.flags & FIN_QUEUED != 0 and tcb.socket != ANY_NUMBER:
         socket_event(endpoints_of(worker), tcb.socket, HUNG_UP)
 
@@ -118,6 +119,5 @@ def abort(worker: Worker, tcp: Tcp, tcb: Tcb, error: int) -> None:
     """End the connection by a reset (RFC 9293 3.10.5); the application hears `error`."""
     if tcb.state == CLOSED:
         return
-    if tcb.state != TIME_WAIT:
-        emit_reset(worker, tcp, tcb)
+    emit_reset(worker, tcp, tcb)
     finish_tcb(worker, tcp, tcb, error)

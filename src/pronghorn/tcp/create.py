@@ -14,7 +14,7 @@ from pronghorn.memory.wheel import create_wheel, wheel_lay
 from pronghorn.state.worker import Worker
 from pronghorn.tcp.congestion import CUBIC
 from pronghorn.tcp.info import TcpInfo
-from pronghorn.tcp.tcb import NO_TCB, SECOND, TICK, Listener, Tcb, Tcp, Tuning
+from pronghorn.tcp.tcb import NO_TCB, SECOND, TICK, Listener, Tcb, Tcp, Tuning, Waiting
 
 LISTENERS = 4096
 TUNINGS = 65_536
@@ -25,17 +25,26 @@ _TIMER = Tcb.offset("timer")
 
 
 @hot
+def places_for(conns: int) -> int:
+    """Places in the ring of connections in TIME_WAIT: a power of two, as many as connections, TIME_WAITS at most."""
+    places = 16
+    while places < min(conns, TIME_WAITS):
+        places <<= 1
+    return places
+
+
+@hot
 def tables_open(tcp: Tcp, worker: Worker, octets: int, secret: int, secret2: int) -> None:
     """Empty tables: in `tcp` are addresses and limits of zeroed tables and of opened indexes. `octets` of buffers."""
     tcp.free, tcp.fresh, tcp.count = NO_TCB, 0, 0
     tcp.pending_count, tcp.waiting_count, tcp.pressed = 0, 0, 0
-    tcp.waiting_first, tcp.waiting_last = NO_TCB, NO_TCB
+    tcp.waiting_head, tcp.waiting_tail = 0, 0
     tcp.secret, tcp.secret2, tcp.port_salt = secret, secret2, mix(secret, secret2, 1)
     for number in range(tcp.listener_limit):
         tcp.listeners[number].next = number + 1 if number + 1 < tcp.listener_limit else NO_TCB
     tcp.listener_free = 0
     tcp.tuning_free, tcp.tuning_fresh = NO_TCB, 1
-    tcp.waiting_limit = TIME_WAITS
+    tcp.waiting_limit = tcp.waiting_mask + 1
     tcp.port_low, tcp.port_high = 32768, 60999
     tcp.challenge_limit, tcp.challenge_until = 1000, 0
     tcp.congestion, tcp.ecn, tcp.syncookies, tcp.fast_open = CUBIC, 2, 1, 1
@@ -71,7 +80,9 @@ def tcp_lay(layout: Layout, worker: Worker, conns: int, listeners: int, octets: 
     tcp.scratch_info = lay(layout, TcpInfo.SIZE, 64)
     tcp.listeners, tcp.listener_limit = array_at(Listener, lay(layout, listeners * Listener.SIZE, 64)), listeners
     tcp.tunings, tcp.tuning_limit = array_at(Tuning, lay(layout, (conns + 1) * Tuning.SIZE, 64)), conns + 1
-    tcp.index = hash_lay(layout, conns, worker.secret)
+    places = places_for(conns)
+    tcp.waitings, tcp.waiting_mask = array_at(Waiting, lay(layout, (places + 1) * Waiting.SIZE, 64)), places - 1
+    tcp.index = hash_lay(layout, conns + places, worker.secret)
     tcp.listener_index = hash_lay(layout, listeners, mix(worker.secret, 4, worker.secret))
     tcp.wheel = wheel_lay(layout, tcp.tcbs.address + _TIMER, Tcb.SIZE, worker.now >> TICK)
     if layout.full != 0:
@@ -95,7 +106,9 @@ def create_tcp(arena: Arena, worker: Worker, conns: int = 1 << 20, octets: int =
     tcp.listeners, tcp.listener_limit = table("listeners", Listener, LISTENERS), LISTENERS
     fill(tcp.listeners.address, 0, LISTENERS * Listener.SIZE)
     tcp.tunings, tcp.tuning_limit = table("tunings", Tuning, TUNINGS), TUNINGS
-    tcp.index = create_hash_index(arena, f"{name}.conns", conns, owner, worker.secret).address
+    places = places_for(conns)
+    tcp.waitings, tcp.waiting_mask = table("time_wait", Waiting, places + 1), places - 1
+    tcp.index = create_hash_index(arena, f"{name}.conns", conns + places, owner, worker.secret).address
     tcp.listener_index = create_hash_index(arena, f"{name}.ports", LISTENERS, owner).address
     timers = tcp.tcbs.address + _TIMER
     tcp.wheel = create_wheel(arena, f"{name}.wheel", timers, Tcb.SIZE, worker.now >> TICK, owner).address

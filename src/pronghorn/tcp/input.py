@@ -23,9 +23,9 @@ from pronghorn.state.verdicts import CONTINUE, NO_LISTENER
 from pronghorn.state.worker import Worker
 from pronghorn.tcp.established import segment_input
 from pronghorn.tcp.handshake import listen_input, syn_sent_input
-from pronghorn.tcp.life import finish_tcb
 from pronghorn.tcp.lookup import tuple_hash
-from pronghorn.tcp.tcb import CLOSED, FREE, SYN_SENT, TIME_WAIT, Tcb, Tcp, tcp_of
+from pronghorn.tcp.tcb import CLOSED, FREE, SYN_SENT, Identity, Tcp, identity_at, tcp_of
+from pronghorn.tcp.time_wait import waiting_at, waiting_end
 from pronghorn.tcp.waiting import is_new_connection, waiting_input
 from pronghorn.wire import tcp as wire
 from pronghorn.wire.ipv4 import IPv4
@@ -51,12 +51,18 @@ def tcp_prefetch(worker: Worker, packet: Packet) -> None:
     candidate = hash_first(HashIndex(tcp.index), packet.hash)
     if candidate >= 0:
         packet.next = candidate
-        address = tcp.tcbs[candidate].address
+        address = identity_at(tcp, candidate).address
         prefetch(address)
         prefetch(address + 64)
         prefetch(address + 128)
         prefetch(address + 192)
         prefetch(address + 256)
+
+
+@leaf
+def is_alive(state: int) -> bool:
+    """Whether a connection in this state is to be found."""
+    return state != FREE and state != CLOSED
 
 
 @hot
@@ -67,7 +73,7 @@ def connection_input(worker: Worker, packet: Packet) -> int:
         packet.hash = packet_hash(worker, packet)
         packet.next = NO_PACKET
     found = packet.next
-    if found >= tcp.fresh or not is_of(tcp.tcbs[found], packet):
+    if found >= tcp.fresh or not is_alive(tcp.tcbs[found].state) or not is_of(identity_at(tcp, found), packet):
         found = _search(tcp, packet)
         if found < 0:
             return CONTINUE
@@ -76,7 +82,7 @@ def connection_input(worker: Worker, packet: Packet) -> int:
         count(worker, IN_CSUM_ERRORS, 1)
         return reason
     _read_options(worker, tcp, packet)
-    return _known(worker, tcp, tcp.tcbs[found], packet)
+    return _known(worker, tcp, found, packet)
 
 
 @leaf
@@ -88,15 +94,16 @@ def _read_options(worker: Worker, tcp: Tcp, packet: Packet) -> None:
 
 
 @hot
-def _known(worker: Worker, tcp: Tcp, tcb: Tcb, packet: Packet) -> int:
+def _known(worker: Worker, tcp: Tcp, number: int, packet: Packet) -> int:
     """By the connection's state."""
+    if number >= tcp.limit:
+        if not is_new_connection(tcp, waiting_at(tcp, number), TCP(packet.transport)):
+            return waiting_input(worker, tcp, number, packet)
+        waiting_end(worker, tcp, number)
+        return refuse(worker, packet, listen_input(worker, tcp, packet, packet.hash))
+    tcb = tcp.tcbs[number]
     if tcb.state == SYN_SENT:
         return refuse(worker, packet, syn_sent_input(worker, tcp, tcb, packet))
-    if tcb.state == TIME_WAIT:
-        if not is_new_connection(tcp, tcb, TCP(packet.transport)):
-            return waiting_input(worker, tcp, tcb, packet)
-        finish_tcb(worker, tcp, tcb, 0)
-        return refuse(worker, packet, listen_input(worker, tcp, packet, packet.hash))
     return refuse(worker, packet, segment_input(worker, tcp, tcb, packet))
 
 
@@ -121,7 +128,7 @@ def listener_input(worker: Worker, packet: Packet) -> int:
     if verdict == CONTINUE:  # a cookie has made a connection
         found = _search(tcp, packet)
         if found >= 0:
-            return _known(worker, tcp, tcp.tcbs[found], packet)
+            return _known(worker, tcp, found, packet)
     return refuse(worker, packet, verdict)
 
 
@@ -137,10 +144,10 @@ def packet_hash(worker: Worker, packet: Packet) -> int:
 
 
 @leaf
-def is_of(tcb: Tcb, packet: Packet) -> bool:
+def is_of(tcb: Identity, packet: Packet) -> bool:
     """Whether the packet has the connection's addresses and ports."""
     segment = TCP(packet.transport)
-    if tcb.remote_port != segment.sport or tcb.local_port != segment.dport or tcb.state == FREE or tcb.state == CLOSED:
+    if tcb.remote_port != segment.sport or tcb.local_port != segment.dport:
         return False
     if packet.family == 4:
         ip4 = IPv4(packet.network)
@@ -164,7 +171,7 @@ def _search(tcp: Tcp, packet: Packet) -> int:
     """Number of the packet's connection, or -1; packet.hash is set."""
     index = HashIndex(tcp.index)
     found = hash_first(index, packet.hash)
-    while found >= 0 and not is_of(tcp.tcbs[found], packet):
+    while found >= 0 and not is_of(identity_at(tcp, found), packet):
         found = hash_next(index, packet.hash, found)
     return found
 

@@ -1,13 +1,9 @@
 """How a connection comes into being and ends.
 
-    tcb_new      an empty record
-    finish_tcb   the connection is over (state CLOSED): nothing is sent or received any more; what has arrived may still
-                 be read, until the application closes the socket
-    time_wait    both directions are over: the four-tuple is kept from being used again too soon (RFC 9293 3.6.1)
-    tcb_free     the record is free
-
-TIME_WAIT keeps the record and none of its memory. The connections in it form a list, the oldest first: all stay there
-for the same time. When there are too many, the oldest goes (Linux's tcp_max_tw_buckets lets the newest go).
+tcb_new      an empty record
+finish_tcb   the connection is over (state CLOSED): nothing is sent or received any more; what has arrived may still
+             be read, until the application closes the socket
+tcb_free     the record is free
 """
 
 from __future__ import annotations
@@ -29,7 +25,7 @@ from pronghorn.state.endpoints import (
     socket_event,
     socket_release,
 )
-from pronghorn.state.mib import CURR_ESTAB, TIME_WAIT_KILLED, TIME_WAIT_OVERFLOW, TIME_WAITED
+from pronghorn.state.mib import CURR_ESTAB
 from pronghorn.state.worker import Worker
 from pronghorn.tcp.deadlines import disarm
 from pronghorn.tcp.lookup import leave, listener_remove
@@ -45,7 +41,6 @@ from pronghorn.tcp.tcb import (
     PASSIVE,
     PENDING,
     SYN_RECEIVED,
-    TIME_WAIT,
     Listener,
     Tcb,
     Tcp,
@@ -104,9 +99,7 @@ def set_state(worker: Worker, tcb: Tcb, state: int) -> None:
 @hot
 def end(worker: Worker, tcp: Tcp, tcb: Tcb) -> None:
     """Leave the index and the timers, and give back what was to be sent. Sets CLOSED."""
-    if tcb.state == TIME_WAIT:
-        _unlist(tcp, tcb)
-    elif tcb.state != LISTEN:
+    if tcb.state != LISTEN:
         buddy = Buddy(endpoints_of(worker).buddy)
         stream_free(buddy, tcb.send)
         ranges_free(buddy, tcb.beyond)
@@ -163,69 +156,6 @@ def orphan(endpoints: Endpoints, tcb: Tcb) -> None:
     """The application has closed the socket; the connection goes on without."""
     socket_release(endpoints, tcb.socket)
     tcb.socket = ANY_NUMBER
-
-
-# --- TIME_WAIT ----------------------------------------------------------------------------------------------------
-
-
-@hot
-def time_wait(worker: Worker, tcp: Tcp, tcb: Tcb) -> None:
-    """Enter TIME_WAIT, or, if it is there, begin anew (RFC 9293 3.10.7.4: restart the 2 MSL time-out)."""
-    if tcb.state == TIME_WAIT:
-        _unlist(tcp, tcb)
-    else:
-        buddy = Buddy(endpoints_of(worker).buddy)
-        stream_free(buddy, tcb.send)
-        ranges_free(buddy, tcb.beyond)
-        recovery_close(worker, tcp, tcb)
-        disarm(tcp, tcb)
-        tcb.retransmit_at, tcb.ack_at = NEVER, NEVER
-        set_state(worker, tcb, TIME_WAIT)
-        count(worker, TIME_WAITED, 1)
-        if tcb.socket != ANY_NUMBER:
-            socket_event(endpoints_of(worker), tcb.socket, READABLE | WRITABLE | ENDED | HUNG_UP)
-    tcb.alarm_at = worker.now + tcp.time_wait_ns
-    tcb.accept_next = tcp.waiting_last
-    tcb.listed_next = NO_TCB
-    if tcp.waiting_last == NO_TCB:
-        tcp.waiting_first = tcb.index
-    else:
-        tcp.tcbs[tcp.waiting_last].listed_next = tcb.index
-    tcp.waiting_last = tcb.index
-    tcp.waiting_count += 1
-    if tcp.waiting_count > tcp.waiting_limit:
-        count(worker, TIME_WAIT_OVERFLOW, 1)
-        finish_tcb(worker, tcp, tcp.tcbs[tcp.waiting_first], 0)
-
-
-@hot
-def _unlist(tcp: Tcp, tcb: Tcb) -> None:
-    """Take it off the list of TIME_WAIT."""
-    before, after = tcb.accept_next, tcb.listed_next
-    if before == NO_TCB:
-        tcp.waiting_first = after
-    else:
-        tcp.tcbs[before].listed_next = after
-    if after == NO_TCB:
-        tcp.waiting_last = before
-    else:
-        tcp.tcbs[after].accept_next = before
-    tcp.waiting_count -= 1
-    tcb.accept_next = NO_TCB
-
-
-@hot
-def time_wait_timers(worker: Worker, tcp: Tcp, most: int) -> int:
-    """End up to `most` connections whose time is over. Returns how many."""
-    ended = 0
-    while ended < most and tcp.waiting_first != NO_TCB:
-        tcb = tcp.tcbs[tcp.waiting_first]
-        if tcb.alarm_at > worker.now:
-            break
-        finish_tcb(worker, tcp, tcb, 0)
-        count(worker, TIME_WAIT_KILLED, 1)
-        ended += 1
-    return ended
 
 
 # --- the accept queue ---------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pronghorn.compiled import hashing, hot, leaf
 from pronghorn.memory.hashtable import HashIndex, hash_add, hash_first, hash_next, hash_remove
 from pronghorn.state.worker import Worker
-from pronghorn.tcp.tcb import NO_TCB, Listener, Tcb, Tcp
+from pronghorn.tcp.tcb import NO_TCB, Listener, Tcb, Tcp, identity_at
 from pronghorn.tcp.tuning import tuning_drop
 
 MASK = 0xFFFF_FFFF
@@ -30,18 +30,18 @@ def tuple_hash(
 def find_tcb(
     tcp: Tcp, hash: int, remote_hi: int, remote_lo: int, local_hi: int, local_lo: int, remote_port: int, local_port: int
 ) -> int:
-    """Number of the connection, or -1."""
+    """Number of the connection, or -1; from tcp.limit on it is one in TIME_WAIT (time_wait.py)."""
     index = HashIndex(tcp.index)
     found = hash_first(index, hash)
     while found >= 0:
-        tcb = tcp.tcbs[found]
+        own = identity_at(tcp, found)
         if (
-            tcb.remote_port == remote_port
-            and tcb.local_port == local_port
-            and tcb.remote_lo == remote_lo
-            and tcb.local_lo == local_lo
-            and tcb.remote_hi == remote_hi
-            and tcb.local_hi == local_hi
+            own.remote_port == remote_port
+            and own.local_port == local_port
+            and own.remote_lo == remote_lo
+            and own.local_lo == local_lo
+            and own.remote_hi == remote_hi
+            and own.local_hi == local_hi
         ):
             return found
         found = hash_next(index, hash, found)

@@ -27,6 +27,7 @@ from pronghorn.tcp.congestion.names import congestion_of_name, name_of_congestio
 from pronghorn.tcp.info import copy_info
 from pronghorn.tcp.output import output
 from pronghorn.tcp.pacing import congestion_change
+from pronghorn.tcp.pending import look_at
 from pronghorn.tcp.receive import ack_now
 from pronghorn.tcp.tcb import CLOSED, CORKED, ESTABLISHED, NO_DELAY, PING_PONG, Tcb, Tcp, Tuning, tcp_of
 from pronghorn.tcp.timers import start_keep_alive
@@ -245,6 +246,7 @@ def _set_congestion(worker: Worker, number: int, name: int, octets: int) -> int:
     tcb = record_of(worker, number)
     if tcb.address != 0:
         congestion_change(worker, tcb, found)
+        look_at(tcp_of(worker), tcb)  # what was paced may go at once
     return 0
 
 

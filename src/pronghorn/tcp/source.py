@@ -17,11 +17,10 @@ from pronghorn.net.state import MAPPED, net_of
 from pronghorn.state.endpoints import count
 from pronghorn.state.mib import LOCAL_PORTS_EXHAUSTED
 from pronghorn.state.worker import Worker
-from pronghorn.tcp.life import finish_tcb
 from pronghorn.tcp.lookup import find_twin
 from pronghorn.tcp.secrets import sip5
-from pronghorn.tcp.tcb import TIME_WAIT, Tcb, Tcp
-from pronghorn.tcp.waiting import reuse
+from pronghorn.tcp.tcb import Tcb, Tcp
+from pronghorn.tcp.time_wait import reuse, waiting_end
 
 EADDRNOTAVAIL, ENETUNREACH, EHOSTUNREACH = errno.EADDRNOTAVAIL, errno.ENETUNREACH, errno.EHOSTUNREACH
 TRIES = 4096
@@ -74,8 +73,7 @@ def is_free(worker: Worker, tcp: Tcp, tcb: Tcb) -> bool:
     found = find_twin(worker, tcp, tcb)
     if found < 0:
         return True
-    other = tcp.tcbs[found]
-    if other.state == TIME_WAIT and reuse(worker, tcp, other, worker.now):
-        finish_tcb(worker, tcp, other, 0)
+    if found >= tcp.limit and reuse(worker, tcp, found):
+        waiting_end(worker, tcp, found)
         return find_twin(worker, tcp, tcb) < 0
     return False

@@ -100,7 +100,7 @@ class Tcb(View, align=64, size=448):
     neighbour: u32  # where packets go, valid while `generation` is net.generation's low half
     generation: u32
     next: u32  # tcb after this one: on the pending list, on an accept queue, among the free
-    listed_next: u32  # in TIME_WAIT: tcb that entered it after this one
+    unused32: u32
     # line 1: the sequence spaces
     rcv_nxt: u32
     rcv_read: u32  # position after the last octet that the application has taken
@@ -183,9 +183,40 @@ class Tcb(View, align=64, size=448):
     octets_resent: u32  # sent again, altogether
     drs_from: u32  # rcv_read when the current measurement for receive_limit began
     drs_at: u32  # stamp of that moment
-    accept_next: (
-        u32  # tcb after this one on its listener's queue; in SYN_RECEIVED the listener; in TIME_WAIT tcb before
-    )
+    accept_next: u32  # tcb after this one on its listener's queue; in SYN_RECEIVED the listener
+
+
+class Identity(View, size=36):
+    """How both a Tcb and a Waiting begin."""
+
+    remote_hi: u64
+    remote_lo: u64
+    local_hi: u64
+    local_lo: u64
+    remote_port: u16
+    local_port: u16
+
+
+class Waiting(View, align=64, size=64):
+    """What is left of a connection in TIME_WAIT (time_wait.py). Ports 0: a gap in the ring."""
+
+    remote_hi: u64
+    remote_lo: u64
+    local_hi: u64
+    local_lo: u64
+    remote_port: u16
+    local_port: u16
+    snd_nxt: u32
+    rcv_nxt: u32
+    ts_recent: u32
+    ts_offset: u32
+    until: u32  # ms
+    challenged: u16
+    agreed: u8
+    family: u8
+    window: u16  # as it was told last, scaled
+    rcv_scale: u8
+    unused: u8
 
 
 class Tuning(View, align=64, size=64):
@@ -242,6 +273,7 @@ class Tcp(View, align=64):
     """The room's root, at Endpoints.tcp."""
 
     tcbs: Array[Tcb]
+    waitings: Array[Waiting]  # one more than places in the ring
     index: u64  # address of the HashIndex of tcbs
     wheel: u64  # address of the Wheel of Tcb.timer
     listeners: Array[Listener]
@@ -260,10 +292,11 @@ class Tcp(View, align=64):
     pending_first: u32
     pending_last: u32
     pending_count: u32
-    waiting_first: u32  # TIME_WAIT, the oldest first
-    waiting_last: u32
+    waiting_head: u32  # counts TIME_WAITs that began; modulo the ring's size the place of the next
+    waiting_tail: u32  # the oldest
     waiting_count: u32
     waiting_limit: u32
+    waiting_mask: u32  # places in the ring less one
     port_low: u16  # ports for active opens (ip_local_port_range)
     port_high: u16
     scratch_info: u64 = field(align=8)  # address of room for a TcpInfo
@@ -303,6 +336,14 @@ class Tcp(View, align=64):
 def scratch_of(tcp: Tcp) -> Tcb:
     """A Tcb that is no connection: what is worked out and forgotten."""
     return Tcb(tcp.scratch_tcb)
+
+
+@leaf
+def identity_at(tcp: Tcp, number: int) -> Identity:
+    """Addresses and ports of a number of the index: a Tcb's, or from tcp.limit on a Waiting's."""
+    if number < tcp.limit:
+        return Identity(tcp.tcbs[number].address)
+    return Identity(tcp.waitings[number - tcp.limit].address)
 
 
 @leaf

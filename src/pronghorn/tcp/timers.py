@@ -17,7 +17,7 @@ from pronghorn.state.worker import Worker
 from pronghorn.tcp.closing import abort
 from pronghorn.tcp.deadlines import arm
 from pronghorn.tcp.emit import emit_segment
-from pronghorn.tcp.life import drop_half_open, finish_tcb, time_wait_timers
+from pronghorn.tcp.life import drop_half_open, finish_tcb
 from pronghorn.tcp.output import WINDOW_PROBE, limit_of, output, send_probe, send_range
 from pronghorn.tcp.pending import look_at
 from pronghorn.tcp.receive import ack_now
@@ -38,12 +38,12 @@ from pronghorn.tcp.tcb import (
     SYN_RECEIVED,
     SYN_SENT,
     TICK,
-    TIME_WAIT,
     Tcb,
     Tcp,
     elapsed,
     moment,
 )
+from pronghorn.tcp.time_wait import time_wait_next, time_wait_timers
 from pronghorn.wire.tcp import ACK
 
 MASK = 0xFFFF_FFFF
@@ -79,9 +79,7 @@ def tcp_next(worker: Worker, tcp: Tcp) -> int:
     wheel = Wheel(tcp.wheel)
     if wheel.count != 0:
         when = min(when, wheel_next(wheel) << TICK)
-    if tcp.waiting_count != 0:
-        when = min(when, tcp.tcbs[tcp.waiting_first].alarm_at)
-    return when
+    return min(when, time_wait_next(worker, tcp))
 
 
 @hot
@@ -92,10 +90,10 @@ def _expire(worker: Worker, tcp: Tcp, tcb: Tcb) -> None:
         _put_off(worker, tcp, tcb)
     if tcb.retransmit_at != NEVER and tcb.retransmit_at <= worker.now:
         _retransmit(worker, tcp, tcb)
-    if tcb.alarm_at != NEVER and tcb.alarm_at <= worker.now and tcb.state != TIME_WAIT:
+    if tcb.alarm_at != NEVER and tcb.alarm_at <= worker.now:
         tcb.alarm_at = NEVER
         _alarm(worker, tcp, tcb)
-    if tcb.state == FREE or tcb.state == CLOSED or tcb.state == TIME_WAIT:
+    if tcb.state == FREE or tcb.state == CLOSED:
         return
     if tcb.pacing_rate != 0 and tcb.paced_at != NEVER:
         if tcb.paced_at <= worker.now:

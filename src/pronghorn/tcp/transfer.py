@@ -33,7 +33,6 @@ from pronghorn.tcp.tcb import (
     READ_CLOSED,
     SYN_RECEIVED,
     SYN_SENT,
-    TIME_WAIT,
     WANTS_SPACE,
     Tcb,
     Tcp,
@@ -159,7 +158,7 @@ def _nothing(endpoints: Endpoints, tcb: Tcb, number: int) -> int:
     """There is nothing to read: why."""
     if endpoints.sockets[number].error != 0:
         return -take_error(endpoints, number)
-    if tcb.flags & (FIN_RECEIVED | READ_CLOSED) != 0 or tcb.state == CLOSED or tcb.state == TIME_WAIT:
+    if tcb.flags & (FIN_RECEIVED | READ_CLOSED) != 0 or tcb.state == CLOSED:
         return 0
     socket_quiet(endpoints, number, READABLE)
     return -EAGAIN
