@@ -12,7 +12,7 @@ from pronghorn.memory.buddy import buddy_give, buddy_take
 from pronghorn.tcp.rack import reorder_window
 from pronghorn.tcp.recovery import segment_sent
 from pronghorn.tcp.sample import PURE
-from pronghorn.tcp.segments import LOST, RACKED, RESENT, SACKED, close_flight, end_of, find, flight_of, record
+from pronghorn.tcp.segments import LOST, RACKED, RESENT, SACKED, close_flight, end_of, find, flight_of, record, split
 from pronghorn.tcp.tcb import SACK, elapsed, stamp
 from tests.tcp.sender import FIRST, MASK, Sender
 
@@ -168,6 +168,32 @@ def test_against_a_list(steps: list[tuple[str, int, int, int]]) -> None:
             if step[0] in ("ack", "sack") and undone == undos:  # after an undo the next acknowledgement judges anew
                 check_losses(sender)
             undos = undone
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    turned=st.integers(0, 40),
+    sent=st.integers(1, 60),
+    gone=st.integers(0, 60),
+    cuts=st.lists(st.tuples(st.integers(0, 200), st.integers(1, 99)), max_size=60),
+)
+def test_splits_anywhere(turned: int, sent: int, gone: int, cuts: list[tuple[int, int]]) -> None:
+    """Wherever the ring's memory ends: the records before and after keep their order and what they hold."""
+    with Sender(mss=100) as sender:
+        sender.send(turned)
+        sender.ack(turned)
+        sender.send(sent)
+        gone = min(gone, sent - 1)
+        sender.ack(turned + gone)
+        sender.send(3)
+        model = [((turned + number) * 100, 100) for number in range(gone, sent + 3)]
+        for number, octets in cuts:
+            number %= len(model)
+            start, whole = model[number]
+            if octets < whole:
+                assert split(sender.worker, sender.tcb, number, octets)
+                model[number : number + 1] = [(start, octets), (start + octets, whole - octets)]
+        assert [(start, octets) for start, octets, _flags in sender.records()] == model
 
 
 def test_memory_comes_and_goes() -> None:

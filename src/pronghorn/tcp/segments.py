@@ -22,7 +22,7 @@ Rules:
 
 from __future__ import annotations
 
-from pronghorn.compiled import View, copy, fill, hot, leaf, sequence, u16, u32
+from pronghorn.compiled import View, copy, fill, hot, leaf, move, sequence, u16, u32
 from pronghorn.memory.buddy import Buddy, buddy_address, buddy_give, buddy_take
 from pronghorn.state.endpoints import Endpoints
 from pronghorn.state.worker import Worker
@@ -206,6 +206,34 @@ def pop(flight: Flight) -> None:
 
 
 @hot
+def _move_down(flight: Flight, count: int) -> None:
+    """Records 1 .. count become 0 .. count - 1: what lies before the end of the memory, across it, and behind."""
+    base = flight.address + HEADER
+    first, capacity = flight.first, flight.capacity
+    front = min(count, capacity - first - 1)
+    move(base + first * RECORD, base + (first + 1) * RECORD, front * RECORD)
+    if front < count:
+        copy(base + (capacity - 1) * RECORD, base, RECORD)
+        move(base, base + RECORD, (count - front - 1) * RECORD)
+
+
+@hot
+def _move_up(flight: Flight, number: int, count: int) -> None:
+    """Records number .. count - 1 become number + 1 .. count."""
+    base = flight.address + HEADER
+    capacity = flight.capacity
+    first, last = flight.first + number, flight.first + count  # places, as if the memory did not end
+    if first >= capacity:
+        first, last = first - capacity, last - capacity
+    if last > capacity:
+        move(base + RECORD, base, (last - capacity) * RECORD)
+    if last >= capacity:
+        copy(base, base + (capacity - 1) * RECORD, RECORD)
+        last = capacity - 1
+    move(base + (first + 1) * RECORD, base + first * RECORD, (last - first) * RECORD)
+
+
+@hot
 def split(worker: Worker, tcb: Tcb, number: int, octets: int) -> bool:
     """Let record `number` keep its first `octets`; the rest becomes the record after it. False: no memory."""
     flight = flight_of(worker, tcb)
@@ -216,11 +244,9 @@ def split(worker: Worker, tcb: Tcb, number: int, octets: int) -> bool:
     count = flight.count
     if number < count >> 1:  # the shorter side moves
         flight.first = flight.first - 1 if flight.first > 0 else flight.capacity - 1
-        for k in range(number + 1):
-            copy(record(flight, k).address, record(flight, k + 1).address, RECORD)
+        _move_down(flight, number + 1)
     else:
-        for k in range(count - number):
-            copy(record(flight, count - k).address, record(flight, count - k - 1).address, RECORD)
+        _move_up(flight, number, count)
     flight.count = count + 1
     segment, rest = record(flight, number), record(flight, number + 1)
     rest.start = sequence.add(segment.start, octets)
