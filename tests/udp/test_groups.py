@@ -315,6 +315,31 @@ def test_what_we_send_to_a_group(family: int) -> None:
         assert bench.receive(listener) == -errno.EAGAIN
 
 
+def test_the_interface_may_be_chosen() -> None:
+    with GroupBench() as bench:
+        number = bench.open(4, 9)
+        own = [ip_address(text).packed for text in OWN4]
+        for octets, port in (
+            (own[1], 1),
+            (own[0], 0),
+            (bytes(4) + own[1], 1),
+            (bytes(8) + (1).to_bytes(4, "little"), 0),
+            (bytes(8) + (2).to_bytes(4, "little"), 1),
+            (bytes(4), 0),
+        ):
+            assert bench.put_option(number, 0, linux.IP_MULTICAST_IF, octets) == 0
+            assert bench.send(number, b"x", (GROUP[4], 7)) == 1
+            bench.turn()
+            assert [len(bench.sent(place)) for place in range(2)] == [1 - port, port]
+        assert bench.put_option(number, 0, linux.IP_MULTICAST_IF, ip_address("10.1.1.1").packed) == -errno.EADDRNOTAVAIL
+        assert bench.put_option(number, 0, linux.IP_MULTICAST_IF, b"\1") == -errno.EINVAL
+        six = bench.open(6, 9)
+        assert bench.put_option(six, linux.SOL_IPV6, linux.IPV6_MULTICAST_IF, (2).to_bytes(4, "little")) == 0
+        assert bench.send(six, b"x", ("ff0e::1", 7)) == 1
+        bench.turn()
+        assert [len(bench.sent(place)) for place in range(2)] == [0, 1]
+
+
 def test_every_socket_gets_its_copy() -> None:
     with GroupBench() as bench:
         numbers = [bench.open(4, 7, options=REUSE_ADDRESS) for _ in range(3)]

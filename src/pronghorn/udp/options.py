@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import errno
 
-from pronghorn.compiled import hot, leaf, load32
+from pronghorn.compiled import hot, leaf, load32, load_be32, swap64
+from pronghorn.net.addresses import owned_find
 from pronghorn.net.path_mtu import path_limit
-from pronghorn.net.state import PRESENT, net_of
+from pronghorn.net.state import MAPPED, PRESENT, net_of
 from pronghorn.state import linux
 from pronghorn.state.endpoints import ONLY_V6, RECEIVE_ERRORS, endpoints_of
 from pronghorn.state.options import ENOPROTOOPT, UNREADABLE, option_value, set_bit, write_option
@@ -34,7 +35,7 @@ from pronghorn.udp.endpoint import (
 from pronghorn.udp.member_options import is_member_option, member_option
 from pronghorn.udp.way import find_way
 
-EINVAL, ENOTCONN, ENODEV = errno.EINVAL, errno.ENOTCONN, errno.ENODEV
+EINVAL, ENOTCONN, ENODEV, EADDRNOTAVAIL = errno.EINVAL, errno.ENOTCONN, errno.ENODEV, errno.EADDRNOTAVAIL
 
 
 @hot
@@ -43,7 +44,7 @@ def udp_set_option(worker: Worker, number: int, level: int, option: int, value: 
     endpoint = endpoint_of(worker, number)
     if is_member_option(level, option):
         return member_option(worker, endpoint, level, option, value, octets)
-    if level == linux.SOL_IP and option == linux.IP_MULTICAST_IF and octets > 4:
+    if level == linux.SOL_IP and option == linux.IP_MULTICAST_IF:
         return _set_multicast_interface4(worker, endpoint, value, octets)
     asked = option_value(value, octets)
     if asked == UNREADABLE or (octets < 4 and level != linux.SOL_IP and level != linux.SOL_IPV6):
@@ -140,13 +141,21 @@ def _set_ip(worker: Worker, endpoint: Endpoint, number: int, option: int, asked:
 
 @hot
 def _set_multicast_interface4(worker: Worker, endpoint: Endpoint, value: int, octets: int) -> int:
-    """IP_MULTICAST_IF with an ip_mreqn: group, address, interface index; 0 goes back to the route."""
-    if octets < 12:
+    """IP_MULTICAST_IF with an in_addr (an address of ours), an ip_mreq (a group, then that), or an ip_mreqn (an
+    interface's number behind them, which then counts). Zeros go back to the route."""
+    if octets < 4:
         return -EINVAL
-    asked = load32(value + 8)
+    address = load_be32(value if octets < 8 else value + 4)
+    asked = load32(value + 8) if octets >= 12 else 0
     if asked != 0 and not _is_interface(worker, asked):
         return -ENODEV
-    endpoint.multicast_interface = asked
+    own = 0
+    if asked == 0 and address != 0:
+        found = owned_find(net_of(worker), 0, MAPPED | address)
+        if found < 0:
+            return -EADDRNOTAVAIL
+        asked, own = net_of(worker).owned[found].interface + 1, MAPPED | address
+    endpoint.multicast_interface, endpoint.multicast_lo = asked, own
     endpoint.way.generation = 0
     return 0
 
@@ -248,6 +257,8 @@ def _get_ip(worker: Worker, endpoint: Endpoint, options: int, option: int) -> in
         return endpoint.ttl if endpoint.ttl != 0 else 64
     if option == linux.IP_MULTICAST_TTL:
         return endpoint.multicast_ttl
+    if option == linux.IP_MULTICAST_IF:
+        return swap64(endpoint.multicast_lo << 32) & 0xFFFF_FFFF  # an in_addr
     if option == linux.IP_MULTICAST_LOOP:
         return _bit(endpoint.flags, MULTICAST_LOOP)
     if option == linux.IP_MULTICAST_ALL:
