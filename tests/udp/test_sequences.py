@@ -18,7 +18,8 @@ from pronghorn.udp.endpoint import Udp
 from pronghorn.udp.members import NONE, Members
 from tests.support.feed import OWN4, OWN6
 from tests.udp.frames import PEER, incoming
-from tests.udp.test_groups import FIRST, GROUP, OTHER, SECOND, GroupBench, query, to_group
+from tests.udp.group_frames import FIRST, GROUP, OTHER, SECOND, query
+from tests.udp.test_groups import GroupBench, to_group
 
 STEPS = 300 if mode() == "interpreted" else 1500
 HOSTS = {4: ("0.0.0.0", *OWN4, GROUP[4]), 6: ("::", *OWN6, GROUP[6])}
