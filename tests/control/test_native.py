@@ -264,6 +264,8 @@ def test_every_key_of_tcp_and_udp_arrives_and_goes_back(socket_engine: NativeEng
 
 def other(section: str, key: str, value: object) -> object:
     """Another value that the key may have."""
+    if key == "time_wait_limit":
+        return 7  # the usual one is more than there are places for so few connections
     field = (Tcp_ if section == "tcp" else Udp_).model_fields[key]
     if words := choices(field):
         return next(word for word in words if word != value)

@@ -18,7 +18,7 @@ from pronghorn.state.endpoints import DATAGRAM
 from pronghorn.state.mib import COUNTERS
 from pronghorn.state.worker import Worker
 from pronghorn.tcp import tcb as numbers
-from pronghorn.tcp.show import show_connections, show_listeners
+from pronghorn.tcp.show import show_connections, show_listeners, show_waiting
 from pronghorn.udp.calls import udp_bind, udp_open
 from pronghorn.udp.show import show_datagram_sockets
 from tests.tcp.ends import End, Pair
@@ -128,6 +128,24 @@ def test_filters_and_limits(pair: Pair) -> None:
     assert found(address=ip_network("0.0.0.0/0" if ":" not in pair.address else "::/0")) == 40
 
 
+def test_time_wait_is_shown_by_what_is_left(pair: Pair) -> None:
+    client, server = pair.connected()
+    pair.client.close(client)
+    pair.run()
+    pair.server.close(server)
+    pair.run()
+    (view,) = reader().tcp(workers(pair.client), Filter())
+    assert (view.state, view.timer, view.worker) == ("time-wait", "time-wait", 0)
+    assert view.remote is not None
+    assert view.remote.endswith(":80")
+    assert 55 < view.timer_left <= 60
+    assert reader().tcp(workers(pair.client), Filter(states=("time-wait",), port=80)) == [view]
+    assert reader().tcp(workers(pair.client), Filter(states=("established", "closed"))) == []
+    assert reader().tcp(workers(pair.client), Filter(limit=0)) == []
+    pair.run(61)
+    assert reader().tcp(workers(pair.client), Filter()) == []
+
+
 def test_datagram_sockets_are_shown(pair: Pair) -> None:
     end = pair.server
     number = udp_open(end.worker, 10, DATAGRAM)
@@ -204,6 +222,6 @@ def test_numbers_and_names_agree() -> None:
     assert len(TIMERS) == 4
 
 
-@pytest.mark.parametrize("function", [show_connections, show_listeners, show_datagram_sockets])
+@pytest.mark.parametrize("function", [show_connections, show_listeners, show_waiting, show_datagram_sockets])
 def test_what_walks_long_tables_is_compiled(function: object) -> None:
     assert getattr(function, "role", "entry") == "entry"

@@ -123,7 +123,10 @@ class Sockets(_Section):
         default=4_096, ge=1, le=16_777_215, description="of these, sockets of UDP and ICMP echo"
     )
     connections: int = Field(
-        default=1_048_576, ge=16, le=16_777_216, description="TCP connections of each worker, TIME-WAIT included"
+        default=1_048_576,
+        ge=16,
+        le=16_777_216,
+        description="TCP connections of each worker; those in TIME-WAIT are kept apart",
     )
     buffer_memory: int = Field(
         default=1_073_741_824,
@@ -164,7 +167,10 @@ class Tcp(_Section):
         default=60, ge=1, le=3_600, description="seconds that a closed connection stays in TIME-WAIT"
     )
     time_wait_limit: int = Field(
-        default=262_144, ge=0, le=16_777_216, description="connections in TIME-WAIT of each worker; the oldest go early"
+        default=262_144,
+        ge=0,
+        le=262_144,
+        description="connections in TIME-WAIT of each worker, and no more than connections; the oldest go early",
     )
     time_wait_reuse: bool = Field(
         default=True, description="a new connection may take the ports of one in TIME-WAIT (RFC 6191)"

@@ -7,9 +7,10 @@ copies are read. A million connections are a few calls of some milliseconds, and
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
-from pronghorn.compiled import Array, fill
+from pronghorn.compiled import Array, fill, sequence
 from pronghorn.control.endpoint import Endpoint
 from pronghorn.control.filter import STATES, Filter
 from pronghorn.control.views import TcpView, UdpView
@@ -21,7 +22,7 @@ from pronghorn.tcp.congestion import CONGESTION
 from pronghorn.tcp.reduction import UNLIMITED
 from pronghorn.tcp.rtt import rto_now
 from pronghorn.tcp.sample import LOSS_PROBE, REORDERING, RETRANSMIT, WINDOW_PROBE
-from pronghorn.tcp.show import show_connections, show_listeners
+from pronghorn.tcp.show import show_connections, show_listeners, show_waiting
 from pronghorn.tcp.tcb import (
     CLOSED,
     ECN,
@@ -35,7 +36,9 @@ from pronghorn.tcp.tcb import (
     TIMESTAMPS,
     Listener,
     Tcb,
+    Waiting,
     in_flight,
+    moment,
 )
 from pronghorn.tcp.window import offered, unread
 from pronghorn.udp.endpoint import CONNECTED
@@ -59,6 +62,7 @@ class SocketViews:
     def __init__(self, arena: Arena) -> None:
         self._selection: Selection = arena.table("show.selection", Selection, 1)[0]
         self._tcbs: Array[Tcb] = arena.table("show.tcbs", Tcb, PAGE)
+        self._waitings: Array[Waiting] = arena.table("show.waitings", Waiting, PAGE)
         self._listeners: Array[Listener] = arena.table("show.listeners", Listener, PAGE)
         self._datagrams: Array[Datagrams] = arena.table("show.datagrams", Datagrams, PAGE)
 
@@ -66,7 +70,9 @@ class SocketViews:
         """Connections, or sockets that listen; worker by worker."""
         if wanted.listening:
             return self._views(workers, wanted, show_listeners, self._listeners, _listener)
-        return self._views(workers, wanted, show_connections, self._tcbs, connection)
+        found = self._views(workers, wanted, show_connections, self._tcbs, connection)
+        rest = replace(wanted, limit=wanted.limit - len(found))
+        return found + self._views(workers, rest, show_waiting, self._waitings, _waiting)
 
     def udp(self, workers: Sequence[Worker], wanted: Filter) -> list[UdpView]:
         """Bound datagram sockets; worker by worker."""
@@ -116,7 +122,7 @@ def _own_end(family: int, hi: int, lo: int, port: int) -> str:
 def connection(worker: Worker, tcb: Tcb) -> TcpView:
     """A connection's record, which nobody writes to any more."""
     timer, due = _timer(tcb)
-    live = tcb.state not in (TIME_WAIT, CLOSED)
+    live = tcb.state != CLOSED
     return TcpView(
         family=tcb.family,
         local=_end(tcb.local_hi, tcb.local_lo, tcb.local_port),
@@ -145,7 +151,7 @@ def connection(worker: Worker, tcb: Tcb) -> TcpView:
         pacing_rate=tcb.pacing_rate or None,
         timer=timer,
         timer_left=max(due - worker.now, 0) / SECOND if timer else 0.0,
-        options=tuple(name for bit, name in OPTIONS.items() if tcb.agreed & bit),
+        options=_options(tcb.agreed),
         octets_in=tcb.octets_in,
         octets_out=tcb.octets_out,
         segments_in=tcb.segments_in,
@@ -158,10 +164,31 @@ def _timer(tcb: Tcb) -> tuple[str | None, int]:
     due = [
         (tcb.retransmit_at, TIMERS.get(tcb.retransmit_kind, "on")),
         (tcb.ack_at, "ack"),
-        (tcb.alarm_at, "time-wait" if tcb.state == TIME_WAIT else "alarm"),
+        (tcb.alarm_at, "alarm"),
     ]
     when, name = min(((when, name) for when, name in due if when != NEVER), default=(0, None))
     return name, when
+
+
+def _waiting(worker: Worker, waiting: Waiting) -> TcpView:
+    """What is left of a connection in TIME_WAIT."""
+    return TcpView(
+        family=waiting.family,
+        local=_end(waiting.local_hi, waiting.local_lo, waiting.local_port),
+        remote=_end(waiting.remote_hi, waiting.remote_lo, waiting.remote_port),
+        state=STATES[TIME_WAIT],
+        worker=worker.index,
+        receive_queue=0,
+        send_queue=0,
+        receive_window=waiting.window << waiting.rcv_scale,
+        timer="time-wait",
+        timer_left=max(sequence.difference(waiting.until, moment(worker)), 0) / 1000,
+        options=_options(waiting.agreed),
+    )
+
+
+def _options(agreed: int) -> tuple[str, ...]:
+    return tuple(name for bit, name in OPTIONS.items() if agreed & bit)
 
 
 def _listener(worker: Worker, listener: Listener) -> TcpView:

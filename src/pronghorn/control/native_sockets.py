@@ -60,7 +60,8 @@ def change_tcp(worker: Worker, wanted: Tcp, octets: int) -> None:
     )
     tcp.timestamps, tcp.sack, tcp.window_scaling = int(wanted.timestamps), int(wanted.sack), int(wanted.window_scaling)
     tcp.time_wait_reuse, tcp.time_wait_ns = int(wanted.time_wait_reuse), wanted.time_wait * SECOND
-    tcp.waiting_limit, tcp.challenge_limit = wanted.time_wait_limit, wanted.challenge_limit
+    tcp.waiting_limit = min(wanted.time_wait_limit, tcp.waiting_mask + 1)
+    tcp.challenge_limit = wanted.challenge_limit
     tcp.receive_max, tcp.send_max = wanted.receive_max, wanted.send_max
     tcp.memory_low = octets // 100 * wanted.memory_low
     tcp.memory_pressure = octets // 100 * wanted.memory_pressure

@@ -178,7 +178,9 @@ class TcpView:
     receive_window: Annotated[int, "octets that the other side may still send"] = 0
     receive_limit: Annotated[int, "octets that may wait to be read; grows as the application reads"] = 0
     pacing_rate: Annotated[int | None, "octets per second; none: not paced"] = None
-    timer: Annotated[str | None, "what is due next: on (retransmission), probe, reorder, persist, ack, alarm"] = None
+    timer: Annotated[
+        str | None, "what is due next: on (retransmission), probe, reorder, persist, ack, alarm, time-wait"
+    ] = None
     timer_left: Annotated[float, "seconds until then"] = 0.0
     options: Annotated[tuple[str, ...], "what both sides agreed on: ts, sack, wscale, ecn, fastopen"] = ()
     octets_in: Annotated[int, "octets received in order"] = 0
