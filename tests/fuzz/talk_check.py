@@ -31,7 +31,6 @@ from pronghorn.tcp.tcb import (
     SACK,
     SYN_RECEIVED,
     SYN_SENT,
-    TIME_WAIT,
     Tcb,
     Tcp,
     in_flight,
@@ -93,7 +92,7 @@ def _check_tcb(worker: Worker, tcp: Tcp, tcb: Tcb) -> int:
     state = tcb.state
     if state < 1 or state > 11:
         return 1
-    if state == CLOSED or state == TIME_WAIT:
+    if state == CLOSED:
         if tcb.send.block | tcb.segments.block | tcb.beyond.block | tcb.timer.previous != 0:
             return 16
         return _check_received(worker, tcb)
@@ -217,12 +216,13 @@ def check_lists(talk: Talk, side: int) -> None:
         octets += 1 << tcb.segments.order if tcb.segments.block != 0 else 0
         octets += 1 << tcb.beyond.order if tcb.beyond.block != 0 else 0
         indexed += 1 if tcb.state != CLOSED else 0
-        waiting += 1 if tcb.state == TIME_WAIT else 0
     if tcp.count != used + pending_free:
         fail(talk, 20, side, tcp.count)
     if tcp.pending_count != pending or _length(tcp, 0) != pending:
         fail(talk, 21, side, tcp.pending_count)
-    if tcp.waiting_count != waiting or _length(tcp, 1) != waiting:
+    for place in range(tcp.waiting_mask + 1):
+        waiting += 1 if tcp.waitings[place].local_port != 0 else 0
+    if tcp.waiting_count != waiting:
         fail(talk, 22, side, tcp.waiting_count)
     if _length(tcp, 2) != tcp.fresh - tcp.count:
         fail(talk, 23, side, tcp.count)
@@ -230,7 +230,7 @@ def check_lists(talk: Talk, side: int) -> None:
         fail(talk, 24, side, timers)
     if Buddy(endpoints.buddy).used != octets:
         fail(talk, 25, side, octets)
-    if HashIndex(tcp.index).count != indexed:
+    if HashIndex(tcp.index).count != indexed + waiting:
         fail(talk, 26, side, indexed)
     _check_listeners(talk, side, tcp)
     sockets = 0
@@ -244,18 +244,16 @@ def check_lists(talk: Talk, side: int) -> None:
 
 @hot
 def _length(tcp: Tcp, which: int) -> int:
-    """Of the pending list (0), of TIME_WAIT (1), of the free list (2); -1: it does not end."""
+    """Of the pending list (0), of the free list (2); -1: it does not end."""
     number, length = tcp.free, 0
     if which == 0:
         number = tcp.pending_first if tcp.pending_count != 0 else NO_TCB
-    elif which == 1:
-        number = tcp.waiting_first
     while number != NO_TCB:
         length += 1
         if length > tcp.fresh:
             return -1
         tcb = tcp.tcbs[number]
-        number = tcb.listed_next if which == 1 else tcb.next
+        number = tcb.next
     return length
 
 
