@@ -3,9 +3,12 @@
 * A reply to a local address of full NAT: the worker whose ports these are (balancer/local_ports.py). No hardware rule
   is needed.
 * A datagram to a port that a socket has: a worker with such a socket (udp/owner.py).
+* A TCP segment to an address of ours and a port of the range that connections are opened from: the worker whose ports
+  these are (tcp/source.py). A listener at such a port hears all its connections on one worker; listeners elsewhere are
+  on every worker, and share.
 * Anything else of a device that has a receive queue per worker: the worker that received it; the device's RSS has
   decided.
-* Anything else of a device with fewer queues: by flow hash. (Without a balancer: the worker that received it.)
+* Anything else of a device with fewer queues: by flow hash; datagrams that nobody wants stay where they are.
 
 The decision comes after reassembly, so that fragments follow the packet they belong to.
 """
@@ -15,12 +18,14 @@ from __future__ import annotations
 from pronghorn.balancer.local_ports import steer_reply
 from pronghorn.balancer.tables import LOCALS, Balancer
 from pronghorn.compiled import hot, load32, load64, load_be16
+from pronghorn.net.addresses import is_local4, is_local6
 from pronghorn.state.packet import Packet
 from pronghorn.state.worker import Worker
-from pronghorn.udp.owner import datagram_owner
+from pronghorn.tcp.tcb import tcp_of
+from pronghorn.udp.owner import datagram_owner, packet_flow
 from pronghorn.wire.ipv4 import IPv4
 from pronghorn.wire.ipv6 import IPv6
-from pronghorn.wire.numbers import PROTOCOL_UDP
+from pronghorn.wire.numbers import PROTOCOL_TCP, PROTOCOL_UDP
 
 DST4 = IPv4.offset("dst")
 DST6_HI, DST6_LO = IPv6.offset("dst_hi"), IPv6.offset("dst_lo")
@@ -35,9 +40,27 @@ def owner_of(worker: Worker, packet: Packet) -> int:
         owner = datagram_owner(worker, packet)
         if owner >= 0:
             return owner
-    if worker.balancer == 0 or worker.ports[packet.port].queues >= worker.workers:
+    if worker.transports != 0 and packet.protocol == PROTOCOL_TCP and _is_opened_from(worker, packet):
+        return load_be16(packet.transport + 2) % worker.workers
+    if worker.ports[packet.port].queues >= worker.workers:
         return worker.index
-    return (packet.hash >> 8) % worker.workers
+    if worker.balancer != 0:
+        return (packet.hash >> 8) % worker.workers
+    if packet.protocol == PROTOCOL_UDP or worker.transports == 0:
+        return worker.index
+    return (packet_flow(worker, packet) & 0xFFFF_FFFF) % worker.workers
+
+
+@hot
+def _is_opened_from(worker: Worker, packet: Packet) -> bool:
+    """Whether the segment goes to an address of ours and a port that connections are opened from."""
+    port, tcp = load_be16(packet.transport + 2), tcp_of(worker)
+    if port < tcp.port_low or port > tcp.port_high:
+        return False
+    if packet.family == 4:
+        return is_local4(worker, IPv4(packet.network).dst)
+    ip = IPv6(packet.network)
+    return is_local6(worker, ip.dst_hi, ip.dst_lo)
 
 
 @hot

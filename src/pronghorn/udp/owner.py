@@ -25,7 +25,7 @@ def datagram_owner(worker: Worker, packet: Packet) -> int:
         return -1
     if users >> worker.index & 1 != 0 and worker.ports[packet.port].queues >= worker.workers:
         return worker.index
-    left = (_flow(worker, packet) & 0xFFFF_FFFF) * count_ones(users) >> 32
+    left = (packet_flow(worker, packet) & 0xFFFF_FFFF) * count_ones(users) >> 32
     while left > 0:
         users &= users - 1
         left -= 1
@@ -33,8 +33,8 @@ def datagram_owner(worker: Worker, packet: Packet) -> int:
 
 
 @leaf
-def _flow(worker: Worker, packet: Packet) -> int:
-    """Hash of addresses and ports."""
+def packet_flow(worker: Worker, packet: Packet) -> int:
+    """Hash of a TCP or UDP packet's addresses and ports, the same on every worker."""
     ports = load_be32(packet.transport)
     if packet.family == 4:
         ip4 = IPv4(packet.network)
