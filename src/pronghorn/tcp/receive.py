@@ -52,7 +52,7 @@ from pronghorn.tcp.tcb import (
     Tcb,
     Tcp,
 )
-from pronghorn.tcp.window import could_offer, offered, worth_telling
+from pronghorn.tcp.window import could_offer, offered, unread, worth_telling
 from pronghorn.wire.tcp import RST
 
 GAPS = 1024
@@ -96,11 +96,19 @@ def data_input(worker: Worker, tcp: Tcp, tcb: Tcb, seq: int, address: int, octet
     advance(worker, tcp, tcb, octets)
     if octets > tcb.rcv_mss:
         tcb.rcv_mss = min(octets, tcb.mss)
-    if tcb.socket != ANY_NUMBER:
+    if tcb.socket != ANY_NUMBER and is_worth_reading(tcp, tcb):
         socket_event(endpoints_of(worker), tcb.socket, READABLE)
     if first != seq:  # RFC 2883 4.2: a part of it had arrived before
         emit_duplicate_ack(worker, tcp, tcb, first, seq)
     return DELIVERED
+
+
+@leaf
+def is_worth_reading(tcp: Tcp, tcb: Tcb) -> bool:
+    """Whether what waits is as much as SO_RCVLOWAT asks for, or all that will come before something is read."""
+    if tcb.tuning == 0:
+        return True
+    return unread(tcb) >= tcp.tunings[tcb.tuning].receive_low or could_offer(tcp, tcb) == 0
 
 
 @leaf

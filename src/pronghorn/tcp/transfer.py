@@ -20,7 +20,7 @@ from pronghorn.state.endpoints import (
 )
 from pronghorn.state.worker import Worker
 from pronghorn.tcp.output import output
-from pronghorn.tcp.receive import window_opened
+from pronghorn.tcp.receive import is_worth_reading, window_opened
 from pronghorn.tcp.tcb import (
     CLOSE_WAIT,
     CLOSED,
@@ -42,8 +42,8 @@ from pronghorn.tcp.tcb import (
 )
 from pronghorn.tcp.window import was_read
 
-ENOTCONN, EPIPE = errno.ENOTCONN, errno.EPIPE
-MSG_PEEK, MSG_MORE = 2, 0x8000
+ENOTCONN, EPIPE, EINVAL, EOPNOTSUPP = errno.ENOTCONN, errno.EPIPE, errno.EINVAL, errno.EOPNOTSUPP
+MSG_OOB, MSG_PEEK, MSG_MORE = 1, 2, 0x8000
 MASK = 0xFFFF_FFFF
 
 
@@ -83,6 +83,8 @@ def tcp_send(worker: Worker, number: int, data: int, octets: int, flags: int) ->
         return -EPIPE
     if endpoints.sockets[number].error != 0:
         return -take_error(endpoints, number)
+    if flags & MSG_OOB != 0:
+        return -EOPNOTSUPP
     if tcb.flags & FIN_QUEUED != 0:
         return -EPIPE
     if tcb.state != ESTABLISHED and tcb.state != CLOSE_WAIT:
@@ -132,6 +134,8 @@ def tcp_receive(worker: Worker, number: int, data: int, octets: int, flags: int)
     tcb = record_of(worker, number)
     if tcb.address == 0:
         return -ENOTCONN
+    if flags & MSG_OOB != 0:
+        return -EINVAL  # there is no urgent data; what was sent as such is in the stream (RFC 6093)
     waiting = readable(tcb)
     taken = min(waiting, octets)
     if taken <= 0:
@@ -141,13 +145,12 @@ def tcp_receive(worker: Worker, number: int, data: int, octets: int, flags: int)
     if flags & MSG_PEEK != 0:
         return taken
     tcb.rcv_read = sequence.add(tcb.rcv_read, taken)
-    if taken == waiting:
-        if tcb.beyond.count == 0:
-            stream_free(buddy, tcb.receive)
-        if tcb.flags & FIN_RECEIVED == 0 and tcb.state != CLOSED:
-            socket_quiet(endpoints, number, READABLE)
+    if taken == waiting and tcb.beyond.count == 0:
+        stream_free(buddy, tcb.receive)
     tcp = tcp_of(worker)
     if tcb.state != CLOSED:
+        if (taken == waiting or not is_worth_reading(tcp, tcb)) and tcb.flags & FIN_RECEIVED == 0:
+            socket_quiet(endpoints, number, READABLE)
         was_read(worker, tcp, tcb)
         window_opened(worker, tcp, tcb)
     return taken
