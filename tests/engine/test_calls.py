@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import errno
 from collections.abc import Iterator
+from ipaddress import ip_address
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from pronghorn.compiled import Array, array_at, u32
 from pronghorn.engine.calls import (
     Event,
     accept,
+    arrival,
     bind,
     close_socket,
     connect,
@@ -99,6 +101,9 @@ def test_a_conversation(bench: CallBench) -> None:
     address = bench.address("0.0.0.0", 0, place=3)
     assert receive_from(worker, handle, at, 100, 0, address) == 3
     assert bench.text(address) == (PEER[4], 4000)
+    about = arrival(worker)
+    assert (about.length, about.source_port, about.ttl, about.interface, about.family) == (3, 4000, 64, 0, 4)
+    assert about.to_lo & 0xFFFF_FFFF == int(ip_address(HERE[4]))
     assert peer_name(worker, handle, address) == 0
     assert bench.text(address) == (PEER[4], 4000)
     assert socket_name(worker, handle, address) == 0
