@@ -144,6 +144,12 @@ class Sender:
             sent += 1
         return sent
 
+    def window(self, segments: int) -> None:
+        """Send so many, with a window that permits it, and let a round trip pass."""
+        self.tcb.cwnd = segments * self.mss
+        self.send(segments)
+        self.pass_ms(100)
+
     def resend(self, most: int = 1 << 20) -> list[tuple[int, int]]:
         """Send again what is lost, as the window permits: (first segment, segments) of each range."""
         ranges: list[tuple[int, int]] = []

@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pronghorn.tcp.recovery import allowance, mss_changed, next_lost, recovery_idle
-from pronghorn.tcp.sample import ECE_SEEN, LOSS_PROBE, PROBE, PURE, REORDERING, RETRANSMIT, SEND
-from pronghorn.tcp.segments import flight_of
+from pronghorn.tcp.sample import ECE_SEEN, PURE, REORDERING, RETRANSMIT, SEND
 from pronghorn.tcp.tcb import (
     CWR_OWED,
     DISORDER,
@@ -16,19 +15,11 @@ from pronghorn.tcp.tcb import (
     RECOVERY,
     REDUCED,
     SACK,
-    TIMESTAMPS,
     in_flight,
 )
 from tests.tcp.sender import FIRST, MASK, Sender
 
 NO_SACK = 0
-
-
-def sent(sender: Sender, segments: int) -> None:
-    """Send so many, with a window that permits it, and let a round trip pass."""
-    sender.tcb.cwnd = segments * sender.mss
-    sender.send(segments)
-    sender.pass_ms(100)
 
 
 # --- nothing is wrong ---------------------------------------------------------------------------------------------
@@ -65,7 +56,7 @@ def test_a_window_that_is_not_used_does_not_grow() -> None:
 def test_idle_connection_begins_anew() -> None:
     """RFC 5681 4.1, as Linux does it: half for each RTO, not below the initial window."""
     with Sender() as sender:
-        sent(sender, 80)
+        sender.window(80)
         sender.ack(80)
         window = sender.tcb.cwnd
         sender.pass_ms(sender.tcb.rto / 1000 * 1.5)
@@ -83,7 +74,7 @@ def test_idle_connection_begins_anew() -> None:
 def test_sack_recovery() -> None:
     """RFC 6675: three segments reported beyond a hole; the hole is sent again, and one window is lost."""
     with Sender() as sender:
-        sent(sender, 20)
+        sender.window(20)
         sender.ack(0, [(1, 2)])
         assert sender.tcb.recovery == DISORDER
         assert sender.resend() == []
@@ -104,7 +95,7 @@ def test_sack_recovery() -> None:
 def test_proportional_rate_reduction() -> None:
     """RFC 6937 6: a lost segment of twenty: every second acknowledgement lets one segment go."""
     with Sender() as sender:
-        sent(sender, 20)
+        sender.window(20)
         went = 0
         sender.ack(0, [(1, 4)])
         went += len(sender.resend())
@@ -117,7 +108,7 @@ def test_proportional_rate_reduction() -> None:
 
 def test_burst_of_losses_is_repaired_without_a_timeout() -> None:
     with Sender() as sender:
-        sent(sender, 30)
+        sender.window(30)
         sender.ack(0, [(15, 16)])
         sender.ack(0, [(15, 18)])
         assert sender.records()[0][2] == "L"
@@ -137,7 +128,7 @@ def test_burst_of_losses_is_repaired_without_a_timeout() -> None:
 def test_lost_retransmission_is_found() -> None:
     """RFC 8985: something sent after the retransmission has arrived, the retransmission has not."""
     with Sender() as sender:
-        sent(sender, 10)
+        sender.window(10)
         sender.ack(0, [(1, 5)])
         assert sender.resend() == [(0, 1)]
         sender.ack(0, [(1, 10)])
@@ -152,7 +143,7 @@ def test_lost_retransmission_is_found() -> None:
 def test_reordering_is_no_loss() -> None:
     """A segment that is an eighth of a round trip late: no retransmission; RACK then knows that the path reorders."""
     with Sender() as sender:
-        sent(sender, 10)
+        sender.window(10)
         sender.ack(0, [(1, 2)])
         sender.pass_ms(12)
         sender.ack(2)
@@ -164,7 +155,7 @@ def test_reordering_is_no_loss() -> None:
 
 def test_reordering_timer_finds_the_loss() -> None:
     with Sender() as sender:
-        sent(sender, 4)
+        sender.window(4)
         sender.ack(0, [(1, 2)])
         assert sender.timer() == SEND
         assert sender.tcb.recovery == RECOVERY
@@ -175,17 +166,17 @@ def test_reordering_timer_finds_the_loss() -> None:
 def test_reordering_window_grows_with_duplicates() -> None:
     """RFC 8985 6.2, step 4: a DSACK widens it, once a round trip; 16 recoveries later it is narrow again."""
     with Sender() as sender:
-        sent(sender, 10)
+        sender.window(10)
         sender.ack(1, [(0, 1)])
         assert sender.tcb.reorder_steps == 2
         sender.ack(2, [(1, 2)])
         assert sender.tcb.reorder_steps == 2
         sender.ack(10)
-        sent(sender, 1)
+        sender.window(1)
         sender.ack(11, [(3, 4)])
         assert sender.tcb.reorder_steps == 3
         sender.tcb.segments.persist = 1
-        sent(sender, 10)
+        sender.window(10)
         sender.ack(11, [(12, 21)])
         sender.timer()
         sender.resend()
@@ -200,7 +191,7 @@ def test_reordering_window_grows_with_duplicates() -> None:
 def test_newreno() -> None:
     """RFC 6582: three duplicates; a partial acknowledgement sends the next hole; a full one ends it."""
     with Sender(agreed=NO_SACK) as sender:
-        sent(sender, 20)
+        sender.window(20)
         for duplicate in range(3):
             assert sender.tcb.recovery == (OPEN if duplicate == 0 else DISORDER)
             sender.ack(0)
@@ -225,7 +216,7 @@ def test_newreno() -> None:
 def test_limited_transmit() -> None:
     """RFC 3042: the first two duplicates each let a new segment go."""
     with Sender(agreed=NO_SACK) as sender:
-        sent(sender, 10)
+        sender.window(10)
         for _ in range(2):
             sender.ack(0)
             assert sender.fill() == 1
@@ -234,7 +225,7 @@ def test_limited_transmit() -> None:
 def test_spoofed_duplicates_gain_nothing() -> None:
     """Bad-inputs row 24: a thousand duplicates for ten segments do not let more than a window go."""
     with Sender(agreed=NO_SACK) as sender:
-        sent(sender, 10)
+        sender.window(10)
         went = 0
         for _ in range(1000):
             sender.ack(0)
@@ -243,231 +234,13 @@ def test_spoofed_duplicates_gain_nothing() -> None:
         sender.check()
 
 
-# --- time-outs ----------------------------------------------------------------------------------------------------
-
-
-def test_timeout() -> None:
-    """RFC 6298 5.5, RFC 5681 3.1: one segment; twice the time-out; then slow start to half the window."""
-    with Sender(agreed=NO_SACK) as sender:
-        sent(sender, 20)
-        rto = sender.tcb.rto / 1000
-        assert sender.due_ms() == rto - 100
-        assert sender.timer() == SEND
-        assert (sender.tcb.recovery, sender.tcb.cwnd, sender.tcb.ssthresh) == (LOSS, 1000, 10_000)
-        assert sender.resend() == [(0, 1)]
-        assert sender.due_ms() == 2 * rto
-        assert sender.timer() == SEND
-        assert (sender.tcb.ssthresh, sender.tcb.backoff) == (10_000, 2)
-        assert sender.due_ms() == 4 * rto
-        assert sender.resend() == [(0, 1)]
-        sender.pass_ms(100)
-        sender.tcb.snd_end = sender.tcb.snd_nxt  # nothing new to send: F-RTO cannot ask
-        sender.ack(1)
-        assert sender.resend() == [(1, 1), (2, 1)]
-        sender.pass_ms(100)
-        sender.ack(3)
-        assert len(sender.resend()) == 4
-        assert sender.tcb.backoff == 0
-
-
-def test_backoff_ends_at_two_minutes() -> None:
-    with Sender() as sender:
-        sender.send(1)
-        for _ in range(20):
-            sender.timer()
-            sender.resend()
-        assert 119_000 < sender.due_ms() <= 120_000
-
-
-def test_timeout_spares_what_was_sent_a_moment_ago() -> None:
-    """RFC 8985 6.3."""
-    with Sender() as sender:
-        sender.tcb.cwnd = 20_000
-        sender.send(2)
-        flight_of(sender.worker, sender.tcb).flags |= 4  # no probe
-        sender.tcb.retransmit_kind = RETRANSMIT
-        sender.tcb.retransmit_at = sender.worker.now + 300_000_000
-        sender.pass_ms(299)
-        sender.send(3)
-        sender.tcb.retransmit_kind = RETRANSMIT
-        sender.tcb.retransmit_at = sender.worker.now + 1_000_000
-        sender.timer()
-        assert [flags for _s, _o, flags in sender.records()] == ["L", "L", "", "", ""]
-
-
-def test_frto_undoes_a_needless_timeout() -> None:
-    """RFC 5682: a delay of a second, not a loss: new data instead of retransmissions, and the window comes back."""
-    with Sender() as sender:
-        sent(sender, 10)
-        window = sender.tcb.cwnd
-        sender.timer()  # the probe
-        assert sender.timer() == SEND
-        sender.resend()
-        sender.pass_ms(100)
-        sender.ack(1)
-        assert sender.resend() == []
-        assert sender.fill() > 0
-        sender.ack(2)
-        assert sender.count("TCPSpuriousRTOs") == 1
-        assert (sender.tcb.recovery, sender.tcb.lost) == (OPEN, 0)
-        assert sender.tcb.cwnd >= window
-
-
-def test_frto_keeps_a_real_timeout() -> None:
-    with Sender(agreed=NO_SACK) as sender:
-        sent(sender, 10)
-        assert sender.timer() == SEND
-        sender.resend()
-        sender.pass_ms(100)
-        sender.ack(1)
-        assert sender.resend() == []
-        assert sender.fill() > 0
-        sender.pass_ms(100)
-        sender.ack(1)  # a duplicate: the new data has arrived beyond a hole
-        assert sender.tcb.recovery == LOSS
-        assert sender.resend()[0] == (1, 1)
-
-
-def test_reneging_is_believed_only_at_a_timeout() -> None:
-    """RFC 2018 8: the acknowledgement ends at what SACK had reported, so the receiver has thrown it away."""
-    with Sender() as sender:
-        sent(sender, 10)
-        sender.ack(0, [(1, 5)])
-        sender.resend()
-        sender.ack(1)
-        assert sender.due_ms() == max(sender.tcb.srtt / 16_000, 10)
-        assert sender.timer() == SEND
-        assert sender.count("TCPSACKReneging") == 1
-        assert (sender.tcb.sacked, sender.tcb.lost) == (0, 9000)
-
-
-# --- loss probes --------------------------------------------------------------------------------------------------
-
-
-def test_tail_loss_probe() -> None:
-    """RFC 8985 7: two round trips after the last segment it is sent again; its SACK repairs the rest."""
-    with Sender() as sender:
-        sender.send(4)
-        assert (sender.tcb.retransmit_kind, sender.due_ms()) == (LOSS_PROBE, 202)
-        sender.tcb.snd_end = sender.tcb.snd_nxt
-        assert sender.timer() == PROBE
-        assert sender.records()[-1] == (3000, 1000, "Re")
-        assert sender.tcb.retransmit_kind == RETRANSMIT
-        sender.pass_ms(100)
-        sender.ack(0, [(3, 4)])
-        assert sender.tcb.recovery == DISORDER or sender.tcb.recovery == RECOVERY
-        if sender.tcb.recovery == DISORDER:
-            assert sender.timer() == SEND
-        assert sender.resend(1)[0] == (0, 1)
-        assert (sender.count("TCPLossProbes"), sender.count("TCPTimeouts")) == (1, 0)
-
-
-def test_probe_that_repairs_a_loss_reduces_the_window() -> None:
-    """RFC 8985 7.4.2: the last segment was lost, the probe has repaired it: congestion."""
-    with Sender() as sender:
-        sender.tcb.cwnd = 20_000
-        sender.send(4)
-        end = sender.tcb.snd_end
-        sender.tcb.snd_end = sender.tcb.snd_nxt
-        sender.pass_ms(100)
-        sender.ack(3)
-        assert sender.timer() == PROBE
-        sender.tcb.snd_end = end
-        sender.send(2)
-        sender.pass_ms(100)
-        sender.ack(5)
-        assert (sender.count("TCPLossProbeRecovery"), sender.tcb.recovery) == (1, OPEN)
-        assert sender.tcb.cwnd < 13_000
-
-
-def test_probe_that_repairs_the_last_loss_is_not_forgotten() -> None:
-    """As above; everything was acknowledged, and the next flight tells that no DSACK has come."""
-    with Sender() as sender:
-        end, sender.tcb.snd_end = sender.tcb.snd_end, sender.at(2)
-        sender.send(2)
-        sender.pass_ms(100)
-        sender.ack(1)
-        assert sender.timer() == PROBE
-        sender.pass_ms(100)
-        sender.ack(2)
-        assert sender.tcb.ssthresh > 1 << 30
-        sender.tcb.snd_end = end
-        sender.send(1)
-        sender.pass_ms(100)
-        sender.ack(3)
-        assert (sender.count("TCPLossProbeRecovery"), sender.tcb.ssthresh) == (1, 5000)
-        assert (sender.tcb.segments.block, sender.buddy.used) == (0, 0)
-
-
-def test_needless_probe_costs_nothing() -> None:
-    """RFC 8985 7.4.2: a DSACK for the probe: the original had arrived."""
-    with Sender() as sender:
-        sender.tcb.cwnd = 20_000
-        sender.send(4)
-        sender.tcb.snd_end = sender.tcb.snd_nxt
-        assert sender.timer() == PROBE
-        sender.ack(4)
-        sender.pass_ms(10)
-        sender.ack(4, [(3, 4)])
-        assert (sender.tcb.recovery, sender.count("TCPLossProbeRecovery")) == (OPEN, 0)
-        assert sender.tcb.cwnd >= 20_000
-
-
-# --- undo ---------------------------------------------------------------------------------------------------------
-
-
-def test_duplicates_undo_a_recovery() -> None:
-    """Everything that was sent again arrived twice (RFC 2883, RFC 3708): the window is what it was."""
-    with Sender() as sender:
-        sent(sender, 20)
-        sender.ack(0, [(1, 5)])
-        assert sender.resend() == [(0, 1)]
-        sender.pass_ms(5)
-        sender.ack(20)
-        assert sender.tcb.cwnd < 12_000
-        sender.ack(20, [(0, 1)])
-        assert sender.count("TCPDSACKUndo") == 1
-        assert sender.tcb.cwnd == 20_000
-        assert sender.tcb.ssthresh > 20_000
-
-
-def test_timestamps_undo_a_recovery() -> None:
-    """Eifel (RFC 3522): the acknowledgement echoes the original's timestamp."""
-    with Sender(agreed=SACK | TIMESTAMPS) as sender:
-        sender.tcb.cwnd = 20_000
-        before = sender.stamp_ms()
-        sender.send(20)
-        sender.pass_ms(100)
-        sender.ack(0, [(1, 5)], echo_ms=before)
-        assert sender.resend() == [(0, 1)]
-        sender.pass_ms(5)
-        sender.ack(20, echo_ms=before)
-        assert sender.count("TCPFullUndo") == 1
-        assert sender.tcb.recovery == OPEN
-        assert sender.tcb.cwnd >= 20_000
-
-
-def test_timestamps_of_the_retransmission_undo_nothing() -> None:
-    with Sender(agreed=SACK | TIMESTAMPS) as sender:
-        sender.tcb.cwnd = 20_000
-        before = sender.stamp_ms()
-        sender.send(20)
-        sender.pass_ms(100)
-        sender.ack(0, [(1, 5)], echo_ms=before)
-        again = sender.stamp_ms()
-        assert sender.resend() == [(0, 1)]
-        sender.pass_ms(100)
-        sender.ack(20, echo_ms=again)
-        assert (sender.count("TCPFullUndo"), sender.tcb.ssthresh) == (0, 10_000)
-
-
 # --- ECN ----------------------------------------------------------------------------------------------------------
 
 
 def test_ecn_reduces_once_a_window() -> None:
     """RFC 3168 6.1.2: no more than once for a window of data."""
     with Sender(agreed=SACK | ECN) as sender:
-        sent(sender, 20)
+        sender.window(20)
         sender.ack(1, signals=PURE | ECE_SEEN)
         assert (sender.tcb.recovery, sender.tcb.ssthresh) == (REDUCED, 10_000)
         assert sender.tcb.flags & CWR_OWED
@@ -480,7 +253,7 @@ def test_ecn_reduces_once_a_window() -> None:
 
 def test_ece_without_agreement_is_ignored() -> None:
     with Sender() as sender:
-        sent(sender, 20)
+        sender.window(20)
         sender.ack(1, signals=PURE | ECE_SEEN)
         assert sender.tcb.recovery == OPEN
 
@@ -492,7 +265,7 @@ def test_split_acknowledgements_gain_nothing() -> None:
     """Bad-inputs row 24 (Savage et al., CCR 29:5, 1999): a thousand acknowledgements of an octet are one segment."""
     for congestion in (0, 1):
         with Sender(congestion=congestion) as sender:
-            sent(sender, 10)
+            sender.window(10)
             for octet in range(1, 1001):
                 sender.acknowledge(FIRST + octet & MASK)
             assert sender.tcb.cwnd == 11_000
@@ -501,7 +274,7 @@ def test_split_acknowledgements_gain_nothing() -> None:
 def test_bad_blocks_are_ignored() -> None:
     """Bad-inputs row 7: reversed, empty, beyond snd_nxt, half outside, at snd_una."""
     with Sender() as sender:
-        sent(sender, 10)
+        sender.window(10)
         sender.ack(2)
         for left, right in ((5, 4), (5, 5), (12, 14), (8, 11), (2, 4), (1, 4), (9, 1000)):
             sender.ack(2, [(left, right)])
@@ -515,7 +288,7 @@ def test_forged_duplicate_reports_stay_harmless() -> None:
     """A DSACK for everything, again and again: the window is not larger than it was, the patience at most srtt / 8 of
     Linux's units."""
     with Sender() as sender:
-        sent(sender, 20)
+        sender.window(20)
         for _ in range(1000):
             sender.ack(0, [(-5, -1)])
             sender.ack(0, [(1, 2), (1, 3)])
@@ -529,9 +302,16 @@ def test_forged_duplicate_reports_stay_harmless() -> None:
 
 def test_smaller_segments_are_no_congestion() -> None:
     with Sender(mss=1400) as sender:
-        sent(sender, 10)
+        sender.window(10)
         sender.tcb.mss = 1000
         mss_changed(sender.worker, sender.tcp, sender.tcb)
-        assert (sender.tcb.lost, sender.tcb.cwnd, sender.tcb.recovery) == (14_000, 14_000, OPEN)
+        assert (sender.tcb.lost, sender.tcb.cwnd, sender.tcb.recovery) == (14_000, 14_000, LOSS)
         assert next_lost(sender.worker, sender.tcp, sender.tcb)[1] == 1400
         assert allowance(sender.worker, sender.tcp, sender.tcb) == 14_000
+        sender.resend()
+        assert sender.tcb.lost <= 400  # less than a segment is left of the window
+        sender.pass_ms(100)
+        sender.acknowledge(FIRST + 7000 & MASK)
+        sender.acknowledge(FIRST + 14_000 & MASK)
+        assert sender.tcb.recovery == OPEN
+        assert sender.tcb.cwnd >= 14_000

@@ -247,7 +247,7 @@ def probe_range(worker: Worker, tcp: Tcp, tcb: Tcb) -> tuple[int, int]:
     flight = flight_of(worker, tcb)
     fresh = tcb.snd_end - tcb.snd_nxt & MASK
     open_window = tcb.snd_window - (tcb.snd_nxt - tcb.snd_una & MASK)
-    if flight.address == 0 or flight.count == 0 or (0 < fresh < 1 << 31 and open_window > 0):
+    if flight.address == 0 or flight.count == 0 or (0 < fresh < 1 << 31 and open_window >= min(fresh, tcb.mss)):
         return tcb.snd_nxt, 0
     number = flight.count - 1
     while number > 0 and record(flight, number).flags & SACKED != 0:
@@ -290,7 +290,8 @@ def recovery_idle(worker: Worker, tcp: Tcp, tcb: Tcb) -> None:
 def mss_changed(worker: Worker, tcp: Tcp, tcb: Tcb) -> None:
     """The path takes smaller segments now: what is in flight in larger ones is sent again, and no window is reduced.
 
-    A record may stand for many segments that fitted: it is condemned if it is larger than a segment now.
+    A record may stand for many segments that fitted: it is condemned if it is larger than a segment now. The state is
+    LOSS until all of it has arrived (Linux's tcp_simple_retransmit).
     """
     flight = flight_of(worker, tcb)
     if flight.address == 0:
@@ -299,3 +300,7 @@ def mss_changed(worker: Worker, tcp: Tcp, tcb: Tcb) -> None:
         segment = record(flight, number)
         if segment.flags & (SACKED | LOST) == 0 and segment.octets > tcb.mss:
             mark_lost(tcb, flight, segment)
+    if tcb.lost != 0 and tcb.recovery != LOSS:
+        tcb.ssthresh = current_ssthresh(tcb)
+        tcb.recovery, tcb.recovery_point = LOSS, tcb.snd_nxt
+        tcb.marks &= ~(UNDO_ARMED | UNDO_SENT)
