@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import math
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -28,6 +27,7 @@ from pronghorn.ports.null_client_port import NullClientPort
 from pronghorn.state.endpoints import Address
 from pronghorn.state.worker import Worker
 from pronghorn.tcp.calls import tcp_connect, tcp_open
+from pronghorn.tcp.congestion import BBR, CUBIC, NEWRENO
 from pronghorn.tcp.tcb import tcp_of
 
 SECONDS = 1.0
@@ -35,7 +35,7 @@ WARM_UP = 0.3
 SETTLED = 3.0  # s after which the timers of the handshakes have run out
 TURNS = 200  # between two looks at the clock
 PATIENCE = 60.0  # s of CPU time
-LOSSES, LOSS_BUFFERS = (10_000, 50_000), 2048  # parts per million; KiB
+LOSSES, LOSS_BUFFERS, LOSS_RATE = (10_000, 50_000), 2048, 1_000_000_000  # parts per million; KiB; bit/s
 
 
 def spend(seconds: float, step: Callable[[], object]) -> float:
@@ -150,7 +150,7 @@ def resident() -> int:
 def million(connections: int, active: int) -> Iterator[Measure]:
     """Requests/s on `active` of so many connections; the others are idle."""
     before = resident()
-    own = clients(connections, active=connections // active, waiting=1 << 17)
+    own = clients(connections, active=connections // active, waiting=1 << 17, shuffle=True, separate=False)
     stage = served([own], packets=8192, conns=connections, warm=connections)
     with stage.engine:
         connected(stage, connections)
@@ -272,17 +272,23 @@ def octets(sink: BulkApp, source: BulkApp, step: Callable[[], object]) -> float:
 
 
 @contextlib.contextmanager
-def loss(congestion: int, sack: int) -> Iterator[Measure]:
-    """Goodput in octets/s of virtual time: geometric mean of 1 % and 5 % loss. Every reading has its own seed."""
+def loss() -> Iterator[Measure]:
+    """BBR's goodput over that of NewReno without SACK, at the loss where that is less. Every reading has its seed."""
     from tests.simulator.goodput_table import cell
 
     seeds = itertools.count(1)
 
     def reading() -> float:
-        seed = next(seeds)
-        few, many = (1000 * cell(congestion, LOSS_BUFFERS, loss, sack=bool(sack), seed=seed) for loss in LOSSES)
-        say(f"seed {seed}: {few:,.0f} B/s at 1 %, {many:,.0f} B/s at 5 %")
-        return math.sqrt(few * many)
+        seed, ratios = next(seeds), []
+        for loss in LOSSES:
+            plain, cubic, model = (
+                cell(control, LOSS_BUFFERS, loss, 4 if seed & 1 else 6, sack, seed, LOSS_RATE)
+                for control, sack in ((NEWRENO, False), (CUBIC, True), (BBR, True))
+            )
+            say(f"seed {seed}, {loss / 10_000:g} %: {plain:,.1f} kB/s; BBR {model:,.1f} kB/s, {model / plain:.1f} times;"
+                f" CUBIC with SACK {cubic:,.1f} kB/s, {cubic / plain:.2f} times")  # fmt: skip
+            ratios.append(model / plain)
+        return min(ratios)
 
     yield reading
 

@@ -198,3 +198,18 @@ def test_a_flood_comes_at_its_rate_and_is_not_answered(family: int, opened: list
     bench.worker.now += 1_000_000
     assert len(bench.frames()) == 32
     assert bench.counts() == {"begun": 1, "flooded": 52, "cookies": 20}
+
+
+def test_clients_may_send_in_random_order(family: int, opened: list[Bench]) -> None:
+    bench = Bench(family, connections=40, open_burst=40, shuffle=True, separate=False)
+    opened.append(bench)
+    syns = bench.frames(128)
+    order = [syn[TCP].sport for syn in syns]
+    assert order != sorted(order)
+    assert len(set(order)) == 40
+    bench.send(*[bench.answer(syn, "SA", 5) for syn in syns])
+    requests = bench.frames()
+    assert {frame[TCP].sport: frame[TCP].seq for frame in requests} == {
+        syn[TCP].sport: syn[TCP].seq + 1 & 0xFFFF_FFFF for syn in syns
+    }
+    assert [frame[TCP].sport for frame in requests] != order

@@ -30,7 +30,7 @@ from pronghorn.compiled import (
     store_be32,
     u64,
 )
-from pronghorn.ports.null_client_view import ENDINGS, FRAME, S_ACK, S_FIN, S_REQUEST, S_SYN, ClientQueue, Shape
+from pronghorn.ports.null_client_view import ENDINGS, FRAME, S_ACK, S_FIN, S_REQUEST, S_SYN, ClientQueue, Reply, Shape
 from pronghorn.state.packet import Packet
 from pronghorn.state.packets import allocate, release
 from pronghorn.state.port import Port, Queue
@@ -87,6 +87,8 @@ def client_receive(worker: Worker, port: Port, queue: Queue, room: int) -> int:
         if packet.address == 0:
             break
         reply = own.replies[head & own.mask]
+        if own.shuffle != 0:
+            _exchange(reply, own.replies[head + (random_number(worker) * (own.tail - head) >> 31) & own.mask])
         shape = own.shapes[reply.shape]
         packet.port, packet.length, packet.flags = port.index, shape.octets, own.flags
         octets += shape.octets
@@ -98,6 +100,14 @@ def client_receive(worker: Worker, port: Port, queue: Queue, room: int) -> int:
     queue.rx_packets += count
     queue.rx_octets += octets
     return count
+
+
+@leaf
+def _exchange(one: Reply, other: Reply) -> None:
+    """Let each be sent in the other's place."""
+    shape, flow, seq, ack, echo = one.shape, one.flow, one.seq, one.ack, one.echo
+    one.shape, one.flow, one.seq, one.ack, one.echo = other.shape, other.flow, other.seq, other.ack, other.echo
+    other.shape, other.flow, other.seq, other.ack, other.echo = shape, flow, seq, ack, echo
 
 
 @hot

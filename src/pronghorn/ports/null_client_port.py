@@ -72,6 +72,7 @@ class NullClientPort:
         flood: int = 0,
         separate: bool = True,
         stamps: bool = True,
+        shuffle: bool = False,
         verify: bool = False,
         open_burst: int = 16,
         waiting: int = 0,
@@ -84,7 +85,9 @@ class NullClientPort:
         if closing and connections > ENDINGS // 2:
             raise ValueError(f"{connections} closing connections at once: at most {ENDINGS // 2}")
         self.closing, self.active, self.response, self.flood = closing, active, response, flood
-        self.separate, self.stamps, self.verify = separate, stamps, verify
+        self.separate, self.stamps, self.verify, self.shuffle = separate, stamps, verify, shuffle
+        if shuffle and separate:
+            raise ValueError("clients that shuffle their segments send one at a time: separate=False")
         self.open_burst, self.offloads = open_burst, offloads
         self.places = 1 << (waiting or LINGERING * connections + 64).bit_length()
         self.mac = 0
@@ -101,7 +104,7 @@ class NullClientPort:
             own.family, own.connections, own.flows = self.server.version, self.connections, self.flows
             own.active, own.closing, own.response = self.active, int(self.closing), self.response
             own.separate, own.stamps, own.verify = int(self.separate), int(self.stamps), int(self.verify)
-            own.open_burst, own.flood = self.open_burst, self.flood
+            own.open_burst, own.flood, own.shuffle = self.open_burst, self.flood, int(self.shuffle)
             own.flags = CHECKSUM_GOOD if self.offloads & CHECKSUM_RX else 0
             own.source_hi, own.source = self._source(port.index, number)
             own.replies = fresh_table(engine.arena, f"{name}.{number}", Reply, self.places)

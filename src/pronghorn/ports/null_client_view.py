@@ -51,7 +51,7 @@ class ClientQueue(View, align=64):
     next: u32  # client of the next connection
     open_burst: u32  # SYNs of the first connections that one receive makes
     flags: u32  # Packet.flags of what the clients send: CHECKSUM_GOOD, or none
-    unused: u32
+    shuffle: u32  # 1: clients send in random order; 0: in the order in which they were answered
     source_hi: u64  # first half of the clients' IPv6 addresses
     source: u64  # IPv4 address, or second half of the IPv6 address, of the first clients
     flood: u64  # SYNs a second from sources that never answer
