@@ -30,6 +30,7 @@ from pronghorn.tcp.sample import (
     RATED,
     RENEGED,
     REORDER_SEEN,
+    REORDERED,
     REORDERING,
     RESENT_ACKED,
     RETRANSMIT,
@@ -63,7 +64,6 @@ def acknowledge(worker: Worker, tcp: Tcp, tcb: Tcb, ack: int, options: TCPOption
         return 0
     _begin(worker, tcb, flight, sample, options, signals)
     flight.flags &= ~FRESH_ONLY
-    reordered = tcb.marks & REORDER_SEEN
     if ack != tcb.snd_una:
         remove_acknowledged(worker, tcb, sample, ack)
         tcb.backoff, tcb.probes, tcb.segments.soft = 0, 0, 0
@@ -74,7 +74,7 @@ def acknowledge(worker: Worker, tcp: Tcp, tcb: Tcb, ack: int, options: TCPOption
             flight = flight_of(worker, tcb)
     elif sample.flags & (ADVANCED | PURE | WINDOW_CHANGED) == PURE:  # RFC 5681 2
         sample.flags |= DUPLICATE
-    if reordered != tcb.marks & REORDER_SEEN:
+    if sample.flags & REORDERED != 0:
         count(worker, SACK_REORDER, 1)
     _measure(worker, tcb, sample)
     if flight.count > 0 and record(flight, 0).flags & SACKED != 0:

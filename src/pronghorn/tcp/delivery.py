@@ -20,6 +20,7 @@ from pronghorn.tcp.sample import (
     RATE_LIMITED,
     RATED,
     REORDER_SEEN,
+    REORDERED,
     RESENT_ACKED,
     Sample,
 )
@@ -57,6 +58,7 @@ def deliver(tcb: Tcb, flight: Flight, segment: Segment, sample: Sample, octets: 
             sample.flags |= ORIGINAL
         if flight.flags & SACK_HIGH != 0 and sequence.before(segment.start, sample.floor):
             tcb.marks |= REORDER_SEEN
+            sample.flags |= REORDERED
     elif rtt < tcb.rtt_min:
         return  # the acknowledgement may be of an earlier transmission
     _advance(flight, segment.sent, end, rtt)

@@ -10,7 +10,16 @@ from __future__ import annotations
 
 from pronghorn.compiled import hot, leaf, sequence
 from pronghorn.state.endpoints import count
-from pronghorn.state.mib import DSACK_UNDO, FULL_UNDO, LOSS_UNDO, PARTIAL_UNDO, RENO_RECOVERY, SACK_RECOVERY
+from pronghorn.state.mib import (
+    DSACK_UNDO,
+    FULL_UNDO,
+    LOSS_UNDO,
+    PARTIAL_UNDO,
+    RENO_RECOVERY,
+    RENO_REORDER,
+    SACK_RECOVERY,
+    TS_REORDER,
+)
 from pronghorn.state.worker import Worker
 from pronghorn.tcp.congestion import congestion_loss, is_own_master
 from pronghorn.tcp.sample import (
@@ -168,6 +177,7 @@ def undo_partial(worker: Worker, tcb: Tcb, flight: Flight, sample: Sample) -> bo
     if tcb.marks & UNDO_ARMED == 0 or not was_delayed(tcb, flight, sample):
         return False
     tcb.marks |= REORDER_SEEN
+    count(worker, TS_REORDER if tcb.agreed & SACK != 0 else RENO_REORDER, 1)
     if tcb.resent != 0:
         return True  # wait for what was sent again
     count(worker, PARTIAL_UNDO, 1)

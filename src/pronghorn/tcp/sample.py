@@ -26,6 +26,7 @@ RATE_LIMITED = 1024  # the application had nothing to send: the rate is a lower 
 LOST_AGAIN = 2048  # a retransmission was lost
 ECHOED = 8192
 DUPLICATE = 16384  # counts as a duplicate acknowledgement (RFC 5681 2)
+REORDERED = 32768  # something that was sent once has arrived behind what was sent after it
 ROUND_OVER = 4096  # BBR: a round trip has ended
 
 NO_RTT = 0xFFFF_FFFF
