@@ -12,7 +12,7 @@ the port sums, the checksum is left to it (CHECKSUM_PARTIAL).
 
 from __future__ import annotations
 
-from pronghorn.compiled import Array, array_at, hot, leaf, u32
+from pronghorn.compiled import Array, array_at, hot, leaf, sequence, u32
 from pronghorn.memory.buddy import Buddy
 from pronghorn.memory.ranges import ranges_sack
 from pronghorn.memory.stream import stream_get
@@ -33,6 +33,9 @@ from pronghorn.tcp.tcb import (
     MILLISECOND,
     NEVER,
     SACK,
+    SYN_RECEIVED,
+    SYN_SENT,
+    TIME_WAIT,
     TIMESTAMPS,
     Tcb,
     Tcp,
@@ -223,7 +226,18 @@ def _said(worker: Worker, tcb: Tcb) -> None:
 @hot
 def emit_ack(worker: Worker, tcp: Tcp, tcb: Tcb) -> bool:
     """A segment without data. False when there is no packet for it: it stays owed."""
-    return emit_segment(worker, tcp, tcb, tcb.snd_nxt, 0, ACK)
+    return emit_segment(worker, tcp, tcb, _acceptable(tcb), 0, ACK)
+
+
+@leaf
+def _acceptable(tcb: Tcb) -> int:
+    """snd_nxt; or the end of the window, when the peer has shrunk that. A segment beyond it is thrown away, and the
+    acknowledgement in it with it, for ever if the peer's are for the same reason (Linux's tcp_acceptable_seq)."""
+    state = tcb.state
+    beyond = sequence.difference(tcb.snd_nxt, sequence.add(tcb.snd_una, tcb.snd_window))
+    if beyond <= 0 or state == SYN_SENT or state == SYN_RECEIVED or state == TIME_WAIT:
+        return tcb.snd_nxt
+    return sequence.add(tcb.snd_nxt, -beyond)
 
 
 @hot

@@ -173,7 +173,8 @@ def send_probe(worker: Worker, tcp: Tcp, tcb: Tcb) -> None:
     if octets != 0:
         resend(worker, tcp, tcb, seq, octets)
         return
-    fresh = min(limit_of(tcb) - tcb.snd_nxt & MASK, tcb.mss)
+    usable = tcb.snd_window - (tcb.snd_nxt - tcb.snd_una & MASK)
+    fresh = min(limit_of(tcb) - tcb.snd_nxt & MASK, tcb.mss, usable)
     if fresh > 0:
         send_range(worker, tcp, tcb, fresh)
 
