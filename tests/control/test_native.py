@@ -17,6 +17,7 @@ from pronghorn.balancer.services import (
     search_service,
     search_stale_service,
 )
+from pronghorn.balancer.show import next_conn
 from pronghorn.control.apply import ApplyError, apply
 from pronghorn.control.describe import choices
 from pronghorn.control.filter import Filter
@@ -156,6 +157,7 @@ def test_cores_that_are_not_there_are_refused() -> None:
         hash_remove,
         mpsc_must_wake,
         mpsc_push,
+        next_conn,
         refresh_weights,
         search_free_server,
         search_free_service,

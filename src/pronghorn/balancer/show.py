@@ -14,7 +14,7 @@ from pronghorn.balancer.create import TIMEOUTS
 from pronghorn.balancer.schedulers import SCHEDULERS
 from pronghorn.balancer.tables import SERVER_DRAIN, TICK, Balancer, Server
 from pronghorn.balancer.timers import idle_ticks
-from pronghorn.compiled import hot
+from pronghorn.compiled import entry
 from pronghorn.state.worker import Worker
 
 STATES = ("free", *TIMEOUTS)
@@ -119,7 +119,7 @@ def _server(index: int, server: Server) -> ServerRow:
     )
 
 
-@hot
+@entry
 def next_conn(balancer: Balancer, start: int) -> int:
     """The first connection in use from `start` on, or -1."""
     for number in range(start, balancer.fresh):
