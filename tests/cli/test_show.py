@@ -59,6 +59,7 @@ def test_sockets_can_be_chosen(run: Run, daemon: Daemon) -> None:
     code, out, complaints = run("show", "tcp", "--state", "time-weight")
     assert (code, out) == (1, "")
     assert "state = time-weight: unknown; did you mean time-wait?" in complaints
+    assert "limit = 20001 is not a number 0..20000" in run("show", "tcp", "--limit", "20001")[2]
     assert "is no address and no prefix" in run("show", "udp", "--address", "10.0.0.0/64")[2]
 
 

@@ -16,6 +16,9 @@ from pronghorn.control.trouble import Trouble
 LIMIT = 1000
 """Rows in one answer, unless `limit` says otherwise."""
 
+MOST = 20_000
+"""Rows that may be asked for: some seven seconds of the control thread."""
+
 STATES = (
     "free",
     "established",
@@ -62,7 +65,7 @@ def read_filter(query: Mapping[str, str]) -> Filter:
             hint = f"did you mean {near}?" if near else f"there are: {', '.join(STATES[1:])}"
             raise FilterError(f"state = {state}: unknown; {hint}")
     return Filter(
-        limit=read_number(query, "limit", LIMIT, 999_999_999),
+        limit=read_number(query, "limit", LIMIT, MOST),
         states=states,
         port=read_number(query, "port", 0, 65_535),
         address=_address(query["address"]) if "address" in query else None,
