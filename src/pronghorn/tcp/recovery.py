@@ -47,7 +47,7 @@ from pronghorn.tcp.segments import (
     record,
     split,
 )
-from pronghorn.tcp.tcb import LOSS, NEVER, OPEN, RECOVERY, REDUCED, Tcb, Tcp, elapsed, in_flight, stamp
+from pronghorn.tcp.tcb import LOSS, NEVER, OPEN, RECOVERY, REDUCED, SACK, Tcb, Tcp, elapsed, in_flight, stamp
 from pronghorn.tcp.timeout import timer_due
 
 __all__ = [
@@ -300,6 +300,8 @@ def mss_changed(worker: Worker, tcp: Tcp, tcb: Tcb) -> None:
         segment = record(flight, number)
         if segment.flags & (SACKED | LOST) == 0 and segment.octets > tcb.mss:
             mark_lost(tcb, flight, segment)
+    if tcb.agreed & SACK == 0:  # what duplicates stand for cannot be lost as well
+        tcb.sacked = min(tcb.sacked, (tcb.snd_nxt - tcb.snd_una & MASK) - tcb.lost)
     if tcb.lost != 0 and tcb.recovery != LOSS:
         tcb.ssthresh = current_ssthresh(tcb)
         tcb.recovery, tcb.recovery_point = LOSS, tcb.snd_nxt
