@@ -40,6 +40,7 @@ ECONNREFUSED, EHOSTUNREACH, ENETUNREACH, EMSGSIZE = (
     errno.ENETUNREACH,
     errno.EMSGSIZE,
 )
+EACCES, ENOPROTOOPT = errno.EACCES, errno.ENOPROTOOPT
 
 
 @hot
@@ -126,9 +127,12 @@ def _error4(message: ICMP) -> int:
     code = message.code
     if code == icmp.FRAGMENTATION_NEEDED:
         return EMSGSIZE
-    if code == icmp.PROTOCOL_UNREACHABLE or code == icmp.PORT_UNREACHABLE:
+    if code == icmp.PORT_UNREACHABLE:
         return ECONNREFUSED
-    return ENETUNREACH if code == icmp.NETWORK_UNREACHABLE else EHOSTUNREACH
+    if code == icmp.PROTOCOL_UNREACHABLE:
+        return ENOPROTOOPT
+    of_network = code == icmp.NETWORK_UNREACHABLE or code == 6 or code == 9 or code == 11  # RFC 1122 3.2.2.1
+    return ENETUNREACH if of_network else EHOSTUNREACH
 
 
 @hot
@@ -142,7 +146,12 @@ def _error6(message: ICMPv6) -> int:
         return 0
     if message.code == icmpv6.PORT_UNREACHABLE:
         return ECONNREFUSED
-    return ENETUNREACH if message.code == icmpv6.NO_ROUTE else EHOSTUNREACH
+    if message.code == icmpv6.NO_ROUTE:
+        return ENETUNREACH
+    code = message.code
+    if code == 1 or code == 5 or code == 6:  # RFC 4443 3.1: prohibited by administration, policy, a route
+        return EACCES
+    return EHOSTUNREACH
 
 
 @hot
