@@ -36,7 +36,7 @@ PR_SET_PDEATHSIG = 1
 TUNSETIFF, IFF_TUN, IFF_NO_PI = 0x400454CA, 1, 0x1000
 ADDRESSES = {4: ("192.0.2.1", "100.64.0.77"), 6: ("2001:db8:1::1", "2001:db8:9::77")}
 """By family: local and remote, as tests/support/feed.py has them."""
-SLACK = 0.012  # s: timers of the kernel tick every 1 to 10 ms, and the player is woken late
+SLACK = 0.025  # s: timers of the kernel tick every 1 to 10 ms, and the player is woken late
 WHEEL = ((0.24, 0.004), (2.0, 0.036), (16.0, 0.26), (130.0, 2.1), (1e9, 17.0))
 """Delay in s, and how much later than asked for such a timer may expire, at 250 ticks a second."""
 AT_ONCE = 24

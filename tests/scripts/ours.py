@@ -51,6 +51,8 @@ START = 1000 * SECOND
 TURNS = 200
 """Turns at one moment at most: an engine that always has more to do stands still."""
 ROOM = 1 << 17
+CONTROLS = ("reno", "cubic", "bbr")
+"""By the number that tcp/congestion has for them."""
 ADDRESSES = {4: ("192.0.2.1", "100.64.0.77"), 6: ("2001:db8:1::1", "2001:db8:9::77")}
 POLL = {
     READABLE: select.POLLIN,
@@ -78,6 +80,9 @@ SYSCTLS: dict[str, Callable[[Tcp, int], None]] = {
     "tcp_retries2": _tuning("retries"),
     "tcp_fin_timeout": _tuning("fin_timeout"),
     "tcp_tw_reuse": _root("time_wait_reuse"),
+    "tcp_timestamps": _root("timestamps"),
+    "tcp_sack": _root("sack"),
+    "tcp_window_scaling": _root("window_scaling"),
     "tcp_syn_linear_timeouts": lambda tcp, value: None,  # 0 is all there is
 }
 """net.ipv4.NAME: what it sets."""
@@ -122,6 +127,9 @@ class Ours:
         tcp.congestion = tcp.tunings[0].congestion = 0  # NewReno
         for name, value in script.sysctls.items():
             short = name.rsplit(".", 1)[1]
+            if short == "tcp_congestion_control":
+                tcp.congestion = tcp.tunings[0].congestion = CONTROLS.index(value)
+                continue
             if short not in SYSCTLS:
                 raise ValueError(f"{script.path}: no way to set {name}")
             SYSCTLS[short](tcp, int(value, 0))
