@@ -5,6 +5,7 @@ from __future__ import annotations
 from bench.tcp.bulk_app import BulkApp, sink_step, source_step
 from bench.tcp.echo_app import EchoApp, echo_client_step, echo_server_step
 from bench.tcp.http_app import HttpApp, http_step
+from bench.tcp.pattern_app import PatternApp, pattern_step
 from pronghorn.compiled import hot, leaf
 from pronghorn.engine.clock import clock_now
 from pronghorn.engine.loop import Loop
@@ -13,10 +14,10 @@ from pronghorn.state.worker import Worker
 
 
 @leaf
-def _turn(worker: Worker) -> None:
+def _turn(worker: Worker) -> int:
     worker.now = clock_now(worker, Loop(worker.loop))
     worker.turns += 1
-    turn(worker)
+    return turn(worker)
 
 
 @hot
@@ -45,3 +46,13 @@ def carry(sink: Worker, there: BulkApp, source: Worker, here: BulkApp, turns: in
         source_step(source, here)
         _turn(sink)
         sink_step(sink, there)
+
+
+@hot
+def serve_pattern(worker: Worker, app: PatternApp, turns: int) -> int:
+    """An engine with an application that checks every octet. Returns how much work there was."""
+    work = 0
+    for _ in range(turns):
+        work += _turn(worker)
+        pattern_step(worker, app)
+    return work
