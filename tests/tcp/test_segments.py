@@ -13,7 +13,7 @@ from pronghorn.tcp.rack import reorder_window
 from pronghorn.tcp.recovery import segment_sent
 from pronghorn.tcp.sample import PURE
 from pronghorn.tcp.segments import LOST, RACKED, RESENT, SACKED, close_flight, end_of, find, flight_of, record, split
-from pronghorn.tcp.tcb import SACK, elapsed, stamp
+from pronghorn.tcp.tcb import ECN, SACK, TIMESTAMPS, elapsed, stamp
 from tests.tcp.sender import FIRST, MASK, Sender
 
 MSS = 100
@@ -168,6 +168,27 @@ def test_against_a_list(steps: list[tuple[str, int, int, int]]) -> None:
             if step[0] in ("ack", "sack") and undone == undos:  # after an undo the next acknowledgement judges anew
                 check_losses(sender)
             undos = undone
+
+
+@settings(max_examples=60, deadline=None)
+@given(steps=steps, agreed=st.sampled_from([0, SACK, SACK | TIMESTAMPS | ECN]), congestion=st.integers(0, 2))
+def test_counts_agree_in_every_mode(steps: list[tuple[str, int, int, int]], agreed: int, congestion: int) -> None:
+    """Without SACK, with timestamps, with each congestion control: the sums are those of the records, no time-out is
+    forgotten, and memory goes back."""
+    with Sender(mss=MSS, agreed=agreed, congestion=congestion) as sender:
+        model = Model()
+        for step in steps:
+            run(sender, model, step)
+            sender.records()
+            check_list(sender)
+            tcb = sender.tcb
+            assert tcb.snd_nxt == tcb.snd_una or tcb.retransmit_at != 0
+            assert 0 < tcb.cwnd < 1 << 31
+        sender.acknowledge(sender.tcb.snd_nxt)
+        assert (sender.tcb.sacked, sender.tcb.lost, sender.tcb.resent) == (0, 0, 0)
+        sender.send(1)
+        sender.acknowledge(sender.tcb.snd_nxt)
+        assert sender.buddy.used == 0
 
 
 @settings(max_examples=60, deadline=None)
