@@ -82,7 +82,16 @@ def transports_timers(worker: Worker) -> int:
     udp_timers(worker)
     tcp = tcp_of(worker)
     more = tcp_timers(worker, tcp)
-    return 1 if tcp_flush(worker, tcp) != 0 else more
+    return 1 if tcp.pending_count != 0 else more
+
+
+@leaf
+def transports_output(worker: Worker) -> int:
+    """What connections want to say since the last turn, and what the application has not said for them in between.
+
+    An acknowledgement that is due rides on an answer, if the application has one ready. Returns how many were served.
+    """
+    return tcp_flush(worker, tcp_of(worker))
 
 
 @leaf

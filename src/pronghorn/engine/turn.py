@@ -1,5 +1,6 @@
 """One turn of a worker's loop: the table of contents of the data plane.
 
+output     what connections have to say that their applications did not, since the last turn
 receive    a burst from each port's queue, and what other workers sent over
 handle     look ahead over the burst (parse, hash, prefetch), then each packet to its verdict
 timers     neighbours, fragments, connections
@@ -15,6 +16,7 @@ from pronghorn.engine.handle import handle
 from pronghorn.engine.inbox import take_inbox
 from pronghorn.engine.outbox import post
 from pronghorn.engine.timers import set_alarm, timers
+from pronghorn.engine.transports import transports_output
 from pronghorn.ports.drivers import receive
 from pronghorn.state.port import BURST, INPUT, REFLECT, Port, Queue
 from pronghorn.state.worker import NEVER, Worker
@@ -24,7 +26,7 @@ from pronghorn.state.worker import NEVER, Worker
 def turn(worker: Worker) -> int:
     """Everything that waits, once. worker.now is set. Returns how much work there was; when none, worker.due is set."""
     worker.due = NEVER
-    work = 0
+    work = transports_output(worker) if worker.transports != 0 else 0
     for index in range(worker.port_count):
         port, queue = worker.ports[index], worker.queues[index]
         if queue.driver != 0 and port.up != 0:

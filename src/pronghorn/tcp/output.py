@@ -60,14 +60,15 @@ WINDOW_PROBE = 4
 
 @hot
 def tcp_flush(worker: Worker, tcp: Tcp) -> int:
-    """Serve the connections that are on the pending list now. Returns how many stand there afterwards."""
-    for _ in range(tcp.pending_count):
+    """Serve the connections that are on the pending list now. Returns how many that were."""
+    listed = tcp.pending_count
+    for _ in range(listed):
         tcb = take_pending(tcp)
         if tcb.state == FREE:
             give_back(tcp, tcb)
         elif tcb.state != CLOSED:
             output(worker, tcp, tcb)
-    return tcp.pending_count
+    return listed
 
 
 @hot

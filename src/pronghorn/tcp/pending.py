@@ -1,4 +1,4 @@
-"""Connections to look at before the turn ends: a list in order of arrival, each connection once.
+"""Connections to look at when the next turn begins: a list in order of arrival, each connection once.
 
 What a burst of segments makes a connection want to say (acknowledgements, data that the window now permits) is said
 once, when all of the burst has been taken in.
