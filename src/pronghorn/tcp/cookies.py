@@ -13,6 +13,7 @@ have got one.
 from __future__ import annotations
 
 from pronghorn.compiled import hot, leaf, sequence
+from pronghorn.net.reset import send_reset
 from pronghorn.state.endpoints import count
 from pronghorn.state.mib import (
     LISTEN_OVERFLOWS,
@@ -22,7 +23,7 @@ from pronghorn.state.mib import (
     SYNCOOKIES_SENT,
 )
 from pronghorn.state.packet import Packet
-from pronghorn.state.verdicts import CONTINUE, DELIVERED, NO_LISTENER, TCP_NO_BACKLOG, TCP_NO_MEMORY
+from pronghorn.state.verdicts import CONTINUE, DELIVERED, NO_LISTENER, TCP_BAD_COOKIE, TCP_NO_BACKLOG, TCP_NO_MEMORY
 from pronghorn.state.worker import Worker
 from pronghorn.tcp.emit import emit_segment, timestamp_now
 from pronghorn.tcp.identity import identify
@@ -165,7 +166,8 @@ def accept_cookie(worker: Worker, tcp: Tcp, listener: Listener, packet: Packet) 
     identify(worker, scratch, packet)
     if age >= AGE or make_cookie(tcp, scratch, sequence.add(segment.seq, -1), time - age, place) != cookie:
         count(worker, SYNCOOKIES_FAILED, 1)
-        return NO_LISTENER  # its sender is told by a reset (RFC 9293 3.10.7.2, second)
+        send_reset(worker, packet)  # RFC 9293 3.10.7.2, second
+        return TCP_BAD_COOKIE
     if listener.waiting > listener.backlog:
         count(worker, LISTEN_OVERFLOWS, 1)
         return TCP_NO_BACKLOG
@@ -173,6 +175,7 @@ def accept_cookie(worker: Worker, tcp: Tcp, listener: Listener, packet: Packet) 
     if tcb.address == 0:
         return TCP_NO_MEMORY
     _prepare(worker, tcp, tcb, listener, packet, segment.seq)
+    tcb.rcv_right = sequence.add(segment.seq, min(tcb.receive_limit, 65535))  # as the answer has said
     tuning_take(tcp, tcb.tuning)
     _recover(worker, tcp, tcb, segment, place)
     tcb.state = SYN_RECEIVED
