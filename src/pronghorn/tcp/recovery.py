@@ -81,7 +81,7 @@ def recovery_open(worker: Worker, tcp: Tcp, tcb: Tcb) -> None:
     tcb.cwnd, tcb.ssthresh = first_window(tcp, tcb), UNLIMITED
     tcb.sacked, tcb.lost, tcb.resent = 0, 0, 0
     tcb.recovery, tcb.backoff, tcb.duplicates = OPEN, 0, 0
-    tcb.recovery_point, tcb.rtt_round = tcb.snd_una, tcb.snd_una
+    tcb.recovery_point, tcb.rtt_round, tcb.small_end = tcb.snd_una, tcb.snd_una, tcb.snd_una
     tcb.segments.flight_max, tcb.segments.flight_end, tcb.segments.persist = 0, tcb.snd_una, 0
     tcb.delivered, tcb.pacing_rate, tcb.paced_at = 0, 0, 0
     tcb.marks, tcb.reorder_steps = 0, 1
