@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import ctypes
+import functools
 import select
 import sys
 import traceback
@@ -44,10 +45,13 @@ from pronghorn.state.endpoints import (
 )
 from pronghorn.tcp.tcb import Tcp, tcp_of
 from tests.scripts.dialect import Script, ScriptError, load, scripts
-from tests.scripts.player import Mismatch, Player
+from tests.scripts.octets import Packet, read_segment, write_segment
+from tests.scripts.player import LOCAL_PORT, REMOTE_PORT, Mismatch, Player
 
 SECOND = 1_000_000_000
 START = 1000 * SECOND
+ISN_CLOCK = 6
+"""Initial sequence numbers count in units of 2**6 ns (tcp/secrets.py)."""
 TURNS = 200
 """Turns at one moment at most: an engine that always has more to do stands still."""
 ROOM = 1 << 17
@@ -95,14 +99,15 @@ class Ours:
     slack = 0.0
     shifted = 0.0
 
-    def __init__(self, script: Script) -> None:
+    def __init__(self, script: Script, later: int = 0) -> None:
+        """The engine's clock begins `later` ns after START."""
         self.family = script.family
         self.local, self.remote = ADDRESSES[self.family]
         self.packets: deque[tuple[float, bytes]] = deque()
         self._memory = ctypes.create_string_buffer(ROOM + 4096)
         start = (ctypes.addressof(self._memory) + 63) & -64
         configuration = EngineConfiguration(start)
-        configuration.seed, configuration.start, configuration.flags = 7, START, RAW_IP
+        configuration.seed, configuration.start, configuration.flags = 7, START + later, RAW_IP
         configuration.mtu = script.mtu
         self.worker = engine_create(configuration)
         if self.worker.address == 0:
@@ -117,10 +122,10 @@ class Ours:
             own(self.worker, 0, self._octets(packed), length)
             route(self.worker, 0, self._octets(bytes(len(packed))), 0, array_at(u8, 0))
         self._settings(script)
-        self.now_ns = START
+        self.start = self.now_ns = START + later
         self.advance(2.0, False)  # announcements
         self.packets.clear()
-        self.start = self.now_ns = START + 2 * SECOND
+        self.start = self.now_ns
 
     def _settings(self, script: Script) -> None:
         tcp = tcp_of(self.worker)
@@ -136,8 +141,6 @@ class Ours:
 
     def close_engine(self) -> None:
         engine_destroy(self.worker)
-
-    start = START
 
     # --- time and packets ---------------------------------------------------------------------------------------------
 
@@ -252,13 +255,36 @@ class Ours:
         return address
 
 
-def play_one(path: Path, family: int) -> str:
-    """Empty, or what was wrong."""
+@functools.cache
+def usual_isn(family: int) -> int:
+    """The initial sequence number with which a listener answers flow 1 at the start of a script."""
+    script = Script(Path(), family)
+    host = Ours(script)
+    listener = host.socket()
+    host.bind(listener, LOCAL_PORT)
+    host.listen(listener, 1)
+    syn = Packet(host.remote, host.local, REMOTE_PORT + 1, LOCAL_PORT, 0, 0, 2, 1000, 0, (), b"", 0)
+    host.inject(write_segment(syn))
+    answer = read_segment(host.packets[0][1])
+    host.close_engine()
+    assert answer is not None
+    return answer.seq
+
+
+def start_before(family: int, octets: int) -> int:
+    """How much later (ns) the clock must begin so that sequence numbers wrap so many octets after the first."""
+    return (-octets - usual_isn(family)) % 2**32 << ISN_CLOCK
+
+
+def play_one(path: Path, family: int, wrap: int = 0) -> str:
+    """Empty, or what was wrong. With `wrap` both sides' sequence numbers go past 2**32 after about so many octets."""
     try:
         script = load(path, family)
         if script.only == "linux":
             return ""
-        host = Ours(script)
+        if wrap and script.remote_isn == Script.remote_isn:
+            script.remote_isn = 2**32 - wrap
+        host = Ours(script, start_before(family, wrap) if wrap else 0)
         try:
             Player(script, host).play()
         finally:
