@@ -1,7 +1,7 @@
 """Every packet script fits this stack, and fits Linux, or says which RFC it rests on.
 
-Against this stack time is virtual, and with IPv6 sequence numbers wrap early; against Linux time is real, and most of it
-is waiting: all scripts run at once.
+Against this stack time is virtual, and with IPv6 sequence numbers wrap early; against Linux time is real, and most of
+it is waiting: all scripts run at once.
 """
 
 from __future__ import annotations
