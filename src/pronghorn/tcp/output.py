@@ -205,7 +205,7 @@ def _send_new(worker: Worker, tcp: Tcp, tcb: Tcb, room: int) -> int:
             look_at(tcp, tcb)
             return 0
         if largest == 0:
-            largest = burst_octets(worker, tcb)
+            largest = burst_octets(worker, tcb) if waiting > tcb.mss else tcb.mss
         octets = min(waiting, permitted, largest)
         if waiting == octets + 1 and tcb.flags & FIN_QUEUED != 0 and permitted > octets:
             octets = waiting  # FIN rides on a full segment
@@ -255,7 +255,7 @@ def send_range(worker: Worker, tcp: Tcp, tcb: Tcb, octets: int) -> bool:
     if not segment_sent(worker, tcp, tcb, octets):
         return False
     right = tcb.snd_nxt
-    if octets % tcb.mss != 0:
+    if octets < tcb.mss or octets % tcb.mss != 0:
         tcb.small_end = right
     if tcb.flags & FIN_QUEUED != 0 and sequence.after(right, tcb.snd_end):
         tcb.flags |= FIN_SENT

@@ -5,7 +5,7 @@ what a peer can make us keep is bounded by the window in octets and by GAPS in n
 
 Acknowledgements (RFC 5681 4.2, RFC 1122 4.2.3.2, as Linux times them): at once for what is out of order, for what fills
 a gap and for the first segments of a connection (quick acks); otherwise every second full segment, or after ATO. One
-that is due at once leaves when the next turn begins, so that a burst of segments gets one, save out of order, where each
+that is due at once leaves when the next turn begins, so that a burst gets one, save out of order, where each segment
 gets its own: a peer without SACK counts them.
 """
 
