@@ -14,7 +14,7 @@ from __future__ import annotations
 from pronghorn.compiled import Array, copy, hot, leaf, load8, load_be32, sequence, store8, store_be16, store_be32, u64
 from pronghorn.ports.offload import UDP_FIELD, checksum_place, network_place, unfinish_checksum
 from pronghorn.state.packet import CHECKSUM_PARTIAL, HEADROOM, Packet
-from pronghorn.state.packets import allocate, release
+from pronghorn.state.packets import allocate, allocate_large, release
 from pronghorn.state.worker import Worker
 from pronghorn.wire import checksum
 from pronghorn.wire.ipv4 import IPv4, header_octets
@@ -23,6 +23,7 @@ from pronghorn.wire.ipv6 import IPv6
 _FIN_PSH, _CWR = 0x09, 0x80  # flags of TCP
 _SEQUENCE, _OFFSET, _FLAGS = 4, 12, 13  # places in TCP's header
 _UDP, _UDP_LENGTH = 8, 4
+_SMALL = 2048 - HEADROOM
 
 
 @hot
@@ -30,7 +31,7 @@ def segment(worker: Worker, packet: Packet, to: Array[u64], room: int) -> int:
     """The frame's segments, as packets of their own, by address into `to`; returns how many.
 
     0 when it cannot be cut: no TCP or UDP, more than `room` segments, or no chunks left. The frame itself is the
-    caller's as before.
+    caller's as before. Segments that do not fit a 2 KB chunk (of 9000 octets, say) lie in chunks of 64 KB.
     """
     start, field, family = checksum_place(packet.data, packet.length)
     if start == 0:
@@ -38,13 +39,13 @@ def segment(worker: Worker, packet: Packet, to: Array[u64], room: int) -> int:
     size = packet.gso_size
     header = start + (_UDP if field == UDP_FIELD else (load8(packet.data + start + _OFFSET) >> 4) * 4)
     payload = packet.length - header
-    if size == 0 or payload <= 0 or header + size > 2048 - HEADROOM:
+    if size == 0 or payload <= 0:
         return 0
     count = (payload + size - 1) // size
     if count > room:
         return 0
     for i in range(count):
-        piece = allocate(worker)
+        piece = allocate(worker) if header + size <= _SMALL else allocate_large(worker)
         if piece.address == 0:
             _give_back(worker, to, i)
             return 0

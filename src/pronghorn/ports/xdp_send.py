@@ -85,12 +85,19 @@ def _put(worker: Worker, queue: Queue, socket: XdpSocket, packet: Packet) -> Non
 def _put_segments(worker: Worker, queue: Queue, socket: XdpSocket, packet: Packet, room: int) -> int:
     """An unsegmented frame on the ring, in pieces; returns how many."""
     count = segment(worker, packet, socket.segments, min(room, SEGMENTS))
+    put = 0
     for k in range(count):
-        _put(worker, queue, socket, Packet(socket.segments[k]))
+        piece = Packet(socket.segments[k])
+        if piece.index < socket.chunks:
+            _put(worker, queue, socket, piece)
+            put += 1
+        else:
+            socket.unfit += 1  # longer than the kernel takes
+            release(worker, piece)
     if count == 0:
         queue.tx_full += 1
     release(worker, packet)
-    return count
+    return put
 
 
 @hot
