@@ -20,7 +20,7 @@ from pronghorn.engine.engine import Engine
 from pronghorn.engine.flush import flush
 from pronghorn.engine.timers import timers
 from pronghorn.engine.transports import Limits as TransportLimits
-from pronghorn.engine.transports import create_transports
+from pronghorn.engine.transports import create_transports, transports_output
 from pronghorn.memory.buddy import Buddy
 from pronghorn.net.configure import add_address, add_interface
 from pronghorn.net.configure_routes import add_neighbour
@@ -70,6 +70,7 @@ def run_steps(talk: Talk, scratch: Packet, steps: int, counted: int) -> int:
         for side in range(2):
             worker = worker_of(talk, side)
             worker.now = talk.now
+            transports_output(worker)
             arrive(talk, side)
             if talk.quiet == 0:
                 if below(talk, 1024) < talk.forge:
@@ -79,6 +80,8 @@ def run_steps(talk: Talk, scratch: Packet, steps: int, counted: int) -> int:
             else:
                 _read_on(talk, side)
             timers(worker)
+            if one_in(talk, 2):
+                transports_output(worker)  # so that nothing is pending, and everything is to be seen
             capture(talk, side)
             flush(worker)
             check(talk, side)
@@ -133,6 +136,7 @@ def run_out(talk: Talk, turns: int, step: int) -> int:
             worker.now = talk.now
             arrive(talk, side)
             timers(worker)
+            transports_output(worker)
             capture(talk, side)
             flush(worker)
             check(talk, side)
