@@ -76,7 +76,7 @@ def acknowledge(worker: Worker, tcp: Tcp, tcb: Tcb, ack: int, options: TCPOption
         sample.flags |= DUPLICATE
     if sample.flags & REORDERED != 0:
         count(worker, SACK_REORDER, 1)
-    _measure(worker, tcb, sample)
+    _measure(worker, tcb, flight, sample)
     if flight.count > 0 and record(flight, 0).flags & SACKED != 0:
         sample.flags |= RENEGED
     wait = 0
@@ -122,7 +122,7 @@ def _late_duplicate(worker: Worker, tcb: Tcb, options: TCPOptions, sample: Sampl
 
 
 @hot
-def _measure(worker: Worker, tcb: Tcb, sample: Sample) -> None:
+def _measure(worker: Worker, tcb: Tcb, flight: Flight, sample: Sample) -> None:
     """RTT and rate samples."""
     if sample.delivered != 0:
         delivered, mss = sample.delivered, tcb.mss
@@ -130,13 +130,36 @@ def _measure(worker: Worker, tcb: Tcb, sample: Sample) -> None:
         tcb.delivered_at = sample.now
         if sample.flags & RATED != 0:
             finish_rate(tcb, sample)
-    if sample.rtt != NO_RTT:
-        rtt_sample(tcb, sample.now, sample.rtt)
-    elif sample.flags & (ECHOED | ADVANCED) == ECHOED | ADVANCED:
+    rtt = _round_trip(worker, tcb, flight, sample)
+    sample.rtt_last = min(sample.rtt_last, rtt) if rtt != NO_RTT else NO_RTT
+    if rtt != NO_RTT:
+        sample.rtt = rtt
+        rtt_sample(tcb, sample.now, rtt)
+
+
+@leaf
+def _round_trip(worker: Worker, tcb: Tcb, flight: Flight, sample: Sample) -> int:
+    """us of the round trip that the acknowledgement tells; NO_RTT: it tells none (Karn; RFC 7323 4.1).
+
+    What it covers may have arrived long ago, when acknowledgements before it were lost. So a long one is measured by
+    what has provoked it: in order, the echoed timestamp; out of order, where none is delayed, what was sent last. But a
+    duplicate's echo is of what came before it. Linux takes all these: the wait for a time-out counts as a round trip,
+    the next wait is longer still, and where a third is lost both ways the RTO grows to its limit.
+    """
+    rtt, flags = sample.rtt, sample.flags
+    if rtt != NO_RTT and (tcb.srtt == 0 or rtt <= tcb.srtt >> 2):
+        return rtt
+    if flags & ADVANCED == 0:
+        return sample.rtt_last
+    if flags & RESENT_ACKED != 0:
+        if tcb.srtt == 0 and flags & ECHOED != 0 and sequence.before(sample.echo, flight.resent_ts):
+            return NO_RTT  # of a SYN: RFC 6298 5.7 has an RTO for that
+        rtt = NO_RTT
+    if flags & (ECHOED | DSACK_SEEN) == ECHOED:
         passed = sequence.difference(worker.now // 1_000_000 + tcb.ts_offset & MASK, sample.echo)
-        if 0 <= passed < 1 << 17:  # RFC 7323 4.1; two minutes at most
-            sample.rtt = sample.rtt_last = max(passed, 1) * 1000
-            rtt_sample(tcb, sample.now, sample.rtt)
+        if 0 <= passed < 1 << 17:  # two minutes at most
+            rtt = min(rtt, max(passed, 1) * 1000)
+    return rtt
 
 
 @hot
