@@ -209,8 +209,10 @@ def _send_new(worker: Worker, tcp: Tcp, tcb: Tcb, room: int) -> int:
         octets = min(waiting, permitted, largest)
         if waiting == octets + 1 and tcb.flags & FIN_QUEUED != 0 and permitted > octets:
             octets = waiting  # FIN rides on a full segment
-        if octets > tcb.mss and octets < waiting:
-            octets -= octets % tcb.mss  # a short segment only at the end
+        if octets > tcb.mss:
+            tail = octets % tcb.mss  # a short segment only at the end, and only if it may go by itself
+            if octets < waiting or not _worth_sending(tcb, tail, tail):
+                octets -= tail
         if not _worth_sending(tcb, octets, waiting):
             _window_shut(worker, tcp, tcb)  # a sliver of a window, or corked: not for ever
             return room
