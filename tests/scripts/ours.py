@@ -14,6 +14,7 @@ import sys
 import traceback
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,7 @@ from pronghorn.state.endpoints import (
     endpoints_of,
     socket_number,
 )
+from pronghorn.state.port import CHECKSUM_RX, CHECKSUM_TX, SEGMENTATION
 from pronghorn.tcp.tcb import Tcp, tcp_of
 from tests.scripts.dialect import Script, ScriptError, load, scripts
 from tests.scripts.octets import Packet, read_segment, write_segment
@@ -52,6 +54,8 @@ SECOND = 1_000_000_000
 START = 1000 * SECOND
 ISN_CLOCK = 6
 """Initial sequence numbers count in units of 2**6 ns (tcp/secrets.py)."""
+FIN_PSH = 9
+"""Flags that only the last piece of an unsegmented packet has."""
 TURNS = 200
 """Turns at one moment at most: an engine that always has more to do stands still."""
 ROOM = 1 << 17
@@ -99,8 +103,9 @@ class Ours:
     slack = 0.0
     shifted = 0.0
 
-    def __init__(self, script: Script, later: int = 0) -> None:
-        """The engine's clock begins `later` ns after START."""
+    def __init__(self, script: Script, later: int = 0, whole: bool = False) -> None:
+        """The engine's clock begins `later` ns after START. `whole`: its port takes unsegmented, unchecked packets."""
+        self.whole = whole
         self.family = script.family
         self.local, self.remote = ADDRESSES[self.family]
         self.packets: deque[tuple[float, bytes]] = deque()
@@ -109,6 +114,7 @@ class Ours:
         configuration = EngineConfiguration(start)
         configuration.seed, configuration.start, configuration.flags = 7, START + later, RAW_IP
         configuration.mtu = script.mtu
+        configuration.offloads = SEGMENTATION | CHECKSUM_TX | CHECKSUM_RX if whole else 0
         self.worker = engine_create(configuration)
         if self.worker.address == 0:
             raise RuntimeError(f"no engine: error {configuration.error}, field {configuration.wrong}")
@@ -182,7 +188,23 @@ class Ours:
                 return
             data = ctypes.string_at(self._data.address, octets)
             if data[9 if data[0] >> 4 == 4 else 6] == 6:
-                self.packets.append(((max(at, self.now_ns) - self.start) / SECOND, data))
+                when = (max(at, self.now_ns) - self.start) / SECOND
+                self.packets.extend((when, piece) for piece in (self._cut(data) if self.whole else [data]))
+
+    def _cut(self, data: bytes) -> list[bytes]:
+        """What the port would make of an unsegmented packet."""
+        packet, tcp = read_segment(data, summed=False), tcp_of(self.worker)
+        assert packet is not None
+        octets = len(packet.payload)
+        tcbs = [tcp.tcbs[number] for number in range(tcp.fresh)]
+        sizes = [tcb.mss for tcb in tcbs if tcb.state and tcb.remote_port == packet.destination_port]
+        size = min([*sizes, octets]) or 1
+        pieces = []
+        for start in range(0, max(octets, 1), size):
+            flags = packet.flags if start + size >= octets else packet.flags & ~FIN_PSH
+            piece = packet.payload[start : start + size]
+            pieces.append(write_segment(replace(packet, seq=(packet.seq + start) % 2**32, flags=flags, payload=piece)))
+        return pieces
 
     def inject(self, packet: bytes) -> None:
         assert engine_inject_ip(self.worker, 0, self._octets(packet), len(packet), self.now_ns) == 1
@@ -276,15 +298,16 @@ def start_before(family: int, octets: int) -> int:
     return (-octets - usual_isn(family)) % 2**32 << ISN_CLOCK
 
 
-def play_one(path: Path, family: int, wrap: int = 0) -> str:
-    """Empty, or what was wrong. With `wrap` both sides' sequence numbers go past 2**32 after about so many octets."""
+def play_one(path: Path, family: int, wrap: int = 0, whole: bool = False) -> str:
+    """Empty, or what was wrong. With `wrap` both sides' sequence numbers go past 2**32 after about so many octets; with
+    `whole` segmentation is left to the port."""
     try:
         script = load(path, family)
         if script.only == "linux":
             return ""
         if wrap and script.remote_isn == Script.remote_isn:
             script.remote_isn = 2**32 - wrap
-        host = Ours(script, start_before(family, wrap) if wrap else 0)
+        host = Ours(script, start_before(family, wrap) if wrap else 0, whole)
         try:
             Player(script, host).play()
         finally:
