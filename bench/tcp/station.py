@@ -2,6 +2,7 @@
 
     kernel <-> device <-> engine                                       tap, xdp, packet (the last two on a veth pair)
     kernel <-> device (CROSS) <-> wire end (CROSS) ~~~ <-> engine      with an impairment
+    kernel <-> router <-- narrow --> router <-> device <-> engine      with a router
 
 The kernel's side runs `stream_peer.py`. Worker 0 turns in the calling thread, and sleeps when there is nothing to do.
 """
@@ -17,7 +18,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from ipaddress import ip_address, ip_interface
+from ipaddress import ip_address, ip_interface, ip_network
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from pronghorn.engine.engine import Engine
 from pronghorn.engine.transports import Limits, create_transports
 from pronghorn.memory.arena import Arena
 from pronghorn.net.configure import add_address, add_interface
+from pronghorn.net.configure_routes import add_route
 from pronghorn.net.create import create_net
 from pronghorn.ports.driver import Driver
 from pronghorn.ports.packet_port import PacketPort
@@ -46,6 +48,8 @@ from tests.ports.support import inside
 DEVICES: dict[str, Callable[[str], Driver]] = {"tap": TapPort, "xdp": XdpPort, "packet": PacketPort}
 OWN = {4: "192.0.2.1", 6: "2001:db8::1"}
 PEER = {4: "192.0.2.9", 6: "2001:db8::9"}
+FAR = {4: "198.51.100.9", 6: "2001:db8:2::9"}
+BITS = {4: 24, 6: 64}
 PORT = 5001
 TURNS = 64
 NAP = 1  # ms
@@ -62,6 +66,9 @@ class Station:
     engine: Engine
     app: PatternApp
     where: Address  # scratch
+    peer_at: dict[int, str]  # the kernel's address, by family
+    routers: list[Namespace]
+    listeners: dict[tuple[int, int], int]  # by family and port
     wires: list[WirePort]  # the kernel's and our end, where there is an impairment
 
     @property
@@ -93,18 +100,19 @@ class Station:
 
     def listen(self, family: int, target: int = 0, port: int = PORT) -> None:
         """Accept connections, and send so many octets on each."""
-        number = good(tcp_open(self.worker, family), "open")
-        where = address(None, port, family, self.where)
-        good(tcp_bind(self.worker, number, where), "bind")
-        good(tcp_listen(self.worker, number, 64), "listen")
-        socket_watch(endpoints_of(self.worker), number, READABLE, 0)
+        number = self.listeners.get((family, port), -1)
+        if number < 0:
+            number = self.listeners[family, port] = good(tcp_open(self.worker, family), "open")
+            good(tcp_bind(self.worker, number, address(None, port, family, self.where)), "bind")
+            good(tcp_listen(self.worker, number, 64), "listen")
+            socket_watch(endpoints_of(self.worker), number, READABLE, 0)
         self.app.listener, self.app.target = number + 1, target
 
     def connect(self, family: int, target: int = 0, port: int = PORT) -> int:
         """Connect to the kernel and send so many octets; the socket's number."""
         self.engine.run_turns(1)  # sets the clock
         number = good(tcp_open(self.worker, family), "open")
-        where = address(ip_address(PEER[family]), port, family, self.where)
+        where = address(ip_address(self.peer_at[family]), port, family, self.where)
         result = tcp_connect(self.worker, number, where)
         assert result == -115, f"connect: errno {-result}"
         assert pattern_begin(self.worker, self.app, number, target)
@@ -169,45 +177,84 @@ class Station:
 
 @contextlib.contextmanager
 def station(
-    device: str, impairment: str = "", large: int = 256, mtu: int = 1500, packets: int = 8192
+    device: str,
+    impairment: str = "",
+    large: int = 256,
+    mtu: int = 1500,
+    families: tuple[int, ...] = (4, 6),
+    narrow: int = 0,
 ) -> Iterator[Station]:
-    """A kernel and an engine that have a device between them."""
+    """A kernel and an engine that have a device between them; and two routers with a link of MTU `narrow`."""
     with stage() as place:
-        kernel = place.namespace("kernel")
-        home = kernel
-        if device != "tap":
-            home = place.namespace("engine")
-            place.join(kernel, "eth0", home, "eth0")
-            home.ip(f"link set eth0 mtu {mtu}")
-            kernel.ip(f"link set eth0 mtu {mtu}")
+        near = place.namespace("near")
+        home = near if device == "tap" else place.namespace("engine")
         interface = "tap0" if device == "tap" else "eth0"
+        if device == "tap":
+            near.run("ip", "tuntap", "add", "tap0", "mode", "tap")
+        else:
+            place.join(near, "eth0", home, "eth0")
+            home.ip(f"link set eth0 mtu {mtu}")
+        near.ip(f"link set {interface} mtu {mtu}")
         arena = Arena.create("engine", limit=4 << 30)
-        with Engine(1, packets, large, arena) as engine:
-            worker = engine.workers[0]
-            create_net(arena, worker)
-            create_transports(arena, worker, Limits(sockets=4096, conns=1 << 16, buffers=1 << 28))
-            if device == "tap":
-                kernel.run("ip", "tuntap", "add", "tap0", "mode", "tap")
-                kernel.ip(f"link set tap0 mtu {mtu}")
+        with Engine(1, 8192, large, arena) as engine:
+            create_net(arena, engine.workers[0])
+            create_transports(arena, engine.workers[0], Limits(sockets=4096, conns=1 << 16, buffers=1 << 28))
             with inside(home):
                 engine.add_port(DEVICES[device](interface), CROSS if impairment else INPUT, 1)
-            own, wires = 0, []
-            if impairment:
-                wires = [WirePort(f"station{id(engine)}?mtu={mtu}&{impairment}") for _ in range(2)]
-                engine.add_port(wires[0], CROSS, 0)
-                own = engine.add_port(wires[1])
-            add_interface(worker, own)
-            kernel.ip(f"link set {interface} up")
-            for family, bits in ((4, 24), (6, 64)):
-                add_address(worker, own, ip_interface(f"{OWN[family]}/{bits}"))
-                nodad = " nodad" if family == 6 else ""
-                kernel.ip(f"address add {PEER[family]}/{bits} dev {interface}{nodad}")
+            wires = _wires(engine, mtu, impairment) if impairment else []
+            _addresses(engine.workers[0], 2 if impairment else 0, families)
+            near.ip(f"link set {interface} up", *(f"address add {PEER[f]}/{BITS[f]} dev {interface}" for f in families))
             app = record(engine, "pattern", PatternApp)
             octets = pattern()
             room = arena.table("octets", u8, len(octets))
             ctypes.memmove(room.address, octets, len(octets))
             app.pattern = room.address
             where = record(engine, "where", Address)
-            made = Station(place, kernel, interface, engine, app, where, wires)
+            made = Station(place, near, interface, engine, app, where, PEER, [], {}, wires)
+            if narrow:
+                made.kernel, made.peer_at = _behind_routers(made, narrow), FAR
             made.settle(0.01)
             yield made
+
+
+def _wires(engine: Engine, mtu: int, impairment: str) -> list[WirePort]:
+    """A bad wire between the device, which is port 0, and the stack's port, 2."""
+    wires = [WirePort(f"station{id(engine)}?mtu={mtu}&{impairment}") for _ in range(2)]
+    engine.add_port(wires[0], CROSS, 0)
+    engine.add_port(wires[1])
+    return wires
+
+
+def _addresses(worker: Worker, interface: int, families: tuple[int, ...]) -> None:
+    """Ours; everything else is behind the kernel."""
+    add_interface(worker, interface)
+    for family in families:
+        add_address(worker, interface, ip_interface(f"{OWN[family]}/{BITS[family]}"))
+        anywhere = ip_network("0.0.0.0/0" if family == 4 else "::/0")
+        add_route(worker, anywhere, interface, ip_address(PEER[family]))
+
+
+def _behind_routers(one: Station, mtu: int) -> Namespace:
+    """A kernel behind two routers, the first of which is at the device; both say when a packet is too big."""
+    near, far, kernel = one.kernel, one.stage.namespace("far"), one.stage.namespace("kernel")
+    one.routers = [near, far]
+    one.stage.join(near, "narrow", far, "narrow")
+    one.stage.join(far, "eth0", kernel, "eth0")
+    for router, own, other, there in ((near, 1, 2, FAR), (far, 2, 1, OWN)):
+        router.sysctl(ipv4__ip_forward=1, ipv6__conf__all__forwarding=1)
+        networks = (ip_interface(f"{there[f]}/{BITS[f]}").network for f in (4, 6))
+        four, six = networks
+        router.ip(
+            f"link set narrow mtu {mtu}",
+            f"address add 203.0.113.{own}/24 dev narrow",
+            f"address add 2001:db8:1::{own}/64 dev narrow nodad",
+            f"route add {four} via 203.0.113.{other}",
+            f"route add {six} via 2001:db8:1::{other}",
+        )
+    far.ip("address add 198.51.100.1/24 dev eth0", "address add 2001:db8:2::1/64 dev eth0 nodad")
+    kernel.ip(
+        *(f"address add {FAR[f]}/{BITS[f]} dev eth0" for f in (4, 6)),
+        "route add default via 198.51.100.1",
+        "route add ::/0 via 2001:db8:2::1",
+    )
+    return kernel
