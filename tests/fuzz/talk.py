@@ -245,7 +245,7 @@ def run_talk(number: int, steps: int, counted: int = 1) -> Result:
         step = run_steps(talk, stage.scratch, max(steps // 10, 40), counted)
         _judge(talk, f"{name}, quiet step {step}")
         close_all(talk)
-        for turns, length in ((30, SECOND), (70, 60 * SECOND)):
+        for turns, length in ((30, SECOND), (100, 60 * SECOND)):
             turn = run_out(talk, turns, length)
             _judge(talk, f"{name}, last turn {turn}")
         for side in range(2):

@@ -140,6 +140,22 @@ def test_zero_window_after_close(victim: Victim) -> None:
     assert victim.in_use().count(FIN_WAIT_1) == 0
 
 
+def test_silence_after_close(victim: Victim) -> None:
+    """Unacknowledged octets of a connection that nobody holds are sent again eight times, as with Linux."""
+    peer = victim.peer()
+    victim.write(peer.number, 5000)
+    victim.close_socket(peer.number)
+    sent = 0
+    for _ in range(400):
+        victim.turn(1)
+        sent += sum(segment.seq == peer.wants for segment in peer.heard())
+        if not victim.in_use():
+            break
+    assert victim.in_use() == []
+    assert 9 <= sent <= 11
+    assert victim.memory == 0
+
+
 def test_window_that_shrinks(victim: Victim) -> None:
     """RFC 9293 3.8.6: in flight beyond the new edge; nothing more is sent, and everything arrives in the end."""
     peer = victim.peer()

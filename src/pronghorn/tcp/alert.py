@@ -185,6 +185,7 @@ def _limit_duplicates(tcb: Tcb) -> None:
     """
     if tcb.recovery == LOSS:
         most = max(min(sequence.difference(tcb.snd_nxt, tcb.recovery_point), 2 * tcb.mss), 0)
+        most = min(most, (tcb.snd_nxt - tcb.snd_una & MASK) - tcb.lost)
     else:
         right = tcb.recovery_point if tcb.recovery == RECOVERY else tcb.snd_nxt
         most = max((right - tcb.snd_una & MASK) - tcb.lost - tcb.mss, 0)

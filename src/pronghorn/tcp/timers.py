@@ -49,6 +49,8 @@ from pronghorn.wire.tcp import ACK
 MASK = 0xFFFF_FFFF
 BATCH = 64
 ETIMEDOUT = errno.ETIMEDOUT
+ORPHAN_RETRIES = 8
+"""Time-outs until a connection is given up that no application holds: Linux's tcp_orphan_retries."""
 SYNACK_RETRIES = 5
 """Linux's tcp_synack_retries."""
 LONGEST_PROBE = 120 * SECOND
@@ -148,6 +150,8 @@ def _is_given_up(tcp: Tcp, tcb: Tcb, worker: Worker) -> bool:
         return tcb.backoff >= SYNACK_RETRIES
     if tuning.user_timeout != 0:
         return tcb.backoff > 0 and _unanswered(tcb, tcb.backoff + 1) >= tuning.user_timeout * MILLISECOND
+    if tcb.socket == ANY_NUMBER and tcb.flags & PASSIVE == 0:
+        return tcb.backoff >= min(ORPHAN_RETRIES, tuning.retries)
     return tcb.backoff >= tuning.retries
 
 
@@ -190,7 +194,7 @@ def _probe_window(worker: Worker, tcp: Tcp, tcb: Tcb) -> None:
         send_range(worker, tcp, tcb, fits)
         return
     tuning = tcp.tunings[tcb.tuning]
-    limit = tuning.retries if tcb.socket != ANY_NUMBER else 8
+    limit = tuning.retries if tcb.socket != ANY_NUMBER else ORPHAN_RETRIES
     if tcb.probes >= limit or (
         tuning.user_timeout != 0 and tcb.probes > 0 and elapsed(moment(worker), tcb.heard) >= tuning.user_timeout
     ):
