@@ -7,7 +7,7 @@ two listeners: connections to the second are closed after the response, as for `
 
 from __future__ import annotations
 
-from pronghorn.compiled import Array, View, copy, fixed, hot, leaf, load8, u8, u32, u64
+from pronghorn.compiled import Array, View, copy, fixed, hot, leaf, load8, load32, u8, u32, u64
 from pronghorn.state.endpoints import (
     EAGAIN,
     EDGE,
@@ -24,6 +24,7 @@ from pronghorn.tcp.calls import tcp_accept, tcp_close, tcp_receive, tcp_send
 
 BUFFER = 4096
 CR, LF = 13, 10
+EACH = 0x0101_0101  # times an octet: that octet in each place of a word
 ENDING = 4  # octets of CR LF CR LF
 CLOSING = 8  # in Socket.user: close after the response
 
@@ -120,13 +121,26 @@ def find_end(address: int, place: int, octets: int, seen: int) -> tuple[int, int
             seen = 0
     if seen > 0:
         return place, seen
-    last = place + ENDING - 1
-    while last < octets:
-        octet = load8(address + last)
-        if octet == LF and load8(address + last - 1) == CR and _suffix(address, last - 3, last - 1) == 2:
+    at = place
+    while at + 4 <= octets:  # by words; most have no line feed
+        word = load32(address + at) ^ LF * EACH
+        if (word - EACH) & ~word & 0x80 * EACH != 0:
+            for last in range(at, at + 4):
+                if _ends(address, place, last):
+                    return last + 1, ENDING
+        at += 4
+    for last in range(at, octets):
+        if _ends(address, place, last):
             return last + 1, ENDING
-        last += 1 if octet == CR or octet == LF else ENDING
     return octets, _suffix(address, place, octets)
+
+
+@leaf
+def _ends(address: int, place: int, last: int) -> bool:
+    """Whether an empty line that begins at `place` or later ends with the octet `last`."""
+    if last - place < ENDING - 1 or load8(address + last) != LF or load8(address + last - 1) != CR:
+        return False
+    return _suffix(address, place, last - 1) == 2
 
 
 @leaf

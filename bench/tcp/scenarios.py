@@ -34,6 +34,7 @@ SECONDS = 1.0
 WARM_UP = 0.3
 SETTLED = 3.0  # s after which the timers of the handshakes have run out
 TURNS = 200  # between two looks at the clock
+FEW = 1000  # connections of an engine that is as good as empty
 PATIENCE = 60.0  # s of CPU time
 LOSSES, LOSS_BUFFERS, LOSS_RATE = (10_000, 50_000), 2048, 1_000_000_000  # parts per million; KiB; bit/s
 
@@ -124,20 +125,20 @@ def http(connections: int, closing: int) -> Iterator[Measure]:
 @contextlib.contextmanager
 def idle_memory(connections: int) -> Iterator[Measure]:
     """Octets of this process's memory for each idle connection."""
-    yield lambda: octets_per_idle(connections)
+    footprint(FEW)  # compiles
+    yield lambda: (footprint(connections) - footprint(FEW)) / (connections - FEW)
 
 
-def octets_per_idle(connections: int) -> float:
-    """From before the engine has any connection to when all are established and silent."""
+def footprint(connections: int) -> int:
+    """Octets by which the process grows for an engine made for so many connections, all established and silent."""
+    before = resident()
     stage = served([clients(connections, active=connections + 1, waiting=2048)], conns=connections)
     with stage.engine:
-        step = step_of(stage)
-        spend(0.01, step) if connections == 0 else None
-        before = resident()
-        await_that("connections do not come about", step, lambda: stage.app.accepted >= connections)
+        await_that(
+            "connections do not come about", step_of(stage), lambda: stage.app.accepted >= connections
+        )  # fmt: skip
         healthy(stage)
-        say(f"{tcp_of(stage.worker).count:,} connections")
-        return (resident() - before) / connections
+        return resident() - before
 
 
 def resident() -> int:
