@@ -31,7 +31,7 @@ from pronghorn.tcp.life import accept_push, tcb_free, tcb_new
 from pronghorn.tcp.lookup import enter
 from pronghorn.tcp.options import agree, our_scale, set_mss, syn_options
 from pronghorn.tcp.recovery import recovery_established, recovery_open
-from pronghorn.tcp.secrets import sip5, timestamp_offset
+from pronghorn.tcp.secrets import sip5
 from pronghorn.tcp.tcb import (
     ECN,
     ESTABLISHED,
@@ -89,28 +89,39 @@ def mss_at(place: int) -> int:
 
 
 @hot
-def make_cookie(tcp: Tcp, tcb: Tcb, theirs: int, time: int, place: int) -> int:
-    """The cookie for a client whose SYN had the sequence number `theirs`."""
+def cookie_secret(tcp: Tcp, tcb: Tcb, theirs: int, time: int, place: int) -> int:
+    """64 bits that only we can tell for a client whose SYN had the sequence number `theirs`.
+
+    The low half makes the cookie, the high half is where the connection's timestamps begin.
+    """
     ports = tcb.remote_port << 16 | tcb.local_port | 3 << 32 | (time & 31) << 40 | place << 48
-    low = sip5(tcp.secret, tcp.secret2, tcb.remote_lo ^ theirs << 32, tcb.remote_hi, tcb.local_hi, tcb.local_lo, ports)
-    return (time & 31) << 27 | place << 24 | low & 0xFF_FFFF
+    return sip5(tcp.secret, tcp.secret2, tcb.remote_lo ^ theirs << 32, tcb.remote_hi, tcb.local_hi, tcb.local_lo, ports)
+
+
+@leaf
+def make_cookie(secret: int, time: int, place: int) -> int:
+    """The cookie."""
+    return (time & 31) << 27 | place << 24 | secret & 0xFF_FFFF
 
 
 @hot
 def answer_with_cookie(worker: Worker, tcp: Tcp, listener: Listener, packet: Packet) -> int:
-    """Answer a SYN, and forget it."""
+    """Answer a SYN, and forget it. Its addresses and ports are in scratch."""
     segment = TCP(packet.transport)
     tcb = scratch_of(tcp)
-    _prepare(worker, tcp, tcb, listener, packet, sequence.add(segment.seq, 1))
+    _prepare(worker, tcp, tcb, listener, sequence.add(segment.seq, 1))
     agree(worker, tcp, tcb, tcp.options)
     if tcp.ecn != 0 and segment.flags & (ECE | CWR) == ECE | CWR and tcb.agreed & TIMESTAMPS != 0:
         tcb.agreed |= ECN
+    time, place = worker.now // (64 * SECOND), mss_place(tcb.peer_mss)
+    secret = cookie_secret(tcp, tcb, segment.seq, time, place)
     if tcb.agreed & TIMESTAMPS == 0:
         tcb.agreed = 0  # nowhere to remember scale and SACK
         tcb.rcv_scale = 0
     else:
+        tcb.ts_offset = secret >> 32 & MASK
         _hide(worker, tcb)
-    cookie = make_cookie(tcp, tcb, segment.seq, worker.now // (64 * SECOND), mss_place(tcb.peer_mss))
+    cookie = make_cookie(secret, time, place)
     tcb.state, tcb.snd_una = SYN_RECEIVED, cookie
     tcb.snd_nxt = cookie
     listener.cookies, listener.recent_overflow = 1, stamp(worker)
@@ -134,9 +145,8 @@ def _hide(worker: Worker, tcb: Tcb) -> None:
 
 
 @hot
-def _prepare(worker: Worker, tcp: Tcp, tcb: Tcb, listener: Listener, packet: Packet, next: int) -> None:
-    """Fields that follow from the listener and the addresses; `next` is the client's next octet."""
-    identify(worker, tcb, packet)
+def _prepare(worker: Worker, tcp: Tcp, tcb: Tcb, listener: Listener, next: int) -> None:
+    """Fields that follow from the listener; `next` is the client's next octet. Addresses and ports are set."""
     tcb.flags = PASSIVE | tcp.tunings[listener.tuning].flags
     tcb.neighbour, tcb.generation = NO_TCB, 0
     tcb.tuning = listener.tuning
@@ -146,7 +156,12 @@ def _prepare(worker: Worker, tcp: Tcp, tcb: Tcb, listener: Listener, packet: Pac
     tcb.rcv_nxt, tcb.rcv_read, tcb.rcv_right, tcb.rcv_acked, tcb.drs_from = next, next, next, next, next
     tcb.drs_at = stamp(worker)
     tcb.heard = moment(worker)
-    tcb.ts_offset = timestamp_offset(tcp, tcb)
+
+
+@leaf
+def _cookie(tcp: Tcp, tcb: Tcb, segment: TCP, time: int, place: int) -> int:
+    """The cookie that an acknowledgement of it brings back."""
+    return make_cookie(cookie_secret(tcp, tcb, sequence.add(segment.seq, -1), time, place), time, place)
 
 
 @hot
@@ -164,7 +179,7 @@ def accept_cookie(worker: Worker, tcp: Tcp, listener: Listener, packet: Packet) 
     place = cookie >> 24 & 7
     scratch = scratch_of(tcp)
     identify(worker, scratch, packet)
-    if age >= AGE or make_cookie(tcp, scratch, sequence.add(segment.seq, -1), time - age, place) != cookie:
+    if age >= AGE or _cookie(tcp, scratch, segment, time - age, place) != cookie:
         count(worker, SYNCOOKIES_FAILED, 1)
         send_reset(worker, packet)  # RFC 9293 3.10.7.2, second
         return TCP_BAD_COOKIE
@@ -174,7 +189,8 @@ def accept_cookie(worker: Worker, tcp: Tcp, listener: Listener, packet: Packet) 
     tcb = tcb_new(tcp)
     if tcb.address == 0:
         return TCP_NO_MEMORY
-    _prepare(worker, tcp, tcb, listener, packet, segment.seq)
+    identify(worker, tcb, packet)
+    _prepare(worker, tcp, tcb, listener, segment.seq)
     tcb.rcv_right = sequence.add(segment.seq, min(tcb.receive_limit, 65535))  # as the answer has said
     tuning_take(tcp, tcb.tuning)
     _recover(worker, tcp, tcb, segment, place)
