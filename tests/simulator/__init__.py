@@ -15,8 +15,14 @@ host.py          Host: one engine, its addresses, its sockets
 loop.py          turns engines that have something to do, then jumps to the next event: one compiled function
 applications.py  what runs on the hosts between two turns, compiled: raw frames, and
 flows.py         streams and datagrams over the engine's sockets, each octet checked
+transfers.py     bulk transfers between two hosts, for the tables and for tests of TCP
+tables.py        tables of measured behaviour, kept as text in tables/ and compared octet for octet. The command
+                 `PRONGHORN_MODE=jit python -m tests.simulator.tables` writes them anew:
+    goodput_table.py     loss x buffers x congestion control
+    fairness_table.py    many flows on one line, of one kind and of two, with ECN, beginning late
+    conditions_table.py  reordering, duplicates, lost acknowledgements, outages, changes, deep queues
 
-How to add a TCP scenario (goodput under loss, fairness over one bottleneck):
+How to add a TCP scenario that transfers.py does not serve:
 1. Build the topology: `Network.link` for each wire. A bottleneck is a host with forwarding between two links
    (`test_flows.dumbbell`); its queue is the wire's (`queue_octets`). `store=` of the link's options bounds the frames
    in flight: at least rate x delay / 8 / 1514 of them. Each direction has its own impairments (`there`, `back`).

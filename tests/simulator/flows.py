@@ -45,6 +45,7 @@ class Flow(View, align=64):
     ended: u64  # ns: last octet sent, or end of the stream received; 0: not yet
     last: u64  # ns: latest call that sent or received something
     wrong: u64  # SINK: reads whose octets were not those that a SENDER sends
+    listener: u64  # SINK of a stream: number of the flow that accepted it
 
 
 class Flows(View, align=64):
@@ -71,7 +72,7 @@ def flows_run(worker: Worker, own: Flows) -> int:
         event = own.events[place]
         flow = own.flows[event.user]
         if flow.kind == LISTENER:
-            work = max(work, _accept(worker, own, flow))
+            work = max(work, _accept(worker, own, flow, event.user))
         elif flow.kind == SINK:
             work = max(work, _read(worker, own, flow))
         elif event.events & (FAILED | HUNG_UP) != 0:
@@ -142,8 +143,8 @@ def _read(worker: Worker, own: Flows, flow: Flow) -> int:
 
 
 @hot
-def _accept(worker: Worker, own: Flows, listener: Flow) -> int:
-    """Make a SINK of each new connection."""
+def _accept(worker: Worker, own: Flows, listener: Flow, number: int) -> int:
+    """Make a SINK of each new connection. `number` is the listener's."""
     work = IDLE
     for _ in range(BATCH):
         handle = accept(worker, listener.handle, Address(0))
@@ -154,7 +155,7 @@ def _accept(worker: Worker, own: Flows, listener: Flow) -> int:
             close_socket(worker, handle)
             continue
         flow = own.flows[own.count]
-        flow.kind, flow.handle = SINK, handle
+        flow.kind, flow.handle, flow.listener = SINK, handle, number
         watch(worker, handle, READABLE | ENDED, 0, own.count)
         own.count += 1
         listener.calls += 1
