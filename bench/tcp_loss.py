@@ -1,8 +1,9 @@
-"""Goodput at 1 % and 5 % loss, 100 ms round trip, 100 Mbit/s, buffers of 2 MiB, in virtual time: the geometric mean.
+"""What loss leaves of a connection: goodput at 1 % and at 5 % random loss over NewReno without SACK, in virtual time.
 
-Ours is BBR, the congestion control to choose for such a path: what is lost says nothing about congestion there. Windows
-that shrink with every loss are bound by it whatever repairs them (CUBIC with SACK: 1.2 times the peer). The peer is
-NewReno without SACK in the same simulator.
+100 ms round trip, 1 Gbit/s, buffers of 2 MiB, 60 s. A reading is one seed, the same for ours and the peer, through the
+same simulator; of the two losses the one with the smaller ratio counts. Ours is BBR, the congestion control to choose
+for such a path: what is lost says nothing about congestion there. CUBIC with SACK, the default, is said beside it: a
+window that shrinks with every loss is bound by it, whatever repairs the loss (docs/adr/0011-tcp-under-loss.md).
 """
 
 from __future__ import annotations
@@ -10,15 +11,9 @@ from __future__ import annotations
 from bench.harness import Benchmark
 from bench.tcp.side import side
 
-RENO, BBR = 0, 2  # pronghorn.tcp.congestion
-
-
 BENCHMARK = Benchmark(
     name="tcp_loss",
-    what="goodput at 1 % and 5 % loss, 100 ms, 2 MiB buffers, virtual time: BBR, geometric mean",
-    unit="B/s",
-    ours=lambda: side("loss", BBR, 1),
-    peer_name="NewReno without SACK",
-    peer=lambda: side("loss", RENO, 0),
-    runs=3,
+    what="goodput at 1 % and 5 % loss, 100 ms, 2 MiB: BBR over NewReno without SACK, the smaller of the two ratios",
+    unit="times",
+    ours=lambda: side("loss"),
 )

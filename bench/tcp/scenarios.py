@@ -286,8 +286,8 @@ def loss() -> Iterator[Measure]:
                 cell(control, LOSS_BUFFERS, loss, 4 if seed & 1 else 6, sack, seed, LOSS_RATE)
                 for control, sack in ((NEWRENO, False), (CUBIC, True), (BBR, True))
             )
-            say(f"seed {seed}, {loss / 10_000:g} %: {plain:,.1f} kB/s; BBR {model:,.1f} kB/s, {model / plain:.1f} times;"
-                f" CUBIC with SACK {cubic:,.1f} kB/s, {cubic / plain:.2f} times")  # fmt: skip
+            say(f"seed {seed}, {loss / 10_000:g} %: {plain:,.1f} kB/s; BBR {model:,.1f}, {model / plain:.1f} times;"
+                f" CUBIC with SACK {cubic:,.1f}, {cubic / plain:.2f} times")  # fmt: skip
             ratios.append(model / plain)
         return min(ratios)
 
