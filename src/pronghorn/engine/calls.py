@@ -48,6 +48,7 @@ from pronghorn.tcp.calls import (
     tcp_open,
     tcp_receive,
     tcp_send,
+    tcp_send_fast,
     tcp_shutdown,
 )
 from pronghorn.tcp.set_option import tcp_get_option, tcp_set_option
@@ -167,7 +168,8 @@ def send(worker: Worker, handle: int, data: int, octets: int, flags: int) -> int
 
 @entry
 def send_to(worker: Worker, handle: int, data: int, octets: int, flags: int, address: Address) -> int:
-    """Send one datagram to the address; a stream, which has its other side, does not look at it."""
+    """Send one datagram to the address; a stream, which has its other side, looks at it with
+    MSG_FASTOPEN alone, which opens a connection whose SYN carries the octets (RFC 7413)."""
     number = socket_number(endpoints_of(worker), handle)
     if number < 0:
         return number
@@ -223,6 +225,8 @@ def _part(worker: Worker, data: int, octets: int) -> Array[Part]:
 def _send(worker: Worker, number: int, parts: Array[Part], count: int, flags: int, address: int) -> int:
     if not _is_stream(worker, number):
         return udp_send_parts(worker, number, parts, count, flags, address)
+    if flags & linux.MSG_FASTOPEN != 0 and address != 0 and count > 0:
+        return tcp_send_fast(worker, number, parts[0].base, parts[0].octets, Address(address))
     if count == 1:
         return tcp_send(worker, number, parts[0].base, parts[0].octets, flags)
     return _send_stream(worker, number, parts, count, flags)

@@ -9,9 +9,11 @@ the way in   input        whose segment is it                        lookup  ide
              established  every later state, step by step            waiting  time_wait    TIME-WAIT
              receive      octets into the ring, acknowledging        window       how much the peer may send
              challenge    what may be forged                         messages     what ICMP says
+             fast_open    data in a SYN, its cookie checked          rare  records  what few need
 the way out  output       what to send, and when                     pending      whom to look at in this turn
              emit         one segment                                options      what the SYNs say; MSS
              source  bind addresses and ports                        pacing       not all at once
+             fast_connect  data in a SYN of ours                     fast_cache   cookies that servers gave us
 the end      closing      FIN and RST                                life         records, TIME-WAIT, accept queues
 time         timers       what is due                                deadlines    when to look
 

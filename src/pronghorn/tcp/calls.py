@@ -38,11 +38,14 @@ from pronghorn.state.mib import ABORT_ON_CLOSE, ABORT_ON_LINGER
 from pronghorn.state.worker import Worker
 from pronghorn.tcp.bind import bind_any, bind_to, unbind
 from pronghorn.tcp.closing import abort, start_closing
-from pronghorn.tcp.handshake import start_connecting
+from pronghorn.tcp.fast_connect import is_deferred, may_send_data, send_first_syn, send_syn_with
+from pronghorn.tcp.fast_open import CLIENT
+from pronghorn.tcp.handshake import prepare_connecting
 from pronghorn.tcp.life import accept_pop, finish_tcb, orphan, tcb_free, tcb_new
 from pronghorn.tcp.source import choose_address, choose_port, is_free
 from pronghorn.tcp.tcb import (
     CLOSED,
+    FAST_OPEN,
     FIN_QUEUED,
     FIN_RECEIVED,
     FIN_WAIT_2,
@@ -73,6 +76,7 @@ __all__ = [
     "tcp_open",
     "tcp_receive",
     "tcp_send",
+    "tcp_send_fast",
     "tcp_shutdown",
 ]
 
@@ -170,13 +174,62 @@ def write_local(tcb: Tcb, own: Address) -> None:
 
 @hot
 def tcp_connect(worker: Worker, number: int, address: Address) -> int:
-    """Open a connection: -EINPROGRESS, then WRITABLE or FAILED (RFC 9293 3.9.1.1)."""
+    """Open a connection: -EINPROGRESS, then WRITABLE or FAILED (RFC 9293 3.9.1.1).
+
+    With TCP_FASTOPEN_CONNECT and a cookie of the server's it is 0, and the first octets sent go with the SYN.
+    """
     endpoints, tcp = endpoints_of(worker), tcp_of(worker)
     socket = endpoints.sockets[number]
     if socket.kind != STREAM:
         return -EISCONN if socket.kind == LISTENER else -EINVAL
     if socket.record != ANY_NUMBER:
         return _connect_again(endpoints, tcp, socket, number)
+    result = _begin_connecting(worker, number, address)
+    if result < 0:
+        return result
+    tcb = tcp.tcbs[socket.record]
+    if tcp.tunings[tcb.tuning].fast_connect != 0:
+        if may_send_data(worker, tcp, tcb):
+            socket_event(endpoints, number, WRITABLE)
+            return 0
+        tcb.agreed |= FAST_OPEN
+    if not send_first_syn(worker, tcp, tcb):
+        return _connect_not(worker, tcp, number)
+    return -EINPROGRESS
+
+
+@hot
+def tcp_send_fast(worker: Worker, number: int, data: int, octets: int, address: Address) -> int:
+    """MSG_FASTOPEN: open a connection with data in its SYN (RFC 7413): how many octets went with it, or -EINPROGRESS
+    when none did, because there is no cookie yet: then they are to be sent again, once the socket is WRITABLE."""
+    endpoints, tcp = endpoints_of(worker), tcp_of(worker)
+    socket = endpoints.sockets[number]
+    if tcp.fast_open & CLIENT == 0:
+        return -EOPNOTSUPP
+    if socket.kind != STREAM or octets < 0:
+        return -EINVAL
+    if socket.record != ANY_NUMBER:
+        return -EALREADY if tcp.tcbs[socket.record].state == SYN_SENT else -EISCONN
+    result = _begin_connecting(worker, number, address)
+    if result < 0:
+        return result
+    return send_syn_with(worker, tcp, tcp.tcbs[socket.record], data, octets)
+
+
+@hot
+def _connect_not(worker: Worker, tcp: Tcp, number: int) -> int:
+    """There is no memory for a SYN: back to before `connect`."""
+    socket = endpoints_of(worker).sockets[number]
+    tcb_free(worker, tcp, tcp.tcbs[socket.record])
+    socket.record = ANY_NUMBER
+    return -ENOMEM
+
+
+@hot
+def _begin_connecting(worker: Worker, number: int, address: Address) -> int:
+    """Give the socket a connection in SYN_SENT that has sent nothing yet. 0, or minus an errno."""
+    endpoints, tcp = endpoints_of(worker), tcp_of(worker)
+    socket = endpoints.sockets[number]
     if (address.family == 4 and socket.family == 6) or (address.family == 6 and socket.family == 4):
         return -EAFNOSUPPORT
     if address.port == 0:
@@ -185,20 +238,22 @@ def tcp_connect(worker: Worker, number: int, address: Address) -> int:
     if tcb.address == 0:
         return -ENOMEM
     result = _address(worker, tcp, tcb, socket, address)
-    if result == 0 and not start_connecting(worker, tcp, tcb):
+    if result == 0 and not prepare_connecting(worker, tcp, tcb):
         result = -ENOMEM
     if result < 0:
         tcb_free(worker, tcp, tcb)
         return result
     socket.record, tcb.socket = tcb.index, number
     socket_quiet(endpoints, number, HUNG_UP | WRITABLE)
-    return -EINPROGRESS
+    return 0
 
 
 @leaf
 def _connect_again(endpoints: Endpoints, tcp: Tcp, socket: Socket, number: int) -> int:
     """`connect` on a socket that has a connection: how it went."""
     state = tcp.tcbs[socket.record].state
+    if is_deferred(tcp.tcbs[socket.record]):
+        return -EISCONN  # as Linux
     if state == SYN_SENT or state == SYN_RECEIVED:
         return -EALREADY
     if socket.error != 0:

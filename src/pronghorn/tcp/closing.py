@@ -23,6 +23,7 @@ from pronghorn.tcp.tcb import (
     CLOSED,
     CLOSING,
     ESTABLISHED,
+    FAST_OPEN,
     FIN_BEYOND,
     FIN_QUEUED,
     FIN_RECEIVED,
@@ -87,7 +88,7 @@ def fin_received(worker: Worker, tcp: Tcp, tcb: Tcb) -> None:
 def reset_received(worker: Worker, tcp: Tcp, tcb: Tcb) -> None:
     """A valid reset (RFC 9293 3.10.7.4, second)."""
     state = tcb.state
-    if state == SYN_RECEIVED:
+    if state == SYN_RECEIVED and tcb.agreed & FAST_OPEN == 0:
         count(worker, ATTEMPT_FAILS, 1)
         if tcb.flags & PASSIVE != 0:
             drop_half_open(worker, tcp, tcb)

@@ -14,12 +14,16 @@ from pronghorn.memory.wheel import create_wheel, wheel_lay
 from pronghorn.state.worker import Worker
 from pronghorn.tcp.congestion import CUBIC
 from pronghorn.tcp.info import TcpInfo
+from pronghorn.tcp.records import Cookie, Rare
 from pronghorn.tcp.tcb import NO_TCB, SECOND, TICK, Listener, Tcb, Tcp, Tuning, Waiting
 
 LISTENERS = 4096
 TUNINGS = 65_536
 TIME_WAITS = 262_144
 """Connections in TIME_WAIT at most: tcp_max_tw_buckets of a machine of some gigabytes."""
+RARES = 65_536
+COOKIES = 256
+"""Servers whose fast open cookies are known."""
 LINGER_OFF = 0xFFFF_FFFF
 _TIMER = Tcb.offset("timer")
 
@@ -44,6 +48,8 @@ def tables_open(tcp: Tcp, worker: Worker, octets: int, secret: int, secret2: int
         tcp.listeners[number].next = number + 1 if number + 1 < tcp.listener_limit else NO_TCB
     tcp.listener_free = 0
     tcp.tuning_free, tcp.tuning_fresh = NO_TCB, 1
+    tcp.rare_free, tcp.rare_fresh = NO_TCB, 1
+    tcp.cookie_mask = COOKIES - 1
     tcp.waiting_limit = tcp.waiting_mask + 1
     tcp.port_low, tcp.port_high = 32768, 60999
     tcp.challenge_limit, tcp.challenge_until = 1000, 0
@@ -80,6 +86,9 @@ def tcp_lay(layout: Layout, worker: Worker, conns: int, listeners: int, octets: 
     tcp.scratch_info = lay(layout, TcpInfo.SIZE, 64)
     tcp.listeners, tcp.listener_limit = array_at(Listener, lay(layout, listeners * Listener.SIZE, 64)), listeners
     tcp.tunings, tcp.tuning_limit = array_at(Tuning, lay(layout, (conns + 1) * Tuning.SIZE, 64)), conns + 1
+    tcp.rare_limit = min(conns + 1, RARES)
+    tcp.rares = array_at(Rare, lay(layout, tcp.rare_limit * Rare.SIZE, 64))
+    tcp.cookies = array_at(Cookie, lay(layout, COOKIES * Cookie.SIZE, 64))
     places = places_for(conns)
     tcp.waitings, tcp.waiting_mask = array_at(Waiting, lay(layout, (places + 1) * Waiting.SIZE, 64)), places - 1
     tcp.index = hash_lay(layout, conns + places, worker.secret)
@@ -106,6 +115,9 @@ def create_tcp(arena: Arena, worker: Worker, conns: int = 1 << 20, octets: int =
     tcp.listeners, tcp.listener_limit = table("listeners", Listener, LISTENERS), LISTENERS
     fill(tcp.listeners.address, 0, LISTENERS * Listener.SIZE)
     tcp.tunings, tcp.tuning_limit = table("tunings", Tuning, TUNINGS), TUNINGS
+    tcp.rares, tcp.rare_limit = table("rares", Rare, RARES), RARES
+    tcp.cookies = table("cookies", Cookie, COOKIES)
+    fill(tcp.cookies.address, 0, COOKIES * Cookie.SIZE)
     places = places_for(conns)
     tcp.waitings, tcp.waiting_mask = table("time_wait", Waiting, places + 1), places - 1
     tcp.index = create_hash_index(arena, f"{name}.conns", conns + places, owner, worker.secret).address

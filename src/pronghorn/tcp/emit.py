@@ -118,7 +118,8 @@ def emit_segment(worker: Worker, tcp: Tcp, tcb: Tcb, seq: int, octets: int, flag
     header = wire.HEADER + wire.emit_options(packet.transport + wire.HEADER, answer)
     if octets != 0:
         buddy = Buddy(endpoints_of(worker).buddy)
-        stream_get(buddy, tcb.send, seq, packet.transport + header, octets)
+        first = seq if flags & SYN == 0 else sequence.add(seq, 1)
+        stream_get(buddy, tcb.send, first, packet.transport + header, octets)
     packet.length = network_octets + header + octets
     if tcb.agreed & ECN != 0:
         flags = _congestion_flags(tcb, flags)

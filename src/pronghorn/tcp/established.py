@@ -138,7 +138,7 @@ def _check_sequence(worker: Worker, tcp: Tcp, tcb: Tcb, packet: Packet, seq: int
     if sequence.before(right, tcb.rcv_acked) or sequence.after(seq, tcb.rcv_right):
         if flags & RST != 0:
             return TCP_OUT_OF_WINDOW
-        if tcb.state == SYN_RECEIVED and flags & (SYN | ACK) == SYN and seq == sequence.add(tcb.rcv_nxt, -1):
+        if _is_syn_again(tcb, seq, flags):
             emit_syn(worker, tcp, tcb)  # our answer to it was lost
             return TCP_OLD
         if flags & SYN != 0:
@@ -155,7 +155,7 @@ def _check_sequence(worker: Worker, tcp: Tcp, tcb: Tcb, packet: Packet, seq: int
         return TCP_CHALLENGED
     # fourth: the SYN bit (RFC 5961 4.2)
     if flags & SYN != 0:
-        if tcb.state == SYN_RECEIVED and flags & ACK == 0 and seq == sequence.add(tcb.rcv_nxt, -1):
+        if _is_syn_again(tcb, seq, flags):
             emit_syn(worker, tcp, tcb)
             return TCP_OLD
         if tcb.state == SYN_RECEIVED and flags & ACK != 0 and seq == sequence.add(tcb.rcv_nxt, -1):
@@ -164,6 +164,14 @@ def _check_sequence(worker: Worker, tcp: Tcp, tcb: Tcb, packet: Packet, seq: int
         challenge(worker, tcp, tcb)
         return TCP_CHALLENGED
     return DELIVERED
+
+
+@leaf
+def _is_syn_again(tcb: Tcb, seq: int, flags: int) -> bool:
+    """Whether it is the SYN that the connection began with, which may have brought data (fast_open.py)."""
+    if tcb.state != SYN_RECEIVED or flags & (SYN | ACK) != SYN:
+        return False
+    return seq == sequence.add(tcb.rcv_nxt, -1 - tcb.octets_in)
 
 
 @hot

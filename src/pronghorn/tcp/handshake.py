@@ -12,7 +12,6 @@ import errno
 from pronghorn.compiled import hot, leaf, sequence
 from pronghorn.state.endpoints import ANY_NUMBER, WRITABLE, count, endpoints_of, socket_event
 from pronghorn.state.mib import (
-    ACTIVE_OPENS,
     ATTEMPT_FAILS,
     DEFER_ACCEPT_DROP,
     LISTEN_DROPS,
@@ -34,8 +33,19 @@ from pronghorn.state.verdicts import (
 from pronghorn.state.worker import Worker
 from pronghorn.tcp.cookies import accept_cookie, answer_with_cookie
 from pronghorn.tcp.emit import timestamp_now
+from pronghorn.tcp.fast_connect import fast_open_answered, is_deferred, resend_refused
+from pronghorn.tcp.fast_open import may_open_fast, open_fast
 from pronghorn.tcp.identity import identify
-from pronghorn.tcp.life import accept_push, drop_half_open, finish_tcb, listener_less, set_state, tcb_free, tcb_new
+from pronghorn.tcp.life import (
+    accept_push,
+    drop_half_open,
+    fast_open_over,
+    finish_tcb,
+    listener_less,
+    set_state,
+    tcb_free,
+    tcb_new,
+)
 from pronghorn.tcp.lookup import enter, find_listener
 from pronghorn.tcp.options import agree, halve_mss, our_scale
 from pronghorn.tcp.output import emit_syn, output
@@ -45,6 +55,7 @@ from pronghorn.tcp.secrets import initial_sequence, timestamp_offset
 from pronghorn.tcp.tcb import (
     ECN,
     ESTABLISHED,
+    FAST_OPEN,
     FIN_QUEUED,
     FIN_WAIT_1,
     PASSIVE,
@@ -126,7 +137,12 @@ def _half_open(worker: Worker, tcp: Tcp, listener: Listener, number: int, packet
         count(worker, LISTEN_DROPS, 1)
         return TCP_NO_MEMORY
     listener.half_open += 1
-    emit_syn(worker, tcp, tcb)
+    payload = packet.transport + header_octets(segment)
+    octets = packet.data + packet.length - payload
+    fast = may_open_fast(worker, tcp, tcb, listener, octets)
+    if not fast or not open_fast(worker, tcp, tcb, number, payload, octets):
+        emit_syn(worker, tcp, tcb)
+    tcp.cookie_due = 0
     return DELIVERED
 
 
@@ -158,7 +174,8 @@ def established(worker: Worker, tcp: Tcp, tcb: Tcb, segment: TCP, length: int) -
     if not sequence.after(ack, tcb.snd_una) or sequence.after(ack, tcb.snd_nxt):
         count(worker, ATTEMPT_FAILS, 1)
         return NO_LISTENER  # its sender is told by a reset
-    passive = tcb.flags & PASSIVE != 0
+    fast = tcb.agreed & FAST_OPEN != 0  # on the queue already, or accepted
+    passive = tcb.flags & PASSIVE != 0 and not fast
     listener = tcp.listeners[tcb.accept_next if passive else 0]
     if passive and listener.listening == 0:
         drop_half_open(worker, tcp, tcb)
@@ -180,6 +197,8 @@ def established(worker: Worker, tcp: Tcp, tcb: Tcb, segment: TCP, length: int) -
         listener_less(tcp, tcb.accept_next)
         count(worker, PASSIVE_OPENS, 1)
         accept_push(worker, tcp, listener, tcb)
+    elif fast:
+        fast_open_over(tcp, tcb)
     elif tcb.socket != ANY_NUMBER:
         socket_event(endpoints_of(worker), tcb.socket, WRITABLE)
     return DELIVERED
@@ -189,8 +208,8 @@ def established(worker: Worker, tcp: Tcp, tcb: Tcb, segment: TCP, length: int) -
 
 
 @hot
-def start_connecting(worker: Worker, tcp: Tcp, tcb: Tcb) -> bool:
-    """Send the SYN of an active open; addresses and ports are set, and nobody has them. False: no memory."""
+def prepare_connecting(worker: Worker, tcp: Tcp, tcb: Tcb) -> bool:
+    """SYN_SENT, but for the SYN; addresses and ports are set, and nobody has them. False: no memory."""
     tcb.congestion = tcp.tunings[tcb.tuning].congestion
     tcb.flags |= tcp.tunings[tcb.tuning].flags
     tcb.receive_limit = tcp.tunings[tcb.tuning].receive_limit
@@ -202,13 +221,7 @@ def start_connecting(worker: Worker, tcp: Tcp, tcb: Tcb) -> bool:
     tcb.mss = 536
     tcb.quick = QUICK_ACKS
     recovery_open(worker, tcp, tcb)
-    if not enter(worker, tcp, tcb):
-        return False
-    if not segment_sent(worker, tcp, tcb, 1):
-        return False
-    count(worker, ACTIVE_OPENS, 1)
-    emit_syn(worker, tcp, tcb)
-    return True
+    return enter(worker, tcp, tcb)
 
 
 @leaf
@@ -226,6 +239,8 @@ def syn_sent_input(worker: Worker, tcp: Tcp, tcb: Tcb, packet: Packet) -> int:
     """RFC 9293 3.10.7.3. NO_LISTENER: the sender is told by a reset."""
     segment = TCP(packet.transport)
     flags = segment.flags
+    if is_deferred(tcb):
+        return NO_LISTENER
     # first: the ACK bit
     if flags & ACK != 0 and (not sequence.after(segment.ack, tcb.snd_una) or sequence.after(segment.ack, tcb.snd_nxt)):
         return TCP_BAD_ACK if flags & RST != 0 else NO_LISTENER
@@ -247,6 +262,7 @@ def syn_sent_input(worker: Worker, tcp: Tcp, tcb: Tcb, packet: Packet) -> int:
     tcb.rcv_nxt = sequence.add(segment.seq, 1)
     tcb.rcv_read, tcb.rcv_right, tcb.rcv_acked, tcb.drs_from = tcb.rcv_nxt, tcb.rcv_nxt, tcb.rcv_nxt, tcb.rcv_nxt
     tcb.drs_at = stamp(worker)
+    asked = tcb.agreed & FAST_OPEN != 0
     agree(worker, tcp, tcb, tcp.options)
     tcb.snd_window = segment.window
     tcb.snd_window_max, tcb.snd_wl1 = tcb.snd_window, segment.seq
@@ -256,11 +272,14 @@ def syn_sent_input(worker: Worker, tcp: Tcp, tcb: Tcb, packet: Packet) -> int:
         return DELIVERED
     if tcp.ecn == 1 and flags & (ECE | CWR) == ECE:
         tcb.agreed |= ECN
+    if asked:
+        fast_open_answered(worker, tcp, tcb, segment.ack)
     halve_mss(tcb)
     acknowledge(worker, tcp, tcb, segment.ack, tcp.options, 0)
-    tcb.octets_out = 0
+    tcb.octets_out -= 1
     set_state(worker, tcb, ESTABLISHED)
     recovery_established(worker, tcp, tcb)
+    resend_refused(worker, tcp, tcb)
     if tcb.socket != ANY_NUMBER:
         socket_event(endpoints_of(worker), tcb.socket, WRITABLE)
     ack_now(tcp, tcb)

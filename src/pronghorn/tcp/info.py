@@ -15,6 +15,7 @@ from pronghorn.tcp.tcb import (
     RECOVERY,
     SACK,
     SCALING,
+    SYN_SENT,
     TIMESTAMPS,
     Tcb,
     Tcp,
@@ -116,7 +117,7 @@ def write_info(worker: Worker, tcp: Tcp, tcb: Tcb, info: TcpInfo) -> None:
     options |= TCPI_OPT_SACK if agreed & SACK != 0 else 0
     options |= TCPI_OPT_WSCALE if agreed & SCALING != 0 else 0
     options |= TCPI_OPT_ECN if agreed & ECN != 0 else 0
-    info.options = options | (TCPI_OPT_SYN_DATA if agreed & FAST_OPEN != 0 else 0)
+    info.options = options | (TCPI_OPT_SYN_DATA if agreed & FAST_OPEN != 0 and tcb.state != SYN_SENT else 0)
     info.scales = tcb.snd_scale | tcb.rcv_scale << 4
     info.rto, info.ato = rto_now(tcb) // 1000, (ATO_US if tcb.octets_in != 0 else 0)
     info.snd_mss, info.rcv_mss = tcb.mss, tcb.rcv_mss

@@ -29,11 +29,13 @@ from pronghorn.state.mib import CURR_ESTAB
 from pronghorn.state.worker import Worker
 from pronghorn.tcp.deadlines import disarm
 from pronghorn.tcp.lookup import leave, listener_remove
+from pronghorn.tcp.rare import rare_drop, rare_of
 from pronghorn.tcp.recovery import recovery_close
 from pronghorn.tcp.tcb import (
     CLOSE_WAIT,
     CLOSED,
     ESTABLISHED,
+    FAST_OPEN,
     FREE,
     LISTEN,
     NEVER,
@@ -73,6 +75,7 @@ def tcb_free(worker: Worker, tcp: Tcp, tcb: Tcb) -> None:
         end(worker, tcp, tcb)
     stream_free(Buddy(endpoints_of(worker).buddy), tcb.receive)
     tuning_drop(tcp, tcb.tuning)
+    rare_drop(tcp, tcb)
     tcb.state = FREE
     if tcb.flags & PENDING == 0:
         give_back(tcp, tcb)
@@ -106,6 +109,7 @@ def end(worker: Worker, tcp: Tcp, tcb: Tcb) -> None:
         recovery_close(worker, tcp, tcb)
         disarm(tcp, tcb)
     leave(worker, tcp, tcb)
+    fast_open_over(tcp, tcb)
     tcb.retransmit_at, tcb.ack_at, tcb.alarm_at = NEVER, NEVER, NEVER
     set_state(worker, tcb, CLOSED)
 
@@ -118,7 +122,7 @@ def finish_tcb(worker: Worker, tcp: Tcp, tcb: Tcb, error: int) -> None:
     """
     if tcb.state == CLOSED or tcb.state == FREE:
         return
-    queued = tcb.flags & PASSIVE != 0 and tcb.state != SYN_RECEIVED
+    queued = tcb.flags & PASSIVE != 0 and not is_half_open(tcb)
     end(worker, tcp, tcb)
     if tcb.socket == ANY_NUMBER:
         if queued:
@@ -131,6 +135,24 @@ def finish_tcb(worker: Worker, tcp: Tcp, tcb: Tcb, error: int) -> None:
         endpoints.sockets[tcb.socket].error = error
         socket_event(endpoints, tcb.socket, FAILED)
     socket_event(endpoints, tcb.socket, READABLE | WRITABLE | ENDED | HUNG_UP)
+
+
+@leaf
+def is_half_open(tcb: Tcb) -> bool:
+    """Whether the connection is a listener's and not on its queue yet."""
+    return tcb.state == SYN_RECEIVED and tcb.flags & PASSIVE != 0 and tcb.agreed & FAST_OPEN == 0
+
+
+@hot
+def fast_open_over(tcp: Tcp, tcb: Tcb) -> None:
+    """The handshake of a connection that was opened fast has ended, one way or the other."""
+    rare = rare_of(tcp, tcb)
+    if rare.address == 0 or rare.listener == 0:
+        return
+    number = rare.listener - 1
+    rare.listener = 0
+    tcp.listeners[number].fast_opens -= 1
+    listener_less(tcp, number)
 
 
 @hot

@@ -20,12 +20,12 @@ from pronghorn.state.mib import ATTEMPT_FAILS, OUT_OF_WINDOW_ICMPS
 from pronghorn.state.packet import ORIGINATED, REDIRECTED, Packet
 from pronghorn.state.verdicts import CONSUMED, CONTINUE, ICMP_IGNORED
 from pronghorn.state.worker import Worker
-from pronghorn.tcp.life import drop_half_open, finish_tcb
+from pronghorn.tcp.life import drop_half_open, finish_tcb, is_half_open
 from pronghorn.tcp.lookup import find_tcb, tuple_hash
 from pronghorn.tcp.options import set_mss
 from pronghorn.tcp.pending import look_at
 from pronghorn.tcp.recovery import mss_changed
-from pronghorn.tcp.tcb import CLOSED, PASSIVE, SYN_RECEIVED, SYN_SENT, Tcb, Tcp, tcp_of
+from pronghorn.tcp.tcb import CLOSED, FAST_OPEN, PASSIVE, SYN_RECEIVED, SYN_SENT, Tcb, Tcp, tcp_of
 from pronghorn.wire import icmp, icmpv6
 from pronghorn.wire.icmp import ICMP
 from pronghorn.wire.icmpv6 import ICMPv6
@@ -106,9 +106,10 @@ def _take(worker: Worker, tcp: Tcp, tcb: Tcb, packet: Packet) -> int:
         return _too_big(worker, tcp, tcb, packet)
     if error == 0:
         return ICMP_IGNORED
-    if tcb.state == SYN_SENT or tcb.state == SYN_RECEIVED:
+    accepted = tcb.agreed & FAST_OPEN != 0 and tcb.flags & PASSIVE == 0
+    if tcb.state == SYN_SENT or (tcb.state == SYN_RECEIVED and not accepted):
         count(worker, ATTEMPT_FAILS, 1)
-        if tcb.flags & PASSIVE != 0:
+        if is_half_open(tcb):
             drop_half_open(worker, tcp, tcb)
         else:
             finish_tcb(worker, tcp, tcb, error)

@@ -1,24 +1,28 @@
-"""What the SYNs agree on: MSS (RFC 9293 3.7.1, RFC 6691), window scale and timestamps (RFC 7323), SACK (RFC 2018), and
-the size of our segments that follows.
+"""What the SYNs agree on: MSS (RFC 9293 3.7.1, RFC 6691), window scale and timestamps (RFC 7323), SACK (RFC 2018),
+cookies for fast open (RFC 7413), and the size of our segments that follows.
 """
 
 from __future__ import annotations
 
-from pronghorn.compiled import hot, leaf
+from pronghorn.compiled import hot, leaf, store64
 from pronghorn.net.path_mtu import path_limit
 from pronghorn.net.state import net_of
 from pronghorn.state.worker import Worker
 from pronghorn.tcp.emit import route, timestamp_now
-from pronghorn.tcp.tcb import SACK, SCALING, SYN_RECEIVED, TIMESTAMPS, Tcb, Tcp
+from pronghorn.tcp.fast_cache import offer_cookie
+from pronghorn.tcp.secrets import fast_open_cookie
+from pronghorn.tcp.tcb import FAST_OPEN, SACK, SCALING, SYN_RECEIVED, SYN_SENT, TIMESTAMPS, Tcb, Tcp
 from pronghorn.tcp.window import scale_for
 from pronghorn.wire import ipv4, ipv6
 from pronghorn.wire import tcp as wire
-from pronghorn.wire.tcp import HAS_MSS, HAS_SACK_PERMITTED, HAS_TIMESTAMPS, HAS_WINDOW_SCALE, TCPOptions
+from pronghorn.wire.tcp import HAS_FAST_OPEN, HAS_MSS, HAS_SACK_PERMITTED, HAS_TIMESTAMPS, HAS_WINDOW_SCALE, TCPOptions
 
 DEFAULT_MSS4 = 536  # RFC 9293 3.7.1
 DEFAULT_MSS6 = 1220
 TIMESTAMP_OCTETS = 12
 DEFAULT_MTU = 1500
+OUR_COOKIE = 8
+"""Octets of a fast open cookie of ours."""
 
 
 @leaf
@@ -52,6 +56,18 @@ def syn_options(worker: Worker, tcp: Tcp, tcb: Tcb) -> None:
     if offered & SCALING != 0:
         answer.present |= HAS_WINDOW_SCALE
         answer.window_scale = tcb.rcv_scale
+    if tcp.cookie_due != 0:
+        _give_cookie(worker, tcb, answer)
+    elif tcb.state == SYN_SENT and tcb.agreed & FAST_OPEN != 0 and tcb.backoff == 0:
+        offer_cookie(worker, tcp, tcb, answer)
+
+
+@hot
+def _give_cookie(worker: Worker, tcb: Tcb, answer: TCPOptions) -> None:
+    """Put today's fast open cookie for the peer into a SYN-ACK's options."""
+    store64(answer.cookie.address, fast_open_cookie(worker, tcb, 0))
+    answer.cookie_octets = OUR_COOKIE
+    answer.present |= HAS_FAST_OPEN
 
 
 @leaf

@@ -36,6 +36,7 @@ from pronghorn.tcp.tcb import (
     CLOSED,
     CORKED,
     ECN,
+    FAST_OPEN,
     FIN_QUEUED,
     FIN_SENT,
     FREE,
@@ -77,7 +78,12 @@ def output(worker: Worker, tcp: Tcp, tcb: Tcb) -> None:
     room = min(transmit_room(worker, tcb) - RESERVE, BATCH)
     if tcb.state == SYN_SENT or tcb.state == SYN_RECEIVED:
         if room > 0 and tcb.lost != 0:
-            _resend_lost(worker, tcp, tcb, room)
+            _resend_syn(worker, tcp, tcb)
+        if tcb.state == SYN_SENT or tcb.agreed & FAST_OPEN == 0:
+            return
+        room = _send_new(worker, tcp, tcb, room - 1) if tcb.snd_nxt != limit_of(tcb) else room
+        if tcb.flags & ACK_NOW != 0 and not emit_ack(worker, tcp, tcb):
+            look_at(tcp, tcb)
         return
     if tcb.lost != 0:
         room = _resend_lost(worker, tcp, tcb, room)
@@ -112,6 +118,14 @@ def _resend_lost(worker: Worker, tcp: Tcp, tcb: Tcb, room: int) -> int:
 
 
 @hot
+def _resend_syn(worker: Worker, tcp: Tcp, tcb: Tcb) -> None:
+    """Send the SYN again; data that went with it or after it (RFC 7413) waits for the handshake to end."""
+    seq, octets = next_lost(worker, tcp, tcb)
+    if octets != 0 and seq == tcb.snd_una and not resend(worker, tcp, tcb, seq, 1):
+        look_at(tcp, tcb)
+
+
+@hot
 def resend(worker: Worker, tcp: Tcp, tcb: Tcb, seq: int, octets: int) -> bool:
     """Send the range again, as one packet; False when there is none for it."""
     count(worker, RETRANS_SEGS, 1)
@@ -142,16 +156,17 @@ def _waits_for_pace(worker: Worker, tcp: Tcp, tcb: Tcb) -> bool:
 
 @hot
 def emit_syn(worker: Worker, tcp: Tcp, tcb: Tcb) -> bool:
-    """The connection's SYN, or SYN and ACK; its place in sequence is snd_una."""
+    """The connection's SYN, or SYN and ACK; its place in sequence is snd_una. The first may carry data (RFC 7413)."""
     syn_options(worker, tcp, tcb)
-    flags = SYN
+    flags, octets = SYN, 0
     if tcb.state == SYN_RECEIVED:
         flags |= ACK
         if tcb.agreed & ECN != 0:
             flags |= ECE
-    elif tcp.ecn == 1 and tcb.backoff == 0:
-        flags |= ECE | CWR
-    return emit_segment(worker, tcp, tcb, tcb.snd_una, 0, flags)
+    elif tcb.backoff == 0:
+        flags |= ECE | CWR if tcp.ecn == 1 else 0
+        octets = tcb.snd_nxt - tcb.snd_una - 1 & MASK
+    return emit_segment(worker, tcp, tcb, tcb.snd_una, octets, flags)
 
 
 @hot

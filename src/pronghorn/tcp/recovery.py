@@ -63,6 +63,7 @@ __all__ = [
     "recovery_sample",
     "segment_resent",
     "segment_sent",
+    "segments_refused",
     "timer_due",
 ]
 
@@ -302,7 +303,24 @@ def mss_changed(worker: Worker, tcp: Tcp, tcb: Tcb) -> None:
             mark_lost(tcb, flight, segment)
     if tcb.agreed & SACK == 0:  # what duplicates stand for cannot be lost as well
         tcb.sacked = min(tcb.sacked, (tcb.snd_nxt - tcb.snd_una & MASK) - tcb.lost)
+    _resend_quietly(tcb)
+
+
+@leaf
+def _resend_quietly(tcb: Tcb) -> None:
+    """What is marked lost is sent again in LOSS, and no window is reduced."""
     if tcb.lost != 0 and tcb.recovery != LOSS:
         tcb.ssthresh = current_ssthresh(tcb)
         tcb.recovery, tcb.recovery_point = LOSS, tcb.snd_nxt
         tcb.marks &= ~(UNDO_ARMED | UNDO_SENT)
+
+
+@hot
+def segments_refused(worker: Worker, tcb: Tcb) -> None:
+    """What is in flight was thrown away by the peer (data in a SYN): it is sent again, and no window is reduced."""
+    flight = flight_of(worker, tcb)
+    for number in range(flight.count):
+        segment = record(flight, number)
+        if segment.flags & (SACKED | LOST) == 0:
+            mark_lost(tcb, flight, segment)
+    _resend_quietly(tcb)

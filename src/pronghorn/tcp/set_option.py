@@ -158,6 +158,8 @@ def _set_tuning(worker: Worker, number: int, tcb: Tcb, option: int, wanted: int)
         return -ENOPROTOOPT
     if wanted < low or wanted > high:
         return -EINVAL
+    if option == linux.TCP_FASTOPEN_CONNECT and (tcb.address != 0 or tcp_of(worker).fast_open & 1 == 0):
+        return -EINVAL if tcb.address != 0 else -errno.EOPNOTSUPP
     tuning = tuning_own(worker, number)
     if tuning.address == 0:
         return -ENOMEM
@@ -179,6 +181,8 @@ def _set_tuning(worker: Worker, number: int, tcb: Tcb, option: int, wanted: int)
         tuning.user_timeout = wanted
     elif option == linux.TCP_NOTSENT_LOWAT:
         tuning.low_water = wanted
+    elif option == linux.TCP_FASTOPEN_CONNECT:
+        tuning.fast_connect = wanted
     else:
         tuning.fast_open = min(wanted, 255)
     if option == linux.TCP_KEEPIDLE and tcb.address != 0 and tcb.state == ESTABLISHED:
@@ -201,6 +205,8 @@ def _range_of(option: int) -> tuple[int, int]:
         return 0, 65535
     if option == linux.TCP_MAXSEG:
         return 88, 32767
+    if option == linux.TCP_FASTOPEN_CONNECT:
+        return 0, 1
     if option == linux.TCP_USER_TIMEOUT or option == linux.TCP_NOTSENT_LOWAT or option == linux.TCP_FASTOPEN:
         return 0, 0x7FFF_FFFF
     return 0, -1
@@ -330,6 +336,8 @@ def _get_tuning(tuning: Tuning, option: int) -> tuple[bool, int]:
         return True, tuning.user_timeout
     if option == linux.TCP_NOTSENT_LOWAT:
         return True, tuning.low_water
+    if option == linux.TCP_FASTOPEN_CONNECT:
+        return True, tuning.fast_connect
     return option == linux.TCP_FASTOPEN, tuning.fast_open
 
 

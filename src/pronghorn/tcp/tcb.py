@@ -21,6 +21,7 @@ from pronghorn.memory.stream import Stream
 from pronghorn.memory.wheel import Timer
 from pronghorn.state.endpoints import Endpoints
 from pronghorn.state.worker import Worker
+from pronghorn.tcp.records import Cookie, Rare
 from pronghorn.tcp.sample import Sample
 from pronghorn.wire.tcp import TCPOptions
 
@@ -100,7 +101,7 @@ class Tcb(View, align=64, size=448):
     neighbour: u32  # where packets go, valid while `generation` is net.generation's low half
     generation: u32
     next: u32  # tcb after this one: on the pending list, on an accept queue, among the free
-    unused32: u32
+    rare: u32  # number of the Rare; 0: none
     # line 1: the sequence spaces
     rcv_nxt: u32
     rcv_read: u32  # position after the last octet that the application has taken
@@ -240,9 +241,9 @@ class Tuning(View, align=64, size=64):
     tos: u8
     ttl: u8
     congestion: u8
-    fast_open: u8
+    fast_open: u8  # of a listener: TCP_FASTOPEN, connections that may be open before their handshake ends
     fixed_buffers: u8  # 1: SO_RCVBUF was set: no auto-tuning; 2: SO_SNDBUF was
-    unused: u8
+    fast_connect: u8  # TCP_FASTOPEN_CONNECT
     flags: u16  # NO_DELAY and CORKED of a connection that is still to come
     next: u32
 
@@ -266,7 +267,7 @@ class Listener(View, align=64, size=64):
     recent_overflow: u32  # stamp: cookies are believed only if one was sent not long ago
     cookies: u8  # 1: some were sent
     reuse: u8  # 1 SO_REUSEADDR, 2 SO_REUSEPORT
-    unused: u16
+    fast_opens: u16  # connections that are open though their handshake has not ended
 
 
 class Tcp(View, align=64):
@@ -274,6 +275,8 @@ class Tcp(View, align=64):
 
     tcbs: Array[Tcb]
     waitings: Array[Waiting]  # one more than places in the ring
+    rares: Array[Rare]  # number 0 is nobody's
+    cookies: Array[Cookie]
     index: u64  # address of the HashIndex of tcbs
     wheel: u64  # address of the Wheel of Tcb.timer
     listeners: Array[Listener]
@@ -288,7 +291,11 @@ class Tcp(View, align=64):
     tuning_limit: u32
     tuning_free: u32
     tuning_fresh: u32  # records below were used
-    unused: u32
+    cookie_mask: u32  # places of `cookies`, less 1
+    rare_limit: u32
+    rare_free: u32
+    rare_fresh: u32  # records below were used
+    cookie_due: u32  # 1: the SYN-ACK being written carries a fast open cookie
     pending_first: u32
     pending_last: u32
     pending_count: u32
@@ -310,11 +317,14 @@ class Tcp(View, align=64):
     congestion: u8  # default
     ecn: u8  # 0 off, 1 ask and answer, 2 answer only (tcp_ecn)
     syncookies: u8  # 0 off, 1 when the backlog is full, 2 always
-    fast_open: u8  # bits: 1 client, 2 server
     timestamps: u8
     sack: u8
     window_scaling: u8
     time_wait_reuse: u8
+    unused8: u8
+    fast_open: u16  # bits as Linux's tcp_fastopen: 1 client, 2 server, 4 and 512 they need no cookie, 1024 all listen
+    unused16: u16
+    unused32: u32
     time_wait_ns: u64
     memory_low: u64  # octets of buffers: below, no pressure; tcp_mem[0]
     memory_pressure: u64  # above, buffers shrink; tcp_mem[1]

@@ -17,7 +17,7 @@ from pronghorn.state.worker import Worker
 from pronghorn.tcp.closing import abort
 from pronghorn.tcp.deadlines import arm
 from pronghorn.tcp.emit import emit_segment
-from pronghorn.tcp.life import drop_half_open, finish_tcb
+from pronghorn.tcp.life import drop_half_open, finish_tcb, is_half_open
 from pronghorn.tcp.output import WINDOW_PROBE, limit_of, output, send_probe, send_range
 from pronghorn.tcp.pending import look_at
 from pronghorn.tcp.receive import ack_now
@@ -28,6 +28,7 @@ from pronghorn.tcp.tcb import (
     CLOSE_WAIT,
     CLOSED,
     ESTABLISHED,
+    FAST_OPEN,
     FIN_WAIT_2,
     FREE,
     MILLISECOND,
@@ -147,7 +148,7 @@ def _is_given_up(tcp: Tcp, tcb: Tcb, worker: Worker) -> bool:
     if tcb.state == SYN_SENT:
         return tcb.backoff >= tuning.syn_retries
     if tcb.state == SYN_RECEIVED:
-        return tcb.backoff >= SYNACK_RETRIES
+        return tcb.backoff >= SYNACK_RETRIES + (1 if tcb.agreed & FAST_OPEN != 0 else 0)  # as Linux
     if tuning.user_timeout != 0:
         return tcb.backoff > 0 and _unanswered(tcb, tcb.backoff + 1) >= tuning.user_timeout * MILLISECOND
     if tcb.socket == ANY_NUMBER and tcb.flags & PASSIVE == 0:
@@ -173,7 +174,7 @@ def _clamp(worker: Worker, tcp: Tcp, tcb: Tcb) -> None:
 def _give_up(worker: Worker, tcp: Tcp, tcb: Tcb) -> None:
     """Nobody answers any more."""
     count(worker, ABORT_ON_TIMEOUT, 1)
-    if tcb.state == SYN_RECEIVED and tcb.flags & PASSIVE != 0:
+    if is_half_open(tcb):
         count(worker, ATTEMPT_FAILS, 1)
         drop_half_open(worker, tcp, tcb)
         return

@@ -19,6 +19,7 @@ from pronghorn.state.endpoints import (
     socket_quiet,
 )
 from pronghorn.state.worker import Worker
+from pronghorn.tcp.fast_connect import is_deferred, send_syn_with
 from pronghorn.tcp.output import output
 from pronghorn.tcp.receive import is_worth_reading, window_opened
 from pronghorn.tcp.tcb import (
@@ -27,6 +28,7 @@ from pronghorn.tcp.tcb import (
     CORKED,
     DATA_HEARD,
     ESTABLISHED,
+    FAST_OPEN,
     FIN_QUEUED,
     FIN_RECEIVED,
     PING_PONG,
@@ -88,7 +90,11 @@ def tcp_send(worker: Worker, number: int, data: int, octets: int, flags: int) ->
     if tcb.flags & FIN_QUEUED != 0:
         return -EPIPE
     if tcb.state != ESTABLISHED and tcb.state != CLOSE_WAIT:
-        return -EAGAIN if tcb.state == SYN_SENT or tcb.state == SYN_RECEIVED else -EPIPE
+        if is_deferred(tcb):
+            socket_quiet(endpoints, number, WRITABLE)
+            return send_syn_with(worker, tcp_of(worker), tcb, data, octets)
+        if tcb.state != SYN_RECEIVED or tcb.agreed & FAST_OPEN == 0:
+            return -EAGAIN if tcb.state == SYN_SENT or tcb.state == SYN_RECEIVED else -EPIPE
     tcp = tcp_of(worker)
     waiting = tcb.snd_end - tcb.snd_una & MASK
     taken = min(octets, queue_limit(tcp, tcb) - waiting)

@@ -1,10 +1,11 @@
-"""TCP headers and options (RFC 9293 3.1, 3.2; window scale and timestamps: RFC 7323; SACK: RFC 2018).
+"""TCP headers and options (RFC 9293 3.1, 3.2; window scale and timestamps: RFC 7323; SACK: RFC 2018; fast open: 7413).
 
 `check` is a straight line. Options are read by `parse_options` into a small view of their own, and written from it by
 `emit_options`. Work is bounded by the 40 octets there can be: an option with length 0 or 1 or past the end ends the
 parsing with a reason, and what came before it stands. An option of a known kind with the wrong length is passed over.
 A window scale above 14 counts as 14 (RFC 7323 2.3); an MSS below MSS_FLOOR counts as MSS_FLOOR (CVE-2019-11479).
-MSS, window scale and SACK-permitted count in a SYN only. Whether SACK blocks make sense is the connection's to know.
+MSS, window scale, SACK-permitted and fast open (RFC 7413 2) count in a SYN only. Whether SACK blocks make sense is the
+connection's to know. Fast open's experimental option (254) is passed over.
 """
 
 from pronghorn.compiled import (
@@ -13,6 +14,7 @@ from pronghorn.compiled import (
     array_at,
     be16,
     be32,
+    copy,
     fixed,
     hot,
     leaf,
@@ -47,6 +49,7 @@ OPTION_WINDOW_SCALE = 3
 OPTION_SACK_PERMITTED = 4
 OPTION_SACK = 5
 OPTION_TIMESTAMPS = 8
+OPTION_FAST_OPEN = 34
 ALIGNED_TIMESTAMPS = 0x0101_080A  # two NOPs and the start of the option: RFC 7323 appendix A
 MSS_FLOOR = 64
 SCALE_LIMIT = 14
@@ -56,6 +59,8 @@ HAS_WINDOW_SCALE = 2
 HAS_SACK_PERMITTED = 4
 HAS_TIMESTAMPS = 8
 HAS_SACK = 16
+HAS_FAST_OPEN = 32
+COOKIE_LEAST, COOKIE_MOST = 4, 16  # octets of a fast open cookie, an even number
 
 
 class TCP(View, size=20):
@@ -72,17 +77,19 @@ class TCP(View, size=20):
     urgent: be16
 
 
-class TCPOptions(View, size=48):
+class TCPOptions(View, size=64):
     """Options of one header. A field means something when its bit in `present` is set; all in host order."""
 
     present: u16  # HAS_...
     mss: u16  # octets, MSS_FLOOR at least
     window_scale: u8  # bits, SCALE_LIMIT at most
     sack_blocks: u8  # blocks in `sack`, 0 to 4
-    reserved: u16
+    cookie_octets: u8  # 4 to 16; 0: the SYN asks for a cookie
+    reserved: u8
     timestamp: u32  # TSval
     echo: u32  # TSecr
     sack: Array[u32] = fixed(8)  # left and right edge of each block
+    cookie: Array[u8] = fixed(16)  # fast open
 
 
 @leaf
@@ -179,6 +186,18 @@ def read_syn_option(address: int, kind: int, size: int, options: TCPOptions) -> 
         options.present |= HAS_WINDOW_SCALE
     elif kind == OPTION_SACK_PERMITTED and size == 2:
         options.present |= HAS_SACK_PERMITTED
+    elif kind == OPTION_FAST_OPEN:
+        read_cookie(address, size - 2, options)
+
+
+@hot
+def read_cookie(address: int, octets: int, options: TCPOptions) -> None:
+    """Take over the fast open option at address, with a cookie of so many octets, if that can be one."""
+    if octets != 0 and (octets < COOKIE_LEAST or octets > COOKIE_MOST or octets & 1 != 0):
+        return
+    copy(options.cookie.address, address + 2, octets)
+    options.cookie_octets = octets
+    options.present |= HAS_FAST_OPEN
 
 
 @hot
@@ -224,7 +243,22 @@ def emit_options(address: int, options: TCPOptions) -> int:
             for k in range(2 * blocks):
                 words[n + k] = options.sack[k]
             n += 2 * blocks
+    if options.present & HAS_FAST_OPEN != 0:
+        n += emit_cookie(address + (n << 2), options)
     return n << 2
+
+
+@hot
+def emit_cookie(address: int, options: TCPOptions) -> int:
+    """Write the fast open option at address, padded by NOPs. Returns words of 32 bits; there is room in every SYN."""
+    octets = options.cookie_octets
+    target = array_at(u8, address)
+    target[0], target[1] = OPTION_FAST_OPEN, 2 + octets
+    copy(address + 2, options.cookie.address, octets)
+    words = (2 + octets + 3) >> 2
+    for place in range(2 + octets, words << 2):
+        target[place] = OPTION_NOTHING
+    return words
 
 
 # --- emit ---------------------------------------------------------------------------------------------------------

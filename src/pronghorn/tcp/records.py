@@ -1,0 +1,30 @@
+"""Records beside the Tcb, of what few connections need (rare.py) and of what is known of servers (fast_cache.py)."""
+
+from __future__ import annotations
+
+from pronghorn.compiled import Array, View, fixed, u8, u16, u32, u64
+
+
+class Rare(View, align=64, size=64):
+    """What few connections need, and those not for long (rare.py)."""
+
+    next: u32  # record after this one among the free
+    listener: u32  # fast open, until the handshake ends: its listener's number, plus 1
+    urgent_at: u32  # position of the urgent octet
+    urgent: u8  # URGENT_..., below
+    urgent_octet: u8  # taken out of the stream
+    unused: u16
+
+
+class Cookie(View, align=64, size=64):
+    """A server's fast open cookie (fast_cache.py)."""
+
+    hi: u64  # the server's address; 0, 0: the place is free
+    lo: u64
+    octets: u8  # 0: none; the server, or the way to it, does not do fast open
+    unused8: u8
+    mss: u16  # that the server announced
+    used: u32  # ms (`moment`) when it was looked up last
+    failed: u32  # ms when data in a SYN was lost last, when `failures` is not 0
+    failures: u32
+    cookie: Array[u8] = fixed(16)
