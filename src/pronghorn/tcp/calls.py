@@ -209,7 +209,11 @@ def tcp_send_fast(worker: Worker, number: int, data: int, octets: int, address: 
     if socket.kind != STREAM or octets < 0:
         return -EINVAL
     if socket.record != ANY_NUMBER:
-        return -EALREADY if tcp.tcbs[socket.record].state == SYN_SENT else -EISCONN
+        if not is_deferred(tcp.tcbs[socket.record]):
+            result = _connect_again(endpoints, tcp, socket, number)
+            if result < 0:
+                return result
+        return tcp_send(worker, number, data, octets, 0)
     result = _begin_connecting(worker, number, address)
     if result < 0:
         return result

@@ -22,6 +22,8 @@ WAYS = 4
 PATIENCE = 3_600_000
 """ms without data in SYNs, after the first loss."""
 DOUBLINGS = 6
+CLIENT_NO_COOKIE = 4
+"""Bit of Tcp.fast_open: no cookie is needed."""
 
 
 @leaf
@@ -96,6 +98,8 @@ def is_blocked(worker: Worker, place: Cookie) -> bool:
 @hot
 def offer_cookie(worker: Worker, tcp: Tcp, tcb: Tcb, answer: TCPOptions) -> None:
     """Put the server's cookie into a SYN's options, or the wish for one."""
+    if tcp.fast_open & CLIENT_NO_COOKIE != 0:
+        return
     place = cookie_find(worker, tcp, tcb)
     if is_blocked(worker, place):
         return

@@ -16,8 +16,7 @@ from pronghorn.memory.stream import stream_put, stream_reserve
 from pronghorn.state.endpoints import count, endpoints_of
 from pronghorn.state.mib import ACTIVE_OPENS, FAST_OPEN_ACTIVE, FAST_OPEN_ACTIVE_FAIL, ORIG_DATA_SENT
 from pronghorn.state.worker import Worker
-from pronghorn.tcp.fast_cache import cookie_find, cookie_learn, data_lost, data_passed, is_blocked
-from pronghorn.tcp.fast_open import CLIENT_NO_COOKIE
+from pronghorn.tcp.fast_cache import CLIENT_NO_COOKIE, cookie_find, cookie_learn, data_lost, data_passed, is_blocked
 from pronghorn.tcp.options import announced_mss, find_path_mtu, set_mss
 from pronghorn.tcp.output import emit_syn
 from pronghorn.tcp.recovery import segment_sent, segments_refused

@@ -34,7 +34,7 @@ from pronghorn.tcp.tcb import FAST_OPEN, Listener, Tcb, Tcp
 from pronghorn.wire.tcp import HAS_FAST_OPEN, TCPOptions
 
 # bits of Tcp.fast_open
-CLIENT, SERVER, CLIENT_NO_COOKIE, SERVER_NO_COOKIE, SERVER_ALWAYS = 1, 2, 4, 512, 1024
+CLIENT, SERVER, SERVER_NO_COOKIE, SERVER_ALWAYS = 1, 2, 512, 1024
 ALWAYS_MOST = 255
 
 
