@@ -70,6 +70,11 @@ class Station:
     routers: list[Namespace]
     listeners: dict[tuple[int, int], int]  # by family and port
     wires: list[WirePort]  # the kernel's and our end, where there is an impairment
+    other_step: Callable[[], int] | None = None  # another application's
+
+    def step(self) -> int:
+        """Some turns of the engine and of its application; how much work there was."""
+        return self.other_step() if self.other_step else serve_pattern(self.worker, self.app, TURNS)
 
     @property
     def worker(self) -> Worker:
@@ -90,7 +95,7 @@ class Station:
         while not done():
             if time.monotonic() > end:
                 return False
-            if serve_pattern(self.worker, self.app, TURNS) == 0:
+            if self.step() == 0:
                 waiter.poll(NAP)
         return True
 
