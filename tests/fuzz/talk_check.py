@@ -82,6 +82,7 @@ def check(talk: Talk, side: int) -> None:
     for number in range(tcp.fresh):
         tcb = tcp.tcbs[number]
         if tcb.state != FREE and tcb.state != LISTEN:
+            talk.states |= 1 << tcb.state
             fault = _check_tcb(worker, tcp, tcb)
             if fault != 0:
                 fail(talk, fault, side, number)

@@ -97,7 +97,7 @@ class Talk(View, align=64):
     fault: u32  # what does not hold; 0: everything does
     fault_side: u32
     fault_tcb: u32
-    unused32: u32
+    states: u32  # a bit for each state that a connection was in
     lost: u64
     verified: u64  # octets that were read and were right
 

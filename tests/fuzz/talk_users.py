@@ -15,7 +15,6 @@ from pronghorn.tcp.calls import (
     SHUT_RD,
     SHUT_RDWR,
     SHUT_WR,
-    record_of,
     tcp_accept,
     tcp_bind,
     tcp_close,
@@ -27,7 +26,7 @@ from pronghorn.tcp.calls import (
 )
 from pronghorn.tcp.set_option import tcp_get_option, tcp_set_option
 from pronghorn.tcp.tcb import CLOSED
-from pronghorn.tcp.transfer import MSG_MORE, MSG_PEEK, tcp_receive, tcp_send
+from pronghorn.tcp.transfer import MSG_MORE, MSG_PEEK, record_of, tcp_receive, tcp_send
 from tests.fuzz.talk_state import (
     CHUNK,
     FREE,

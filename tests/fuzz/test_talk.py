@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from pronghorn.compiled import mode
-from pronghorn.tcp.tcb import ESTABLISHED, tcp_of
+from pronghorn.tcp.tcb import ESTABLISHED, LISTEN, TIME_WAIT, tcp_of
 from tests.fuzz.stage import Failure
 from tests.fuzz.talk import Stage, run_steps, run_talk
 
@@ -38,6 +38,21 @@ def test_the_same_number_gives_the_same_conversation() -> None:
     first, second = (run_talk(3, 20, 8) for _ in range(2))
     assert first == second
     assert run_talk(5, 20, 8) != first
+
+
+@pytest.mark.skipif(mode() == "interpreted", reason="takes a million calls")
+def test_connections_are_fuzzed_in_every_state() -> None:
+    """But LISTEN, which is a listener's, and TIME_WAIT, which is counted apart."""
+    seen, waited = 0, 0
+    for number in range(12):
+        with Stage(number) as stage:
+            stage.choose()
+            for _ in range(20):
+                assert run_steps(stage.talk, stage.scratch, 100, 100) == -1
+                waited += sum(tcp_of(worker).waiting_count for worker in stage.workers)
+            seen |= stage.talk.states
+    assert {state for state in range(12) if seen >> state & 1} == set(range(1, 12)) - {TIME_WAIT, LISTEN}
+    assert waited > 0
 
 
 def spoil_lost(tcb: Any) -> None:

@@ -123,11 +123,12 @@ def grown(family: int, pieces: int) -> int:
     with Victim(family) as victim:
         peer = victim.peer()
         in_flight(peer, 10)
-        before = peer.tcb.cwnd
+        before: int = peer.tcb.cwnd
         for piece in range(pieces):
             assert peer.send(ack=2 * MSS * (piece + 1) // pieces) == "delivered"
         assert peer.tcb.snd_una == peer.wants + 2 * MSS & 0xFFFF_FFFF
-        return peer.tcb.cwnd - before
+        after: int = peer.tcb.cwnd
+        return after - before
 
 
 @pytest.mark.parametrize("family", [4, 6])
@@ -278,13 +279,8 @@ def test_reset_does_not_end_time_wait(victim: Victim) -> None:
     assert peer.send(seq=0, ack=1, flags=ACK) == "delivered"
     assert peer.send(seq=0, ack=1, flags=ACK | FIN) == "delivered"
     assert victim.tcp.waiting_count == 1
-    for fields in (
-        {"flags": RST, "seq": 1},
-        {"flags": RST, "seq": 5},
-        {"flags": ACK, "seq": -9},
-        {"flags": SYN, "seq": -50},
-    ):
-        assert peer.send(ack=1, **fields) == "tcp_old"
+    for flags, seq in ((RST, 1), (RST, 5), (ACK, -9), (SYN, -50)):
+        assert peer.send(ack=1, flags=flags, seq=seq) == "tcp_old"
     assert peer.send(b"old", seq=-30, ack=1) == "tcp_old"
     assert victim.tcp.waiting_count == 1
     victim.wait(61, 1)

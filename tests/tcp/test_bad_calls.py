@@ -75,6 +75,7 @@ def test_options_of_a_connection_that_is_over(victim: Victim) -> None:
     victim.turn()
     assert peer.send(flags=RST) == "tcp_reset"
     peer.heard()
+    peer.tcb.cwnd = 1 << 20
     set_option(victim, peer.number, linux.SOL_TCP, linux.TCP_NODELAY, 1)
     set_option(victim, peer.number, linux.SOL_TCP, linux.TCP_CORK, 0)
     set_option(victim, peer.number, linux.SOL_SOCKET, linux.SO_KEEPALIVE, 1)

@@ -175,7 +175,8 @@ def chi_square(values: list[int], places: int) -> float:
 
 def is_even(values: list[int], places: int) -> bool:
     """Within five standard deviations of what chance gives; nor much evener than that."""
-    return abs(chi_square(values, places) - (places - 1)) < 5 * (2 * (places - 1)) ** 0.5
+    deviation: float = (2 * (places - 1)) ** 0.5
+    return abs(chi_square(values, places) - (places - 1)) < 5 * deviation
 
 
 def numbers(victim: Victim, purpose: str) -> list[int]:

@@ -54,7 +54,7 @@ def sacks(*blocks: tuple[int, int]) -> bytes:
 def summed(octets: bytes) -> int:
     """The Internet checksum."""
     octets += bytes(len(octets) % 2)
-    total = sum(struct.unpack(f"!{len(octets) // 2}H", octets))
+    total: int = sum(struct.unpack(f"!{len(octets) // 2}H", octets))
     while total >> 16:
         total = (total & 0xFFFF) + (total >> 16)
     return total ^ 0xFFFF
@@ -119,6 +119,9 @@ class Victim(EngineBench):
         self.ports = count(1024)
         self.listener = -1
         self.sockets: list[int] = []
+
+    def __enter__(self) -> Victim:
+        return self
 
     @property
     def tcp(self) -> Tcp:
