@@ -273,23 +273,25 @@ def octets(sink: BulkApp, source: BulkApp, step: Callable[[], object]) -> float:
 
 
 @contextlib.contextmanager
-def loss() -> Iterator[Measure]:
-    """BBR's goodput over that of NewReno without SACK, at the loss where that is less. Every reading has its seed."""
+def loss(plain: int) -> Iterator[Measure]:
+    """Goodput in octets/s of virtual time, at the loss where BBR gains less: BBR's; if `plain`, NewReno's without SACK.
+    Every reading has its seed, the same for both sides: so both look at the same loss."""
     from tests.simulator.goodput_table import cell
 
     seeds = itertools.count(1)
 
     def reading() -> float:
-        seed, ratios = next(seeds), []
+        seed, found = next(seeds), []
         for loss in LOSSES:
-            plain, cubic, model = (
+            reno, cubic, bbr = (
                 cell(control, LOSS_BUFFERS, loss, 4 if seed & 1 else 6, sack, seed, LOSS_RATE)
                 for control, sack in ((NEWRENO, False), (CUBIC, True), (BBR, True))
             )
-            say(f"seed {seed}, {loss / 10_000:g} %: {plain:,.1f} kB/s; BBR {model:,.1f}, {model / plain:.1f} times;"
-                f" CUBIC with SACK {cubic:,.1f}, {cubic / plain:.2f} times")  # fmt: skip
-            ratios.append(model / plain)
-        return min(ratios)
+            if not plain:
+                say(f"seed {seed}, {loss / 10_000:g} %: {reno:,.1f} kB/s; BBR {bbr:,.1f}, {bbr / reno:.1f} times;"
+                    f" CUBIC with SACK {cubic:,.1f}, {cubic / reno:.2f} times")  # fmt: skip
+            found.append((bbr / reno, 1000 * (reno if plain else bbr)))
+        return min(found)[1]
 
     yield reading
 
