@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -260,3 +262,27 @@ def test_mss_has_a_floor(mss: int, counts: int) -> None:
 @pytest.mark.parametrize(("scale", "counts"), [(0, 0), (14, 14), (15, 14), (255, 14)])
 def test_window_scale_has_a_ceiling(scale: int, counts: int) -> None:
     assert parse(b"\3\3" + bytes([scale]))[1].window_scale == counts
+
+
+@given(st.integers(0, 40))
+def test_a_cookie_has_4_to_16_octets_an_even_number_or_none(octets: int) -> None:
+    cookie = bytes(range(1, octets + 1))
+    option = bytes((34, 2 + octets)) + cookie
+    reason, found = parse((option + b"\x01" * 2)[:40])
+    good = octets == 0 or (4 <= octets <= 16 and octets % 2 == 0)
+    assert bool(found.present & tcp.HAS_FAST_OPEN) == good
+    if not good:
+        return
+    assert (reason, found.cookie_octets) == ("GOOD", octets)
+    assert bytes(found.cookie[k] for k in range(octets)) == cookie
+    found.present |= tcp.HAS_MSS | tcp.HAS_TIMESTAMPS | tcp.HAS_SACK_PERMITTED | tcp.HAS_WINDOW_SCALE
+    found.mss, found.timestamp, found.echo, found.window_scale = 1460, 1, 2, 7
+    room = ctypes.create_string_buffer(40)
+    size = tcp.emit_options(ctypes.addressof(room), found)
+    assert size <= 40
+    assert room.raw[20:size] == option + b"\x01" * (-len(option) % 4)
+
+
+def test_a_cookie_counts_in_a_syn_only() -> None:
+    _, found = parse(bytes((34, 6, 1, 2, 3, 4)), "A")
+    assert found.present == 0
