@@ -4,7 +4,8 @@ Per direction, and per pair of a sending and a receiving queue, there is a lane:
 
     sides   who is there: a session number of the sender's and one of the receiver's, and each one's echo of the other's
     ring    descriptors (memory/ring.py): place, length and marks of a frame, in one word
-    data    LANE_DATA octets, used round and round; a frame lies in one piece. What the receiver has passed is free
+    data    LANE_DATA octets, used round and round; a frame lies in one piece. What the receiver has passed is free;
+            when that is everything, the next frame lies at the front
 
 No trust: the other process may write anything anywhere in the shared memory at any time, and may die. Every word is
 read once and checked before it is used; sizes, places and own positions are kept in memory of one's own (LaneEnd); a
@@ -147,6 +148,7 @@ def lane_break(lane: LaneEnd) -> None:
 @hot
 def lane_send(worker: Worker, lane: LaneEnd, packets: Array[u64], count: int) -> int:
     """Copy up to BATCH frames in; returns how many from the front there was room for. These are freed."""
+    _rewind(lane)
     placed = 0
     while placed < min(count, BATCH) and _entry_free(lane, placed):
         packet = Packet(packets[placed])
@@ -164,6 +166,17 @@ def lane_send(worker: Worker, lane: LaneEnd, packets: Array[u64], count: int) ->
         lane.octets += Packet(packets[place]).length
         release(worker, Packet(packets[place]))
     return placed
+
+
+@leaf
+def _rewind(lane: LaneEnd) -> None:
+    """The receiver has passed everything: begin at the front again, so that a lane with little in it stays in a cache."""
+    mine = lane.end.mine
+    if mine != 0 and lane.written & (LANE_DATA - 1) != 0 and Ring(lane.ring).head == mine:
+        lane.written = (lane.written + LANE_DATA - 1) & ~(LANE_DATA - 1)
+        lane.freed = lane.written
+        lane.end.other = mine
+        lane.marks[(mine - 1) & (LANE_RING - 1)] = lane.written
 
 
 @leaf
