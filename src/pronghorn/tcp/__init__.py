@@ -8,6 +8,7 @@ the way in   input        whose segment is it                        lookup  ide
              handshake    LISTEN, SYN-SENT, to ESTABLISHED           cookies  secrets    SYN cookies, numbers to guess
              established  every later state, step by step            waiting  time_wait    TIME-WAIT
              receive      octets into the ring, acknowledging        window       how much the peer may send
+             urgent       one octet that is
              challenge    what may be forged                         messages     what ICMP says
              fast_open    data in a SYN, its cookie checked          rare  records  what few need
 the way out  output       what to send, and when                     pending      whom to look at in this turn
@@ -15,6 +16,7 @@ the way out  output       what to send, and when                     pending    
              source  bind addresses and ports                        pacing       not all at once
              fast_connect  data in a SYN of ours                     fast_cache   cookies that servers gave us
 the end      closing      FIN and RST                                life         records, TIME-WAIT, accept queues
+memory       pressure     what may still be taken                    relief       what is given back
 time         timers       what is due                                deadlines    when to look
 
 reliability  recovery     what the others call                       acknowledge  an acknowledgement has come

@@ -23,6 +23,7 @@ from pronghorn.state.endpoints import (
     READABLE,
     STREAM,
     TOLD,
+    URGENT,
     WRITABLE,
     Address,
     Endpoints,
@@ -60,6 +61,7 @@ from pronghorn.tcp.tcb import (
 from pronghorn.tcp.timers import start_fin_wait, start_keep_alive
 from pronghorn.tcp.transfer import readable, record_of, take_error, tcp_receive, tcp_send
 from pronghorn.tcp.tuning import tuning_drop, tuning_take
+from pronghorn.tcp.urgent import at_mark, urgent_waits
 
 ENOTCONN, EISCONN, EPIPE, EALREADY = errno.ENOTCONN, errno.EISCONN, errno.EPIPE, errno.EALREADY
 EINPROGRESS, EOPNOTSUPP, EAFNOSUPPORT = errno.EINPROGRESS, errno.EOPNOTSUPP, errno.EAFNOSUPPORT
@@ -68,6 +70,7 @@ SHUT_RD, SHUT_WR, SHUT_RDWR = 0, 1, 2
 
 __all__ = [
     "tcp_accept",
+    "tcp_at_mark",
     "tcp_bind",
     "tcp_close",
     "tcp_connect",
@@ -152,6 +155,8 @@ def tcp_accept(worker: Worker, number: int, peer: Address) -> int:
         events |= READABLE | ENDED | HUNG_UP
         fresh.error = tcb.probes
         events |= FAILED if tcb.probes != 0 else 0
+    if urgent_waits(tcp, tcb):
+        events |= URGENT
     socket_event(endpoints, made, events)
     if fresh.options & KEEP_ALIVE != 0 and tcb.state != CLOSED:
         start_keep_alive(worker, tcp, tcb)
@@ -351,6 +356,13 @@ def _close_listener(worker: Worker, tcp: Tcp, number: int) -> None:
         else:
             abort(worker, tcp, tcb, 0)
     unbind(worker, number)
+
+
+@hot
+def tcp_at_mark(worker: Worker, number: int) -> int:
+    """SIOCATMARK: 1 when the next octet to read is the urgent one, otherwise 0."""
+    tcb = record_of(worker, number)
+    return 1 if tcb.address != 0 and at_mark(tcp_of(worker), tcb) else 0
 
 
 @hot

@@ -40,6 +40,7 @@ from pronghorn.tcp.tcb import (
     Tcb,
     Tcp,
 )
+from pronghorn.tcp.urgent import urgent_output
 from pronghorn.tcp.window import advertise
 from pronghorn.wire import ipv4, ipv6
 from pronghorn.wire import tcp as wire
@@ -125,6 +126,8 @@ def emit_segment(worker: Worker, tcp: Tcp, tcb: Tcb, seq: int, octets: int, flag
         flags = _congestion_flags(tcb, flags)
     window = advertise(worker, tcp, tcb, flags)
     wire.emit(packet.transport, tcb.local_port, tcb.remote_port, seq, tcb.rcv_nxt, flags & 0xFF, window, header)
+    if tcb.rare != 0 and flags & (SYN | RST) == 0:
+        urgent_output(tcp, tcb, TCP(packet.transport))
     if octets > tcb.mss:
         packet.flags |= UNSEGMENTED
         packet.gso_size = tcb.mss

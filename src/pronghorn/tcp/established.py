@@ -49,9 +49,10 @@ from pronghorn.tcp.tcb import (
     Tcp,
     moment,
 )
+from pronghorn.tcp.urgent import urgent_input
 from pronghorn.wire.ipv4 import IPv4
 from pronghorn.wire.ipv6 import IPv6, traffic_class
-from pronghorn.wire.tcp import ACK, CWR, ECE, FIN, HAS_TIMESTAMPS, RST, SYN, TCP, header_octets
+from pronghorn.wire.tcp import ACK, CWR, ECE, FIN, HAS_TIMESTAMPS, RST, SYN, TCP, URG, header_octets
 
 MASK = 0xFFFF_FFFF
 CE = 3
@@ -88,7 +89,9 @@ def segment_input(worker: Worker, tcp: Tcp, tcb: Tcb, packet: Packet) -> int:
         return DELIVERED
     if tcb.agreed & ECN != 0:
         _congestion_input(tcp, tcb, packet, flags, octets)
-    # sixth: the URG bit. Urgent data is ordinary data here (RFC 6093 recommends to use none)
+    # sixth: the URG bit
+    if (flags & URG != 0 or tcb.rare != 0) and tcb.flags & FIN_RECEIVED == 0:
+        urgent_input(worker, tcp, tcb, segment, payload, octets)
     # seventh: the segment text
     verdict = DELIVERED
     if octets > 0:

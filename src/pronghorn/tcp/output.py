@@ -23,6 +23,7 @@ from pronghorn.tcp.life import give_back
 from pronghorn.tcp.options import syn_options
 from pronghorn.tcp.pacing import pacing_sent, super_segment
 from pronghorn.tcp.pending import look_at, take_pending
+from pronghorn.tcp.pressure import press
 from pronghorn.tcp.recovery import (
     allowance,
     next_lost,
@@ -46,6 +47,7 @@ from pronghorn.tcp.tcb import (
     Tcb,
     Tcp,
 )
+from pronghorn.tcp.urgent import is_urgent
 from pronghorn.wire.tcp import ACK, CWR, ECE, FIN, PSH, SYN
 
 MASK = 0xFFFF_FFFF
@@ -136,7 +138,7 @@ def resend(worker: Worker, tcp: Tcp, tcb: Tcb, seq: int, octets: int) -> bool:
             return False
         segment_resent(worker, tcp, tcb, seq, octets)
         return True
-    octets = min(octets, burst_octets(worker, tcb))
+    octets = min(octets, burst_octets(worker, tcp, tcb))
     if not _emit_range(worker, tcp, tcb, seq, octets, ACK):
         return False
     segment_resent(worker, tcp, tcb, seq, octets)
@@ -220,7 +222,7 @@ def _send_new(worker: Worker, tcp: Tcp, tcb: Tcb, room: int) -> int:
             look_at(tcp, tcb)
             return 0
         if largest == 0:
-            largest = burst_octets(worker, tcb) if waiting > tcb.mss else tcb.mss
+            largest = burst_octets(worker, tcp, tcb) if waiting > tcb.mss else tcb.mss
         octets = min(waiting, permitted, largest)
         if waiting == octets + 1 and tcb.flags & FIN_QUEUED != 0 and permitted > octets:
             octets = waiting  # FIN rides on a full segment
@@ -228,20 +230,20 @@ def _send_new(worker: Worker, tcp: Tcp, tcb: Tcb, room: int) -> int:
             tail = octets % tcb.mss  # a short segment only at the end, and only if it may go by itself
             if octets < waiting or not _worth_sending(tcb, tail, tail):
                 octets -= tail
-        if not _worth_sending(tcb, octets, waiting):
+        if not _worth_sending(tcb, octets, waiting) and not is_urgent(tcp, tcb):
             _window_shut(worker, tcp, tcb)  # a sliver of a window, or corked: not for ever
             return room
         if not send_range(worker, tcp, tcb, octets):
-            look_at(tcp, tcb)
+            press(worker, tcp)  # relief.py tries again
             return 0
         room -= 1
 
 
 @leaf
-def burst_octets(worker: Worker, tcb: Tcb) -> int:
+def burst_octets(worker: Worker, tcp: Tcp, tcb: Tcb) -> int:
     """Octets of payload that may go as one packet: a segment, or many where the port cuts."""
     index = route(worker, tcb)
-    if index < 0 or offloads_of(worker, index) & SEGMENTATION == 0 or worker.large_pool == 0:
+    if index < 0 or offloads_of(worker, index) & SEGMENTATION == 0 or worker.large_pool == 0 or is_urgent(tcp, tcb):
         return tcb.mss
     most = min(super_segment(worker, tcb), LARGEST)
     return max(most - most % tcb.mss, tcb.mss)

@@ -14,17 +14,15 @@ from __future__ import annotations
 from pronghorn.compiled import hot, leaf, sequence
 from pronghorn.memory.buddy import Buddy
 from pronghorn.memory.ranges import ranges_add, ranges_advance, ranges_end, ranges_free
-from pronghorn.memory.stream import stream_put, stream_reserve, stream_size
+from pronghorn.memory.stream import stream_put, stream_size
 from pronghorn.state.endpoints import ANY_NUMBER, ENDED, READABLE, count, endpoints_of, socket_event
 from pronghorn.state.mib import (
     ABORT_ON_DATA,
     DELAYED_ACK_LOST,
     DSACK_OLD_SENT,
-    MEMORY_PRESSURES,
     OFO_DROP,
     OFO_MERGE,
     OFO_QUEUE,
-    RCV_Q_DROP,
     ZERO_WINDOW_DROP,
 )
 from pronghorn.state.verdicts import (
@@ -40,6 +38,7 @@ from pronghorn.tcp.deadlines import arm
 from pronghorn.tcp.emit import emit_duplicate_ack, emit_segment
 from pronghorn.tcp.life import finish_tcb
 from pronghorn.tcp.pending import look_at
+from pronghorn.tcp.pressure import receive_room
 from pronghorn.tcp.tcb import (
     ACK_LATER,
     ACK_NOW,
@@ -52,6 +51,7 @@ from pronghorn.tcp.tcb import (
     Tcb,
     Tcp,
 )
+from pronghorn.tcp.urgent import hidden_octets
 from pronghorn.tcp.window import could_offer, offered, unread, worth_telling
 from pronghorn.wire.tcp import RST
 
@@ -87,7 +87,9 @@ def data_input(worker: Worker, tcp: Tcp, tcb: Tcb, seq: int, address: int, octet
         octets = min(octets, sequence.difference(_end_of_beyond(worker, tcb), seq) - 1)
         if octets <= 0:
             return TCP_OLD  # behind the peer's FIN
-    if not _reserve(worker, tcp, tcb, seq, octets):
+    octets = _reserve(worker, tcp, tcb, seq, octets)
+    if octets == 0:
+        ack_now(tcp, tcb)
         return TCP_NO_MEMORY
     buddy = Buddy(endpoints_of(worker).buddy)
     if seq != tcb.rcv_nxt:
@@ -96,7 +98,7 @@ def data_input(worker: Worker, tcp: Tcp, tcb: Tcb, seq: int, address: int, octet
     advance(worker, tcp, tcb, octets)
     if octets > tcb.rcv_mss:
         tcb.rcv_mss = min(octets, tcb.mss)
-    if tcb.socket != ANY_NUMBER and is_worth_reading(tcp, tcb):
+    if tcb.socket != ANY_NUMBER and is_worth_reading(worker, tcp, tcb):
         socket_event(endpoints_of(worker), tcb.socket, READABLE)
     if first != seq:  # RFC 2883 4.2: a part of it had arrived before
         emit_duplicate_ack(worker, tcp, tcb, first, seq)
@@ -104,11 +106,12 @@ def data_input(worker: Worker, tcp: Tcp, tcb: Tcb, seq: int, address: int, octet
 
 
 @leaf
-def is_worth_reading(tcp: Tcp, tcb: Tcb) -> bool:
+def is_worth_reading(worker: Worker, tcp: Tcp, tcb: Tcb) -> bool:
     """Whether what waits is as much as SO_RCVLOWAT asks for, or all that will come before something is read."""
-    if tcb.tuning == 0:
-        return True
-    return unread(tcb) >= tcp.tunings[tcb.tuning].receive_low or could_offer(tcp, tcb) == 0
+    if tcb.tuning | tcb.rare == 0:
+        return unread(tcb) > 0
+    hidden = hidden_octets(worker, tcp, tcb) if tcb.rare != 0 else 0
+    return unread(tcb) >= tcp.tunings[tcb.tuning].receive_low + hidden or could_offer(tcp, tcb) == 0
 
 
 @leaf
@@ -172,7 +175,7 @@ def fin_beyond(worker: Worker, tcp: Tcp, tcb: Tcb, seq: int) -> None:
     """The peer's FIN at `seq`, behind a gap: keep it as if it were an octet, the last one that there will be."""
     if tcb.flags & FIN_BEYOND != 0 or not sequence.before(seq, tcb.rcv_right):
         return
-    if sequence.after(_end_of_beyond(worker, tcb), seq) or not _reserve(worker, tcp, tcb, seq, 1):
+    if sequence.after(_end_of_beyond(worker, tcb), seq) or _reserve(worker, tcp, tcb, seq, 1) == 0:
         return
     if ranges_add(Buddy(endpoints_of(worker).buddy), tcb.beyond, seq, sequence.add(seq, 1), GAPS) != 0:
         tcb.flags |= FIN_BEYOND
@@ -185,28 +188,10 @@ def _end_of_beyond(worker: Worker, tcb: Tcb) -> int:
 
 
 @leaf
-def _reserve(worker: Worker, tcp: Tcp, tcb: Tcb, seq: int, octets: int) -> bool:
-    """Room in the ring up to seq + octets."""
+def _reserve(worker: Worker, tcp: Tcp, tcb: Tcb, seq: int, octets: int) -> int:
+    """Room in the ring for `octets` from `seq` on, what is in it being kept, also beyond gaps: for how many of them."""
     wanted = (seq - tcb.rcv_read & MASK) + octets
-    return wanted <= stream_size(tcb.receive) or _grow(worker, tcp, tcb, wanted)
-
-
-@hot
-def _grow(worker: Worker, tcp: Tcp, tcb: Tcb, wanted: int) -> bool:
-    """Grow the ring, keeping what is in it, also beyond gaps. Within the limits of memory (Linux's tcp_mem)."""
-    buddy = Buddy(endpoints_of(worker).buddy)
-    if buddy.used > tcp.memory_pressure:
-        if tcp.pressed == 0:
-            tcp.pressed = 1
-            count(worker, MEMORY_PRESSURES, 1)
-        if buddy.used > tcp.memory_high:
-            count(worker, RCV_Q_DROP, 1)
-            return False
-    kept = ranges_end(buddy, tcb.beyond, tcb.rcv_nxt) - tcb.rcv_read & MASK
-    if not stream_reserve(buddy, tcb.receive, tcb.rcv_read, kept, wanted):
-        count(worker, RCV_Q_DROP, 1)
-        return False
-    return True
+    return octets if wanted <= stream_size(tcb.receive) else receive_room(worker, tcp, tcb, seq, octets)
 
 
 # --- acknowledging ------------------------------------------------------------------------------------------------

@@ -11,9 +11,11 @@ class Rare(View, align=64, size=64):
     next: u32  # record after this one among the free
     listener: u32  # fast open, until the handshake ends: its listener's number, plus 1
     urgent_at: u32  # position of the urgent octet
-    urgent: u8  # URGENT_..., below
-    urgent_octet: u8  # taken out of the stream
-    unused: u16
+    urgent: u8  # of the peer's: 0 none, 1 on its way, 2 arrived, 3 taken by MSG_OOB (urgent.py)
+    urgent_octet: u8
+    sending: u8  # 1: urgent_sent is not acknowledged
+    unused: u8
+    urgent_sent: u32  # position behind the last urgent octet of ours
 
 
 class Cookie(View, align=64, size=64):

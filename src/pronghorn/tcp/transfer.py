@@ -6,7 +6,7 @@ import errno
 
 from pronghorn.compiled import hot, leaf, sequence
 from pronghorn.memory.buddy import Buddy
-from pronghorn.memory.stream import stream_free, stream_get, stream_put, stream_reserve, stream_size
+from pronghorn.memory.stream import stream_free, stream_get, stream_put, stream_size
 from pronghorn.state.endpoints import (
     ANY_NUMBER,
     EAGAIN,
@@ -21,6 +21,7 @@ from pronghorn.state.endpoints import (
 from pronghorn.state.worker import Worker
 from pronghorn.tcp.fast_connect import is_deferred, send_syn_with
 from pronghorn.tcp.output import output
+from pronghorn.tcp.pressure import send_room
 from pronghorn.tcp.receive import is_worth_reading, window_opened
 from pronghorn.tcp.tcb import (
     CLOSE_WAIT,
@@ -42,10 +43,11 @@ from pronghorn.tcp.tcb import (
     moment,
     tcp_of,
 )
+from pronghorn.tcp.urgent import mark_passed, receive_urgent, start_urgent, until_mark
 from pronghorn.tcp.window import was_read
 
-ENOTCONN, EPIPE, EINVAL, EOPNOTSUPP = errno.ENOTCONN, errno.EPIPE, errno.EINVAL, errno.EOPNOTSUPP
-MSG_OOB, MSG_PEEK, MSG_MORE = 1, 2, 0x8000
+ENOTCONN, EPIPE = errno.ENOTCONN, errno.EPIPE
+MSG_OOB, MSG_PEEK, MSG_TRUNC, MSG_MORE = 1, 2, 0x20, 0x8000
 MASK = 0xFFFF_FFFF
 
 
@@ -85,8 +87,6 @@ def tcp_send(worker: Worker, number: int, data: int, octets: int, flags: int) ->
         return -EPIPE
     if endpoints.sockets[number].error != 0:
         return -take_error(endpoints, number)
-    if flags & MSG_OOB != 0:
-        return -EOPNOTSUPP
     if tcb.flags & FIN_QUEUED != 0:
         return -EPIPE
     if tcb.state != ESTABLISHED and tcb.state != CLOSE_WAIT:
@@ -98,16 +98,19 @@ def tcp_send(worker: Worker, number: int, data: int, octets: int, flags: int) ->
     tcp = tcp_of(worker)
     waiting = tcb.snd_end - tcb.snd_una & MASK
     taken = min(octets, queue_limit(tcp, tcb) - waiting)
-    buddy = Buddy(endpoints.buddy)
-    if taken <= 0 or buddy.used > tcp.memory_high or not _room(buddy, tcb, waiting, taken):
+    if waiting + taken > stream_size(tcb.send) and taken > 0:
+        taken = send_room(worker, tcp, tcb, waiting, taken)
+    if taken <= 0:
         tcb.flags |= WANTS_SPACE
         socket_quiet(endpoints, number, WRITABLE)
         return -EAGAIN if octets > 0 else 0
-    stream_put(buddy, tcb.send, tcb.snd_end, data, taken)
+    stream_put(Buddy(endpoints.buddy), tcb.send, tcb.snd_end, data, taken)
     tcb.snd_end = sequence.add(tcb.snd_end, taken)
     if taken < octets:
         tcb.flags |= WANTS_SPACE
         socket_quiet(endpoints, number, WRITABLE)
+    elif flags & MSG_OOB != 0:
+        start_urgent(tcp, tcb)  # without memory for that it is ordinary data
     if tcb.flags & DATA_HEARD != 0 and elapsed(moment(worker), tcb.heard) <= 40:
         tcb.flags |= PING_PONG
     if flags & MSG_MORE != 0 and tcb.flags & CORKED == 0:
@@ -120,13 +123,6 @@ def tcp_send(worker: Worker, number: int, data: int, octets: int, flags: int) ->
 
 
 @leaf
-def _room(buddy: Buddy, tcb: Tcb, waiting: int, more: int) -> bool:
-    """Room in the send ring for so many more octets."""
-    wanted = waiting + more
-    return wanted <= stream_size(tcb.send) or stream_reserve(buddy, tcb.send, tcb.snd_una, waiting, wanted)
-
-
-@leaf
 def readable(tcb: Tcb) -> int:
     """Octets that may be read now."""
     octets = tcb.rcv_nxt - tcb.rcv_read & MASK
@@ -135,31 +131,42 @@ def readable(tcb: Tcb) -> int:
 
 @hot
 def tcp_receive(worker: Worker, number: int, data: int, octets: int, flags: int) -> int:
-    """Take up to `octets` into `data`: how many, 0 at the end, -EAGAIN when there is nothing. MSG_PEEK leaves them."""
-    endpoints = endpoints_of(worker)
+    """Take up to `octets` into `data`: how many, 0 at the end, -EAGAIN when there is nothing. MSG_PEEK leaves them,
+    MSG_TRUNC throws them away, MSG_OOB takes the urgent one."""
+    endpoints, tcp = endpoints_of(worker), tcp_of(worker)
     tcb = record_of(worker, number)
     if tcb.address == 0:
         return -ENOTCONN
     if flags & MSG_OOB != 0:
-        return -EINVAL  # there is no urgent data; what was sent as such is in the stream (RFC 6093)
-    waiting = readable(tcb)
-    taken = min(waiting, octets)
-    if taken <= 0:
+        return receive_urgent(worker, tcp, tcb, data, octets, flags)
+    waiting, passed = readable(tcb), 0
+    if tcb.rare != 0:
+        passed, waiting = until_mark(worker, tcp, tcb, waiting)
+    taken = max(min(waiting, octets), 0)
+    if taken + passed <= 0 or (octets <= 0 and waiting > 0):
         return _nothing(endpoints, tcb, number) if octets > 0 or waiting == 0 else 0
     buddy = Buddy(endpoints.buddy)
-    stream_get(buddy, tcb.receive, tcb.rcv_read, data, taken)
-    if flags & MSG_PEEK != 0:
-        return taken
-    tcb.rcv_read = sequence.add(tcb.rcv_read, taken)
-    if taken == waiting and tcb.beyond.count == 0:
-        stream_free(buddy, tcb.receive)
-    tcp = tcp_of(worker)
+    if flags & MSG_TRUNC == 0:
+        stream_get(buddy, tcb.receive, sequence.add(tcb.rcv_read, passed), data, taken)
+    if flags & MSG_PEEK == 0:
+        _was_taken(worker, tcp, tcb, number, passed + taken)
+    return taken if taken > 0 else _nothing(endpoints, tcb, number)
+
+
+@hot
+def _was_taken(worker: Worker, tcp: Tcp, tcb: Tcb, number: int, octets: int) -> None:
+    """The next `octets` are the application's now."""
+    endpoints = endpoints_of(worker)
+    tcb.rcv_read = sequence.add(tcb.rcv_read, octets)
+    if tcb.rare != 0:
+        mark_passed(worker, tcp, tcb)
+    if tcb.beyond.count == 0 and readable(tcb) == 0:
+        stream_free(Buddy(endpoints.buddy), tcb.receive)
     if tcb.state != CLOSED:
-        if (taken == waiting or not is_worth_reading(tcp, tcb)) and tcb.flags & FIN_RECEIVED == 0:
+        if tcb.flags & FIN_RECEIVED == 0 and not is_worth_reading(worker, tcp, tcb):
             socket_quiet(endpoints, number, READABLE)
         was_read(worker, tcp, tcb)
         window_opened(worker, tcp, tcb)
-    return taken
 
 
 @hot
