@@ -4,13 +4,14 @@
     kernel <-> device (CROSS) <-> wire end (CROSS) ~~~ <-> engine      with an impairment
     kernel <-> router <-- narrow --> router <-> device <-> engine      with a router
 
-The kernel's side runs `stream_peer.py`. Worker 0 turns in the calling thread, and sleeps when there is nothing to do.
+The kernel's side runs `stream_peer.py`. The workers turn in the calling thread, which sleeps when nothing is to do.
 """
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import json
 import select
 import subprocess
@@ -52,7 +53,7 @@ FAR = {4: "198.51.100.9", 6: "2001:db8:2::9"}
 BITS = {4: 24, 6: 64}
 PORT = 5001
 TURNS = 64
-NAP = 1  # ms
+NAP = 1_000_000  # ns at most
 PEER_PROGRAM = Path(__file__).with_name("stream_peer.py")
 
 
@@ -64,22 +65,31 @@ class Station:
     kernel: Namespace
     interface: str  # the kernel's, in its namespace
     engine: Engine
-    app: PatternApp
+    apps: list[PatternApp]  # of each worker
     where: Address  # scratch
     peer_at: dict[int, str]  # the kernel's address, by family
     routers: list[Namespace]
-    listeners: dict[tuple[int, int], int]  # by family and port
+    listeners: dict[tuple[int, int, int], int]  # by family, port and worker
     wires: list[WirePort]  # the kernel's and our end, where there is an impairment
     other_step: Callable[[], int] | None = None  # another application's
+    environment: dict[str, str] | None = None  # of the kernel's programs
 
     def step(self) -> int:
         """Some turns of the engine and of its application; how much work there was."""
-        return self.other_step() if self.other_step else serve_pattern(self.worker, self.app, TURNS)
+        if self.other_step:
+            return self.other_step()
+        if len(self.apps) == 1:
+            return serve_pattern(self.worker, self.app, TURNS)
+        return sum(serve_pattern(self.engine.workers[index], app, 1) for index, app in enumerate(self.apps))
 
     @property
     def worker(self) -> Worker:
         worker: Worker = self.engine.workers[0]
         return worker
+
+    @property
+    def app(self) -> PatternApp:
+        return self.apps[0]
 
     @property
     def tcp(self) -> Tcp:
@@ -88,15 +98,15 @@ class Station:
     def run(self, done: Callable[[], bool], seconds: float) -> bool:
         """Turn until it is so; False when the time is over first."""
         end = time.monotonic() + seconds
-        waiter = select.poll()
-        for number in range(self.worker.port_count):
-            if self.worker.queues[number].fd >= 0:
-                waiter.register(self.worker.queues[number].fd, select.POLLIN)
+        workers = [self.engine.workers[index] for index in range(len(self.apps))]
+        queues = [worker.queues[number] for worker in workers for number in range(worker.port_count)]
+        descriptors = [queue.fd for queue in queues if queue.fd >= 0]
         while not done():
             if time.monotonic() > end:
                 return False
             if self.step() == 0:
-                waiter.poll(NAP)
+                nap = min(NAP, *(worker.due - worker.now for worker in workers))
+                select.select(descriptors, [], [], max(nap, 0) / 1e9)
         return True
 
     def settle(self, seconds: float = 0.05) -> None:
@@ -104,28 +114,33 @@ class Station:
         self.run(lambda: False, seconds)
 
     def listen(self, family: int, target: int = 0, port: int = PORT) -> None:
-        """Accept connections, and send so many octets on each."""
-        number = self.listeners.get((family, port), -1)
-        if number < 0:
-            number = self.listeners[family, port] = good(tcp_open(self.worker, family), "open")
-            good(tcp_bind(self.worker, number, address(None, port, family, self.where)), "bind")
-            good(tcp_listen(self.worker, number, 64), "listen")
-            socket_watch(endpoints_of(self.worker), number, READABLE, 0)
-        self.app.listener, self.app.target = number + 1, target
+        """Accept connections on every worker, and send so many octets on each."""
+        for index, app in enumerate(self.apps):
+            worker = self.engine.workers[index]
+            number = self.listeners.get((family, port, index), -1)
+            if number < 0:
+                number = self.listeners[family, port, index] = good(tcp_open(worker, family), "open")
+                good(tcp_bind(worker, number, address(None, port, family, self.where)), "bind")
+                good(tcp_listen(worker, number, 64), "listen")
+                socket_watch(endpoints_of(worker), number, READABLE, 0)
+            app.listener, app.target = number + 1, target
 
-    def connect(self, family: int, target: int = 0, port: int = PORT) -> int:
-        """Connect to the kernel and send so many octets; the socket's number."""
-        self.engine.run_turns(1)  # sets the clock
-        number = good(tcp_open(self.worker, family), "open")
+    def connect(self, family: int, target: int = 0, port: int = PORT, index: int = 0) -> int:
+        """Connect from a worker to the kernel and send so many octets; the socket's number."""
+        self.engine.run_turns(1, index)  # sets the clock
+        worker = self.engine.workers[index]
+        number = good(tcp_open(worker, family), "open")
         where = address(ip_address(self.peer_at[family]), port, family, self.where)
-        result = tcp_connect(self.worker, number, where)
-        assert result == -115, f"connect: errno {-result}"
-        assert pattern_begin(self.worker, self.app, number, target)
+        result = tcp_connect(worker, number, where)
+        assert result == -errno.EINPROGRESS, f"connect: errno {-result}"
+        assert pattern_begin(worker, self.apps[index], number, target)
         return number
 
     def peer(self, *words: object, log: str = "peer.log") -> subprocess.Popen[bytes]:
         """Start the kernel's side: `serve` or `connect` (stream_peer.py says with what)."""
-        return self.kernel.start(sys.executable, "-S", "-E", PEER_PROGRAM, *map(str, words), log=log)
+        return self.kernel.start(
+            sys.executable, "-S", "-E", PEER_PROGRAM, *map(str, words), log=log, environment=self.environment
+        )
 
     def said(self, log: str = "peer.log") -> dict[str, Any]:
         """What it reported at its end."""
@@ -188,34 +203,46 @@ def station(
     mtu: int = 1500,
     families: tuple[int, ...] = (4, 6),
     narrow: int = 0,
+    workers: int = 1,
+    queues: int = 1,
 ) -> Iterator[Station]:
-    """A kernel and an engine that have a device between them; and two routers with a link of MTU `narrow`."""
+    """A kernel and an engine that have a device between them; and two routers with a link of MTU `narrow`.
+
+    `queues` are those of a veth; other devices have one for each worker.
+    """
     with stage() as place:
         near = place.namespace("near")
         home = near if device == "tap" else place.namespace("engine")
         interface = "tap0" if device == "tap" else "eth0"
         if device == "tap":
-            near.run("ip", "tuntap", "add", "tap0", "mode", "tap")
+            near.run("ip", "tuntap", "add", "tap0", "mode", "tap", *(["multi_queue"] if workers > 1 else []))
         else:
             place.join(near, "eth0", home, "eth0")
+            if queues > 1:
+                for one in (home, near):
+                    one.run("ethtool", "-L", "eth0", "rx", str(queues), "tx", str(queues))
             home.ip(f"link set eth0 mtu {mtu}")
         near.ip(f"link set {interface} mtu {mtu}")
         arena = Arena.create("engine", limit=4 << 30)
-        with Engine(1, 8192, large, arena) as engine:
-            create_net(arena, engine.workers[0])
-            create_transports(arena, engine.workers[0], Limits(sockets=4096, conns=1 << 16, buffers=1 << 28))
+        with Engine(workers, 8192, large, arena) as engine:
+            all_workers = [engine.workers[index] for index in range(workers)]
+            for worker in all_workers:
+                create_net(arena, worker)
+                create_transports(arena, worker, Limits(sockets=4096, conns=1 << 16, buffers=1 << 28))
             with inside(home):
                 engine.add_port(DEVICES[device](interface), CROSS if impairment else INPUT, 1)
             wires = _wires(engine, mtu, impairment) if impairment else []
-            _addresses(engine.workers[0], 2 if impairment else 0, families)
+            for worker in all_workers:
+                _addresses(worker, 2 if impairment else 0, families)
             near.ip(f"link set {interface} up", *(f"address add {PEER[f]}/{BITS[f]} dev {interface}" for f in families))
-            app = record(engine, "pattern", PatternApp)
+            apps = [arena.table(f"pattern.{index}", PatternApp, 1)[0] for index in range(workers)]
             octets = pattern()
             room = arena.table("octets", u8, len(octets))
             ctypes.memmove(room.address, octets, len(octets))
-            app.pattern = room.address
+            for app in apps:
+                app.pattern = room.address
             where = record(engine, "where", Address)
-            made = Station(place, near, interface, engine, app, where, PEER, [], {}, wires)
+            made = Station(place, near, interface, engine, apps, where, PEER, [], {}, wires)
             if narrow:
                 made.kernel, made.peer_at = _behind_routers(made, narrow), FAR
             made.settle(0.01)

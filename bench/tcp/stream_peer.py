@@ -3,10 +3,13 @@ RECEIVE`.
 
 Sends SEND octets of the stream of bench/tcp/pattern_app.py, ends its direction, and compares all it receives with the
 same stream. At the end it writes a line of JSON: octets received, how many were wrong, seconds, and what the kernel
-says about the connection (TCP_INFO). Needs nothing but Python's own library.
+says about the connection (TCP_INFO). CONGESTION in the environment names the congestion control, as far as the kernel
+grants it. Needs nothing but Python's own library.
 """
 
+import contextlib
 import json
+import os
 import random
 import socket
 import struct
@@ -48,6 +51,9 @@ def receive(own: socket.socket, octets: memoryview) -> tuple[int, int]:
 
 def exchange(own: socket.socket, count: int) -> dict[str, object]:
     octets = stream()
+    with contextlib.suppress(OSError):
+        if name := os.environ.get("CONGESTION"):
+            own.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, name.encode())
     own.settimeout(PATIENCE)
     begin = time.monotonic()
     sender = threading.Thread(target=send, args=(own, octets, count))
@@ -57,7 +63,10 @@ def exchange(own: socket.socket, count: int) -> dict[str, object]:
     seconds = time.monotonic() - begin
     info = struct.unpack_from(INFO, own.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256))
     facts = {name: info[place] for name, place in FIELDS.items()}
-    return {"received": received, "wrong": wrong, "seconds": seconds, **facts, "options": info[5]}
+    control = own.getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, 16).rstrip(b"\0").decode()
+    return {
+        "received": received, "wrong": wrong, "seconds": seconds, **facts, "options": info[5], "congestion": control,
+    }  # fmt: skip
 
 
 def main(verb: str, *words: str) -> None:
