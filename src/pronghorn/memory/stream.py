@@ -26,8 +26,8 @@ class Stream(View, align=8, size=8):
 
     block: u32  # in the Buddy; 0: no memory
     order: u8  # log2 of the ring's octets
-    unused8: u8
-    unused16: u16
+    owner8: u8  # of no meaning here: the owner's own
+    owner16: u16
 
 
 @leaf

@@ -2,7 +2,7 @@
 
 tcb          everything a connection keeps: read this first          create       the tables
 calls  transfer   what an application asks for                      set_option   tuning  info   setsockopt, TCP_INFO
-                                                                     show         copies for whoever looks
+                                                                     show  statistics   for whoever looks
 
 the way in   input        whose segment is it                        lookup  identity    finding it
              handshake    LISTEN, SYN-SENT, to ESTABLISHED           cookies  secrets    SYN cookies, numbers to guess

@@ -24,6 +24,7 @@ from pronghorn.state.packet import CHECKSUM_PARTIAL, HEADROOM, ORIGINATED, UNSEG
 from pronghorn.state.packets import allocate_large, finish, originate
 from pronghorn.state.port import CHECKSUM_TX, TRANSMIT_BURST
 from pronghorn.state.worker import Worker, random_number
+from pronghorn.tcp.statistics import count_data
 from pronghorn.tcp.tcb import (
     ACK_LATER,
     ACK_NOW,
@@ -128,9 +129,13 @@ def emit_segment(worker: Worker, tcp: Tcp, tcb: Tcb, seq: int, octets: int, flag
     wire.emit(packet.transport, tcb.local_port, tcb.remote_port, seq, tcb.rcv_nxt, flags & 0xFF, window, header)
     if tcb.rare != 0 and flags & (SYN | RST) == 0:
         urgent_output(tcp, tcb, TCP(packet.transport))
+    segments = 1
     if octets > tcb.mss:
         packet.flags |= UNSEGMENTED
         packet.gso_size = tcb.mss
+        segments = (octets + tcb.mss - 1) // tcb.mss
+    if octets != 0:
+        count_data(tcb.send, segments)
     tos = tcp.tunings[tcb.tuning].tos
     if tcb.agreed & ECN != 0 and flags & NEW_DATA != 0:
         tos |= ECT0  # RFC 3168 6.1.5: not on retransmissions
@@ -140,7 +145,7 @@ def emit_segment(worker: Worker, tcp: Tcp, tcb: Tcb, seq: int, octets: int, flag
         _network4(worker, packet, tcb, tos, ttl, partial, header + octets)
     else:
         _network6(packet, tcb, tos, ttl, partial, header + octets)
-    _said(worker, tcb)
+    _said(worker, tcb, segments)
     finish(worker, packet, packet_output(worker, packet, index))
     return True
 
@@ -215,16 +220,16 @@ def _congestion_flags(tcb: Tcb, flags: int) -> int:
 
 
 @leaf
-def _said(worker: Worker, tcb: Tcb) -> None:
-    """The segment acknowledges everything that has arrived."""
+def _said(worker: Worker, tcb: Tcb, segments: int) -> None:
+    """The segment, or what it will be cut into, acknowledges everything that has arrived."""
     tcb.rcv_acked = tcb.rcv_nxt
     if tcb.flags & (ACK_NOW | ACK_LATER) != 0:
         tcb.flags &= ~(ACK_NOW | ACK_LATER)
         tcb.ack_at = NEVER
         if tcb.quick > 0:
             tcb.quick -= 1
-    tcb.segments_out += 1
-    count(worker, OUT_SEGS, 1)
+    tcb.segments_out += segments
+    count(worker, OUT_SEGS, segments)
 
 
 @hot

@@ -11,9 +11,9 @@ from pronghorn.compiled import hot, leaf, sequence
 from pronghorn.memory.buddy import Buddy
 from pronghorn.memory.ranges import ranges_end
 from pronghorn.memory.stream import stream_free
-from pronghorn.state.endpoints import ANY_NUMBER, WRITABLE, count, endpoints_of, socket_event
+from pronghorn.state.endpoints import count, endpoints_of
 from pronghorn.state.mib import OLD_ACKS, PAWS_ESTAB, PURE_ACKS
-from pronghorn.state.packet import Packet
+from pronghorn.state.packet import UNSEGMENTED, Packet
 from pronghorn.state.verdicts import (
     DELIVERED,
     TCP_BAD_ACK,
@@ -29,11 +29,12 @@ from pronghorn.tcp.challenge import challenge
 from pronghorn.tcp.closing import fin_acknowledged, fin_received, reset_received
 from pronghorn.tcp.emit import emit_duplicate_ack
 from pronghorn.tcp.handshake import established
-from pronghorn.tcp.output import emit_syn, limit_of
+from pronghorn.tcp.output import emit_syn, limit_of, offer_room
 from pronghorn.tcp.pending import look_at
 from pronghorn.tcp.receive import ack_now, data_input, fin_beyond
 from pronghorn.tcp.recovery import acknowledge
 from pronghorn.tcp.sample import ECE_SEEN, PURE, WINDOW_CHANGED
+from pronghorn.tcp.statistics import count_data
 from pronghorn.tcp.tcb import (
     DATA_HEARD,
     ECE_OWED,
@@ -73,7 +74,8 @@ def segment_input(worker: Worker, tcp: Tcp, tcb: Tcb, packet: Packet) -> int:
         if verdict != DELIVERED:
             return verdict
     tcb.heard = moment(worker)
-    tcb.segments_in += 1
+    segments = _count_segments(packet, octets)
+    tcb.segments_in += segments
     # fifth: the ACK field
     if flags & ACK == 0:
         return TCP_BAD_ACK
@@ -95,6 +97,7 @@ def segment_input(worker: Worker, tcp: Tcp, tcb: Tcb, packet: Packet) -> int:
     # seventh: the segment text
     verdict = DELIVERED
     if octets > 0:
+        count_data(tcb.receive, segments)
         if tcb.flags & FIN_RECEIVED != 0:
             return _again(worker, tcp, tcb, seq)
         tcb.flags |= DATA_HEARD
@@ -118,6 +121,14 @@ def segment_input(worker: Worker, tcp: Tcp, tcb: Tcb, packet: Packet) -> int:
     elif tcb.flags & FIN_BEYOND != 0 and tcb.beyond.count == 0:
         fin_received(worker, tcp, tcb)  # the gap before it is filled
     return verdict
+
+
+@leaf
+def _count_segments(packet: Packet, octets: int) -> int:
+    """How many the peer has sent: a packet may stand for several."""
+    if packet.flags & UNSEGMENTED == 0 or packet.gso_size == 0:
+        return 1
+    return max((octets + packet.gso_size - 1) // packet.gso_size, 1)
 
 
 @leaf
@@ -241,7 +252,7 @@ def _acknowledgement(worker: Worker, tcp: Tcp, tcb: Tcb, segment: TCP, length: i
     tcb.probes = 0
     acknowledge(worker, tcp, tcb, ack, tcp.options, signals)
     if ahead > 0:
-        _room_to_send(worker, tcb)
+        _room_to_send(worker, tcp, tcb)
     if tcb.lost != 0 or limit_of(tcb) != tcb.snd_nxt:
         look_at(tcp, tcb)
     return True
@@ -269,20 +280,12 @@ def _probe_answered(tcp: Tcp, tcb: Tcb) -> None:
 
 
 @leaf
-def _room_to_send(worker: Worker, tcb: Tcb) -> None:
+def _room_to_send(worker: Worker, tcp: Tcp, tcb: Tcb) -> None:
     """Octets were acknowledged: give memory back, and tell the application if it waits."""
     if tcb.snd_una == tcb.snd_end or sequence.after(tcb.snd_una, tcb.snd_end):
         stream_free(Buddy(endpoints_of(worker).buddy), tcb.send)
     if tcb.flags & WANTS_SPACE != 0:
-        _offer_room(worker, tcb)
-
-
-@hot
-def _offer_room(worker: Worker, tcb: Tcb) -> None:
-    """The application was refused room; now there is some."""
-    tcb.flags &= ~WANTS_SPACE
-    if tcb.socket != ANY_NUMBER:
-        socket_event(endpoints_of(worker), tcb.socket, WRITABLE)
+        offer_room(worker, tcp, tcb)
 
 
 @leaf

@@ -8,6 +8,7 @@ from pronghorn.tcp.options import announced_mss, find_path_mtu
 from pronghorn.tcp.output import limit_of
 from pronghorn.tcp.rtt import rto_now
 from pronghorn.tcp.sample import REORDER_SEEN
+from pronghorn.tcp.statistics import data_counted
 from pronghorn.tcp.tcb import (
     ECN,
     FAST_OPEN,
@@ -146,7 +147,8 @@ def write_info(worker: Worker, tcp: Tcp, tcb: Tcb, info: TcpInfo) -> None:
     sent = (tcb.snd_nxt - tcb.snd_una & 0xFFFF_FFFF) - (1 if tcb.flags & FIN_SENT != 0 else 0)
     info.bytes_sent = tcb.octets_out + sent + tcb.octets_resent
     info.notsent_bytes = limit_of(tcb) - tcb.snd_nxt & 0xFFFF_FFFF
-    info.delivered = _segments(tcb, tcb.delivered)
+    info.delivered = _segments(tcb, max(tcb.delivered - 1, 0)) + (1 if tcb.delivered != 0 else 0)  # the SYN is one
+    info.data_segs_in, info.data_segs_out = data_counted(tcb.receive), data_counted(tcb.send)
     info.snd_wnd, info.rcv_wnd = tcb.snd_window, offered(tcb)
 
 

@@ -13,7 +13,7 @@ With the window shut and nothing in flight the window is probed (RFC 9293 3.8.6.
 from __future__ import annotations
 
 from pronghorn.compiled import hot, leaf, sequence
-from pronghorn.state.endpoints import count
+from pronghorn.state.endpoints import ANY_NUMBER, WRITABLE, count, endpoints_of, socket_event
 from pronghorn.state.mib import ORIG_DATA_SENT, RETRANS_SEGS, SYN_RETRANS
 from pronghorn.state.port import SEGMENTATION
 from pronghorn.state.worker import Worker
@@ -44,6 +44,7 @@ from pronghorn.tcp.tcb import (
     NO_DELAY,
     SYN_RECEIVED,
     SYN_SENT,
+    WANTS_SPACE,
     Tcb,
     Tcp,
 )
@@ -91,8 +92,28 @@ def output(worker: Worker, tcp: Tcp, tcb: Tcb) -> None:
         room = _resend_lost(worker, tcp, tcb, room)
     if tcb.snd_nxt != limit_of(tcb):
         room = _send_new(worker, tcp, tcb, room)
+        if tcb.flags & WANTS_SPACE != 0 and tcp.tunings[tcb.tuning].low_water != 0:
+            offer_room(worker, tcp, tcb)
     if tcb.flags & ACK_NOW != 0 and not emit_ack(worker, tcp, tcb):
         look_at(tcp, tcb)
+
+
+@hot
+def offer_room(worker: Worker, tcp: Tcp, tcb: Tcb) -> None:
+    """The application was refused room; now there is some, save where TCP_NOTSENT_LOWAT wants less to wait (Linux's
+    tcp_stream_memory_free: twice as much must fit)."""
+    low = tcp.tunings[tcb.tuning].low_water
+    if low != 0 and 2 * not_sent(tcb) >= low:
+        return
+    tcb.flags &= ~WANTS_SPACE
+    if tcb.socket != ANY_NUMBER:
+        socket_event(endpoints_of(worker), tcb.socket, WRITABLE)
+
+
+@leaf
+def not_sent(tcb: Tcb) -> int:
+    """Octets that the application has written, and that were never sent."""
+    return max(sequence.difference(tcb.snd_end, tcb.snd_nxt), 0)
 
 
 @leaf

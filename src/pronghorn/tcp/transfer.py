@@ -20,7 +20,7 @@ from pronghorn.state.endpoints import (
 )
 from pronghorn.state.worker import Worker
 from pronghorn.tcp.fast_connect import is_deferred, send_syn_with
-from pronghorn.tcp.output import output
+from pronghorn.tcp.output import not_sent, output
 from pronghorn.tcp.pressure import send_room
 from pronghorn.tcp.receive import is_worth_reading, window_opened
 from pronghorn.tcp.tcb import (
@@ -49,6 +49,8 @@ from pronghorn.tcp.window import was_read
 ENOTCONN, EPIPE = errno.ENOTCONN, errno.EPIPE
 MSG_OOB, MSG_PEEK, MSG_TRUNC, MSG_MORE = 1, 2, 0x20, 0x8000
 MASK = 0xFFFF_FFFF
+PIECE = 65_536
+"""Octets that are taken at once where TCP_NOTSENT_LOWAT is set."""
 
 
 @leaf
@@ -97,7 +99,10 @@ def tcp_send(worker: Worker, number: int, data: int, octets: int, flags: int) ->
             return -EAGAIN if tcb.state == SYN_SENT or tcb.state == SYN_RECEIVED else -EPIPE
     tcp = tcp_of(worker)
     waiting = tcb.snd_end - tcb.snd_una & MASK
+    low = tcp.tunings[tcb.tuning].low_water
     taken = min(octets, queue_limit(tcp, tcb) - waiting)
+    if low != 0:
+        taken = min(taken, PIECE if not_sent(tcb) < low else 0)
     if waiting + taken > stream_size(tcb.send) and taken > 0:
         taken = send_room(worker, tcp, tcb, waiting, taken)
     if taken <= 0:
@@ -119,6 +124,9 @@ def tcp_send(worker: Worker, number: int, data: int, octets: int, flags: int) ->
         tcb.flags &= ~CORKED
     else:
         output(worker, tcp, tcb)
+    if low != 0 and 2 * not_sent(tcb) >= low:
+        tcb.flags |= WANTS_SPACE
+        socket_quiet(endpoints, number, WRITABLE)
     return taken
 
 
