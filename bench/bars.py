@@ -54,6 +54,7 @@ BARS = {
     "tcp_million": Bar("ratio", "at least", 0.8),
     "syn_flood": Bar("ratio", "at least", 0.7),
     "tcp_loss": Bar("ratio", "at least", 3.0),
+    "tcp_kernel_peer": Bar("value", "at most", 0, "octets"),
     "tcp_idle_memory": Bar("value", "at most", 512, "B"),
     "http_xdp": Bar("ratio", "at least", 1.0),
     "drain": Bar("value", "at most", 0, "failures"),

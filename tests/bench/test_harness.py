@@ -163,6 +163,7 @@ def test_the_bars_are_those_that_were_agreed() -> None:
         "tcp_million": "ratio ≥ 0.8",
         "syn_flood": "ratio ≥ 0.7",
         "tcp_loss": "ratio ≥ 3",
+        "tcp_kernel_peer": "≤ 0 octets",
         "tcp_idle_memory": "≤ 512 B",
         "http_xdp": "ratio ≥ 1",
         "drain": "≤ 0 failures",

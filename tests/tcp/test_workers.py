@@ -23,7 +23,7 @@ from tests.simulator.host import Host
 from tests.simulator.network import Network
 from tests.tcp.ends import End
 
-EACH = 8 if mode() == "interpreted" else 40
+EACH = 5 if mode() == "interpreted" else 40
 """Connections that each worker opens."""
 OCTETS = random.Random(2).randbytes(3000)
 
