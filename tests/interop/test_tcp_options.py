@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -99,3 +100,14 @@ def test_a_narrow_link_behind_routers() -> None:
                 peer = one.exchange(family, OCTETS, OCTETS, actively)
                 assert (peer["received"], peer["wrong"], one.app.wrong) == (OCTETS, 0, 0), peer
                 assert peer["mss"] == (1348 if family == 4 else 1328)
+
+
+def test_marks_instead_of_losses() -> None:
+    """A router marks what has to wait (RFC 3168): both ends slow down, and nothing is dropped."""
+    with station("tap", "rate=100mbit&delay=2ms&mark=30000&queue=400000") as one:
+        one.kernel.sysctl(ipv4__tcp_ecn=1)
+        one.environment = {**os.environ, "CONGESTION": "cubic"}
+        one.tcp.ecn = 1
+        assert carry(one, 1_500_000) & ECN
+        for lane in one.wires[0].lanes:
+            assert (lane.marked > 0, lane.dropped) == (True, 0)
