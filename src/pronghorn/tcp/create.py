@@ -15,7 +15,7 @@ from pronghorn.state.worker import Worker
 from pronghorn.tcp.congestion import CUBIC
 from pronghorn.tcp.info import TcpInfo
 from pronghorn.tcp.records import Cookie, Rare
-from pronghorn.tcp.tcb import NO_TCB, SECOND, TICK, Listener, Tcb, Tcp, Tuning, Waiting
+from pronghorn.tcp.tcb import NEVER, NO_TCB, SECOND, TICK, Listener, Tcb, Tcp, Tuning, Waiting
 
 LISTENERS = 4096
 TUNINGS = 65_536
@@ -42,6 +42,7 @@ def tables_open(tcp: Tcp, worker: Worker, octets: int, secret: int, secret2: int
     """Empty tables: in `tcp` are addresses and limits of zeroed tables and of opened indexes. `octets` of buffers."""
     tcp.free, tcp.fresh, tcp.count = NO_TCB, 0, 0
     tcp.pending_count, tcp.waiting_count, tcp.pressed = 0, 0, 0
+    tcp.sweep, tcp.sweep_left, tcp.sweep_at = 0, 0, NEVER
     tcp.waiting_head, tcp.waiting_tail = 0, 0
     tcp.secret, tcp.secret2, tcp.port_salt = secret, secret2, mix(secret, secret2, 1)
     for number in range(tcp.listener_limit):

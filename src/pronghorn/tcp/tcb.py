@@ -105,7 +105,7 @@ class Tcb(View, align=64, size=448):
     # line 1: the sequence spaces
     rcv_nxt: u32
     rcv_read: u32  # position after the last octet that the application has taken
-    rcv_right: u32  # right edge of the window that was advertised last; never goes back
+    rcv_right: u32  # right edge of the window that was advertised last; goes back only for want of memory
     rcv_acked: u32  # acknowledgement number that was sent last
     snd_una: u32
     snd_nxt: u32
@@ -324,14 +324,16 @@ class Tcp(View, align=64):
     unused8: u8
     fast_open: u16  # bits as Linux's tcp_fastopen: 1 client, 2 server, 4 and 512 they need no cookie, 1024 all listen
     unused16: u16
-    unused32: u32
+    sweep: u32  # number of the connection that relief.py looks at next
     time_wait_ns: u64
     memory_low: u64  # octets of buffers: below, no pressure; tcp_mem[0]
     memory_pressure: u64  # above, buffers shrink; tcp_mem[1]
     memory_high: u64  # above, nothing more; tcp_mem[2]
+    sweep_at: u64  # ns: when relief.py looks at the next connections
     receive_max: u32  # tcp_rmem[2]
     send_max: u32  # tcp_wmem[2]
-    pressed: u32  # 1: under memory pressure
+    pressed: u32  # 0: no memory pressure; under pressure what one queue may hold, in octets (pressure.py)
+    sweep_left: u32  # connections that are still to be looked at when pressure is over
     initial_window: u32  # segments
     duplicate: u32  # 1: the segment being written reports a duplicate, as follows
     duplicate_left: u32

@@ -22,6 +22,7 @@ from pronghorn.tcp.output import WINDOW_PROBE, limit_of, output, send_probe, sen
 from pronghorn.tcp.pending import look_at
 from pronghorn.tcp.receive import ack_now
 from pronghorn.tcp.recovery import timer_due
+from pronghorn.tcp.relief import relieve
 from pronghorn.tcp.sample import PROBE, SEND
 from pronghorn.tcp.tcb import (
     ACK_LATER,
@@ -70,6 +71,8 @@ def tcp_timers(worker: Worker, tcp: Tcp) -> int:
         more = 1 if wheel.tick < tick else 0
     if tcp.waiting_count != 0 and time_wait_timers(worker, tcp, BATCH) == BATCH:
         more = 1
+    if tcp.sweep_at != NEVER:
+        relieve(worker, tcp)
     return more
 
 
@@ -82,6 +85,8 @@ def tcp_next(worker: Worker, tcp: Tcp) -> int:
     wheel = Wheel(tcp.wheel)
     if wheel.count != 0:
         when = min(when, wheel_next(wheel) << TICK)
+    if tcp.sweep_at != NEVER:
+        when = min(when, max(tcp.sweep_at, worker.now))
     return min(when, time_wait_next(worker, tcp))
 
 

@@ -1,11 +1,12 @@
 """How much the peer may send: the receive window (RFC 9293 3.8.6, RFC 7323 2), and its growth.
 
-The right edge never goes back (RFC 9293 3.8.6.2.2: shrinking is discouraged), and goes on in steps worth a segment, or
-half of the buffer: no silly windows. With scaling the edge is rounded up to what the peer can be told.
+The right edge never goes back (RFC 9293 3.8.6.2.2: shrinking is discouraged), save when there is no memory for what it
+permits (pressure.py), and goes on in steps worth a segment, or half of the buffer: no silly windows. With scaling the
+edge is rounded up to what the peer can be told.
 
 `receive_limit` begins small and grows with what the application reads within a round trip, as Linux's dynamic right
 sizing does (Feng & Fisk 2001, tcp_rcv_space_adjust): a slow reader is never offered much. Under memory pressure it
-does not grow, and what is offered shrinks to what is there already.
+does not grow, and four segments are offered at most (Linux's tcp_under_memory_pressure).
 """
 
 from __future__ import annotations
@@ -36,7 +37,11 @@ def offered(tcb: Tcb) -> int:
 @leaf
 def could_offer(tcp: Tcp, tcb: Tcb) -> int:
     """Octets that there is room for."""
-    limit = tcb.receive_limit if tcp.pressed == 0 else min(tcb.receive_limit, 4 * tcb.rcv_mss)
+    limit = tcb.receive_limit
+    if tcp.pressed != 0:
+        limit = min(limit, 4 * tcb.rcv_mss, max(tcp.pressed, tcb.rcv_mss))
+        if tcp.pressed == 1 and tcb.octets_in == 0:
+            return 0  # memory is left for connections that are read
     return max(limit - unread(tcb), 0)
 
 

@@ -1,14 +1,15 @@
 """What waits to be read: datagrams on a ring from the worker's Buddy, each behind its `Arrival`.
 
 Every datagram begins at a multiple of 8 positions. The limit counts octets and an overhead for each, as SO_RCVBUF does;
-a socket that holds nothing takes one of any length. A ring that has become empty is given back.
+a socket that holds nothing takes one of any length. A ring that has become empty is given back. The last sixteenth of
+the worker's memory is not for datagrams: TCP needs it to get out of memory pressure (tcp/pressure.py).
 """
 
 from __future__ import annotations
 
 from pronghorn.compiled import Array, hot, leaf
 from pronghorn.memory.buddy import Buddy
-from pronghorn.memory.stream import stream_free, stream_get, stream_put, stream_reserve
+from pronghorn.memory.stream import stream_free, stream_get, stream_put, stream_reserve, stream_size
 from pronghorn.state.endpoints import Endpoints
 from pronghorn.state.parts import Part
 from pronghorn.state.verdicts import DELIVERED, SOCKET_FULL, SOCKET_NO_MEMORY
@@ -30,8 +31,11 @@ def queue_put(endpoints: Endpoints, endpoint: Endpoint, arrival: Arrival, payloa
     buddy = Buddy(endpoints.buddy)
     used = endpoint.write - endpoint.read & 0xFFFF_FFFF
     span = _span(length)
-    if not stream_reserve(buddy, endpoint.queue, endpoint.read, used, used + span):
-        return SOCKET_NO_MEMORY
+    if used + span > stream_size(endpoint.queue):
+        if buddy.used > buddy.limit - (buddy.limit >> 4):
+            return SOCKET_NO_MEMORY
+        if not stream_reserve(buddy, endpoint.queue, endpoint.read, used, used + span):
+            return SOCKET_NO_MEMORY
     write = endpoint.write
     stream_put(buddy, endpoint.queue, write, arrival.address, Arrival.SIZE)
     stream_put(buddy, endpoint.queue, write + Arrival.SIZE, payload, length)
