@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import time
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
 from typing import Any, TypeVar
@@ -16,9 +17,8 @@ from bench.tcp.http_app import RESPONSE, HttpApp, http_begin
 from pronghorn.compiled import View
 from pronghorn.engine.engine import Engine
 from pronghorn.engine.transports import Limits, create_transports
+from pronghorn.engine.transports_growth import GROW_EVERY, Growth
 from pronghorn.memory.arena import Arena
-from pronghorn.memory.buddy import STRETCH, buddy_states
-from pronghorn.memory.hashtable import LOAD
 from pronghorn.net.configure import add_address, add_interface
 from pronghorn.net.configure_routes import add_neighbour, add_route, halves
 from pronghorn.net.create import create_net
@@ -29,27 +29,17 @@ from pronghorn.state.worker import Worker
 from pronghorn.tcp.calls import tcp_bind, tcp_listen, tcp_open
 
 BACKLOG = 4096
-EACH = 1024
-"""Octets of buffers for each connection that has memory ahead of its coming."""
 
 V = TypeVar("V", bound=View)
 
 
-def engine_with(packets: int, conns: int, large: int = 0, buffers: int = 1 << 30, warm: int = 0) -> Engine:
-    """An engine that can have so many connections, memory for `warm` of them being there already; no port yet."""
+def engine_with(packets: int, conns: int, large: int = 0, buffers: int = 1 << 30) -> Engine:
+    """An engine that can have so many connections; no port yet."""
     arena = Arena.create("engine", limit=(8 << 30) + buffers + conns * 2048)
     engine = Engine(workers=1, packets=packets, large_packets=large, arena=arena)
     worker = engine.workers[0]
     create_net(arena, worker)
     create_transports(arena, worker, Limits(sockets=conns + 64, conns=conns, buffers=buffers))
-    for name, records in (
-        ("tcp0.tcbs", warm),
-        ("tcp0.conns.buckets", warm // LOAD),
-        ("transports0.sockets", warm),
-        ("transports0.buffers.blocks", -(-warm * EACH // STRETCH)),
-        ("transports0.buffers.states", buddy_states(warm * EACH)),
-    ):
-        arena.warm(name, records)
     return engine
 
 
@@ -90,6 +80,14 @@ class Served:
     engine: Engine
     app: HttpApp
     clients: list[NullClientPort]
+    growth: Growth
+    grown: float = 0.0  # when its memory was looked at last, s
+
+    def keep_ahead(self) -> None:
+        """What a gateway's control thread does beside the worker: every GROW_EVERY seconds, memory for more."""
+        if time.monotonic() - self.grown >= GROW_EVERY:
+            self.growth.grow()
+            self.grown = time.monotonic()
 
     @property
     def worker(self) -> Worker:
@@ -101,11 +99,9 @@ class Served:
         return sum(int(port.statistics()[counter]) for port in self.clients)
 
 
-def served(
-    clients: list[NullClientPort], packets: int = 4096, conns: int = 1 << 16, backlog: int = BACKLOG, warm: int = 0
-) -> Served:  # fmt: skip
+def served(clients: list[NullClientPort], packets: int = 4096, conns: int = 1 << 16, backlog: int = BACKLOG) -> Served:
     """An engine with an HTTP server and these clients: on PORT connections are kept alive, on CLOSING_PORT not."""
-    engine = engine_with(packets, conns, warm=warm)
+    engine = engine_with(packets, conns)
     worker = engine.workers[0]
     for port in clients:
         reachable(worker, add_interface(worker, engine.add_port(port)))
@@ -114,7 +110,7 @@ def served(
     family = clients[0].server.version
     kept, closing = (listen(engine, port, family, backlog) for port in (PORT, CLOSING_PORT))
     http_begin(app, kept, closing, ctypes.addressof(text), len(RESPONSE))
-    return Served(engine, app, clients)
+    return Served(engine, app, clients, Growth(engine.arena, worker))
 
 
 def reachable(worker: Worker, interface: int) -> None:

@@ -79,6 +79,17 @@ def step_of(stage: Served) -> Callable[[], object]:
     return lambda: serve_http(stage.worker, stage.app, TURNS)
 
 
+def growing(stage: Served) -> Callable[[], object]:
+    """The same, with memory for connections that are still to come."""
+    step = step_of(stage)
+
+    def grow_and_step() -> None:
+        stage.keep_ahead()
+        step()
+
+    return grow_and_step
+
+
 def healthy(stage: Served) -> None:
     """Nothing went wrong. RuntimeError says what did."""
     wrong = {name: stage.total(name) for name in ("resets", "odd", "corrupt", "dropped")}
@@ -101,7 +112,7 @@ def rate(stage: Served, counter: str, port: int = 0, seconds: float = SECONDS) -
 def connected(stage: Served, connections: int) -> None:
     """Wait until so many connections are established, and somewhat longer."""
     await_that(
-        "connections do not come about", step_of(stage), lambda: stage.total("established") >= connections
+        "connections do not come about", growing(stage), lambda: stage.total("established") >= connections
     )  # fmt: skip
     spend(WARM_UP, step_of(stage))
 
@@ -113,12 +124,12 @@ def http(connections: int, closing: int) -> Iterator[Measure]:
     Connections that close leave as many in TIME-WAIT as there can be before the first reading is taken: so it goes on.
     """
     conns = 1 << 19 if closing else 1 << 16
-    stage = served([clients(connections, closing=closing)], packets=8192, conns=conns, warm=conns)
+    stage = served([clients(connections, closing=closing)], packets=8192, conns=conns)
     with stage.engine:
         connected(stage, connections)
         if closing:
             tcp = tcp_of(stage.worker)
-            await_that("TIME-WAIT", step_of(stage), lambda: tcp.waiting_count >= tcp.waiting_limit)
+            await_that("TIME-WAIT", growing(stage), lambda: tcp.waiting_count >= tcp.waiting_limit)
         yield lambda: rate(stage, "completed" if closing else "responses")
 
 
@@ -152,7 +163,7 @@ def million(connections: int, active: int) -> Iterator[Measure]:
     """Requests/s on `active` of so many connections; the others are idle."""
     before = resident()
     own = clients(connections, active=connections // active, waiting=1 << 17, shuffle=True, separate=False)
-    stage = served([own], packets=8192, conns=connections, warm=connections)
+    stage = served([own], packets=8192, conns=connections)
     with stage.engine:
         connected(stage, connections)
         spend(SETTLED, step_of(stage))

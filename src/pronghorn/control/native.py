@@ -30,6 +30,7 @@ from pronghorn.engine.engine import Engine
 from pronghorn.engine.layout import SPIN
 from pronghorn.engine.loop import Loop
 from pronghorn.engine.run import worker_start
+from pronghorn.engine.transports_growth import GROW_EVERY, Growth
 from pronghorn.memory.arena import Arena
 from pronghorn.memory.arena_file import discard_arena
 from pronghorn.memory.directory import ArenaError
@@ -56,7 +57,6 @@ if TYPE_CHECKING:  # imported when somebody looks: a gateway starts without
     )
 
 BUSY = 1 << 62  # never
-GROW_EVERY = 0.2  # s
 LARGE_PACKETS = 256  # 64 KB buffers of each worker, for unsegmented frames of packet: and tap:
 
 
@@ -88,6 +88,7 @@ class NativeEngine:
         if settings.arena is not None:
             discard_arena(settings.arena)  # that of a gateway which has ended; its state is not taken over yet
         limit = arena_limit(len(cores), starting.sockets)
+        self._growths: list[Growth] = []  # of endpoints' tables
         arena = Arena.create(settings.name, settings.arena, limit, huge="auto" if settings.huge_pages else "never")
         self.engine = Engine(len(cores), settings.packets * len(cores), LARGE_PACKETS * len(cores), arena=arena)
         for index in range(len(cores)):
@@ -98,6 +99,8 @@ class NativeEngine:
             grow(arena, worker)
             if starting.sockets.enabled:
                 create_sockets(arena, worker, starting)
+                self._growths.append(Growth(arena, worker))
+                self._growths[-1].grow()
         self._sockets = _socket_views(arena) if starting.sockets.enabled else None
         self._buffer_memory = starting.sockets.buffer_memory
         self._closing = threading.Event()
@@ -122,6 +125,8 @@ class NativeEngine:
             self.links.look()
             for index in range(len(self.cores)):
                 grow(self.engine.arena, self.engine.workers[index])
+            for growth in self._growths:
+                growth.grow()
 
     def _everywhere(self, do: Callable[[Worker], object], undo: Callable[[Worker], object] | None = None) -> None:
         """On every worker, or on none when there is an `undo` and one refuses."""
