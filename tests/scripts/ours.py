@@ -89,6 +89,7 @@ SYSCTLS: dict[str, Callable[[Tcp, int], None]] = {
     "tcp_fin_timeout": _tuning("fin_timeout"),
     "tcp_tw_reuse": _root("time_wait_reuse"),
     "tcp_timestamps": _root("timestamps"),
+    "tcp_mtu_probing": _root("mtu_probing"),
     "tcp_sack": _root("sack"),
     "tcp_window_scaling": _root("window_scaling"),
     "tcp_syn_linear_timeouts": lambda tcp, value: None,  # 0 is all there is

@@ -15,12 +15,14 @@ from pronghorn.state.endpoints import count
 from pronghorn.state.mib import LOSS_PROBE_RECOVERY, LOSS_UNDO, SPURIOUS_RTOS
 from pronghorn.state.worker import Worker
 from pronghorn.tcp.delivery import uses_sack
+from pronghorn.tcp.mtu_probe import probe_lost
 from pronghorn.tcp.rack import DUPLICATES, forgive
 from pronghorn.tcp.reduction import (
     end_reduction,
     enter_recovery,
     enter_reduced,
     keep_open,
+    resend_quietly,
     saw_ece,
     undo,
     undo_duplicates,
@@ -53,7 +55,7 @@ from pronghorn.tcp.segments import (
     record,
     split,
 )
-from pronghorn.tcp.tcb import DISORDER, ECN, LOSS, OPEN, RECOVERY, REDUCED, Tcb
+from pronghorn.tcp.tcb import DISORDER, ECN, LOSS, OPEN, RECOVERY, REDUCED, Tcb, tcp_of
 
 MASK = 0xFFFF_FFFF
 
@@ -103,6 +105,9 @@ def _seek_recovery(worker: Worker, tcb: Tcb, flight: Flight, sample: Sample) -> 
     if not uses_sack(tcb) and tcb.duplicates >= DUPLICATES and tcb.lost == 0:
         _head_lost(worker, tcb)
     if tcb.lost != 0 and tcb.recovery < RECOVERY:
+        if tcb.rare != 0 and probe_lost(worker, tcp_of(worker), tcb):
+            resend_quietly(tcb)
+            return
         enter_recovery(worker, tcb, flight_of(worker, tcb), _outstanding(sample), saw_ece(sample))
         return
     if tcb.recovery <= DISORDER:

@@ -29,6 +29,7 @@ from pronghorn.tcp.challenge import challenge
 from pronghorn.tcp.closing import fin_acknowledged, fin_received, reset_received
 from pronghorn.tcp.emit import emit_duplicate_ack
 from pronghorn.tcp.handshake import established
+from pronghorn.tcp.mtu_probe import probe_acknowledged
 from pronghorn.tcp.output import emit_syn, limit_of, offer_room
 from pronghorn.tcp.pending import look_at
 from pronghorn.tcp.receive import ack_now, data_input, fin_beyond
@@ -252,6 +253,8 @@ def _acknowledgement(worker: Worker, tcp: Tcp, tcb: Tcb, segment: TCP, length: i
     tcb.probes = 0
     acknowledge(worker, tcp, tcb, ack, tcp.options, signals)
     if ahead > 0:
+        if tcb.rare != 0:
+            probe_acknowledged(worker, tcp, tcb)
         _room_to_send(worker, tcp, tcb)
     if tcb.lost != 0 or limit_of(tcb) != tcb.snd_nxt:
         look_at(tcp, tcb)

@@ -117,7 +117,18 @@ def set_mss(worker: Worker, tcp: Tcp, tcb: Tcb) -> None:
     if tcb.agreed & TIMESTAMPS != 0:
         most -= TIMESTAMP_OCTETS
     tcb.mss = max(most, wire.MSS_FLOOR - TIMESTAMP_OCTETS)
+    if tcb.rare != 0:
+        _limit_mss(tcp, tcb)
     halve_mss(tcb)
+
+
+@hot
+def _limit_mss(tcp: Tcp, tcb: Tcb) -> None:
+    """What is searched for (mtu_probe.py) is not more than that, and what has passed not less than what is sent."""
+    rare = tcp.rares[tcb.rare]
+    if rare.mtu_low != 0:
+        rare.mtu_high = min(rare.mtu_high, tcb.mss)
+        tcb.mss = min(rare.mtu_low, tcb.mss)
 
 
 @leaf

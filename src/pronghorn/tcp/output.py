@@ -20,6 +20,7 @@ from pronghorn.state.worker import Worker
 from pronghorn.tcp.deadlines import arm
 from pronghorn.tcp.emit import NEW_DATA, emit_ack, emit_segment, offloads_of, route, transmit_room
 from pronghorn.tcp.life import give_back
+from pronghorn.tcp.mtu_probe import probe_octets, probe_sent
 from pronghorn.tcp.options import syn_options
 from pronghorn.tcp.pacing import pacing_sent, super_segment
 from pronghorn.tcp.pending import look_at, take_pending
@@ -242,6 +243,13 @@ def _send_new(worker: Worker, tcp: Tcp, tcb: Tcb, room: int) -> int:
         if room <= 0:
             look_at(tcp, tcb)
             return 0
+        if tcb.rare != 0:
+            probe = probe_octets(worker, tcp, tcb, waiting, usable)
+            if probe < 0:
+                return room
+            if probe > 0 and _send_larger(worker, tcp, tcb, probe):
+                room -= 1
+                continue
         if largest == 0:
             largest = burst_octets(worker, tcp, tcb) if waiting > tcb.mss else tcb.mss
         octets = min(waiting, permitted, largest)
@@ -258,6 +266,18 @@ def _send_new(worker: Worker, tcp: Tcp, tcb: Tcb, room: int) -> int:
             press(worker, tcp)  # relief.py tries again
             return 0
         room -= 1
+
+
+@hot
+def _send_larger(worker: Worker, tcp: Tcp, tcb: Tcb, octets: int) -> bool:
+    """One segment that is larger than others: does the path take it? (mtu_probe.py)"""
+    mss, seq = tcb.mss, tcb.snd_nxt
+    tcb.mss = octets
+    sent = send_range(worker, tcp, tcb, octets)
+    tcb.mss = mss
+    if sent:
+        probe_sent(tcp, tcb, seq, octets)
+    return sent
 
 
 @leaf

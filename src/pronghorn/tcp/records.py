@@ -16,6 +16,12 @@ class Rare(View, align=64, size=64):
     sending: u8  # 1: urgent_sent is not acknowledged
     unused: u8
     urgent_sent: u32  # position behind the last urgent octet of ours
+    mtu_low: u16  # octets of payload that pass, as far as known; 0: they are not searched for (mtu_probe.py)
+    mtu_high: u16  # octets that may pass, at most
+    probe_octets: u16  # of the probe that is out; 0: none
+    unused16: u16
+    probe_seq: u32  # where it begins
+    probed_at: u32  # ms (`moment`) when the search began
 
 
 class Cookie(View, align=64, size=64):

@@ -23,7 +23,7 @@ from pronghorn.state.mib import FAST_RETRANS, LOSS_PROBES, SLOW_START_RETRANS
 from pronghorn.state.worker import Worker
 from pronghorn.tcp.acknowledge import acknowledge
 from pronghorn.tcp.congestion import congestion_idle, congestion_start, is_own_master, pace
-from pronghorn.tcp.reduction import UNLIMITED, current_ssthresh
+from pronghorn.tcp.reduction import UNLIMITED, current_ssthresh, resend_quietly
 from pronghorn.tcp.retransmit_timer import set_rto, timer_sent
 from pronghorn.tcp.rtt import rtt_open, rtt_sample
 from pronghorn.tcp.sample import BUBBLE, HANDSHAKE_LOST, UNDO_ARMED, UNDO_SENT, WINDOW_LIMITED
@@ -303,16 +303,7 @@ def mss_changed(worker: Worker, tcp: Tcp, tcb: Tcb) -> None:
             mark_lost(tcb, flight, segment)
     if tcb.agreed & SACK == 0:  # what duplicates stand for cannot be lost as well
         tcb.sacked = min(tcb.sacked, (tcb.snd_nxt - tcb.snd_una & MASK) - tcb.lost)
-    _resend_quietly(tcb)
-
-
-@leaf
-def _resend_quietly(tcb: Tcb) -> None:
-    """What is marked lost is sent again in LOSS, and no window is reduced."""
-    if tcb.lost != 0 and tcb.recovery != LOSS:
-        tcb.ssthresh = current_ssthresh(tcb)
-        tcb.recovery, tcb.recovery_point = LOSS, tcb.snd_nxt
-        tcb.marks &= ~(UNDO_ARMED | UNDO_SENT)
+    resend_quietly(tcb)
 
 
 @hot
@@ -323,4 +314,4 @@ def segments_refused(worker: Worker, tcb: Tcb) -> None:
         segment = record(flight, number)
         if segment.flags & (SACKED | LOST) == 0:
             mark_lost(tcb, flight, segment)
-    _resend_quietly(tcb)
+    resend_quietly(tcb)

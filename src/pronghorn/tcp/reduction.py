@@ -205,3 +205,12 @@ def is_safe(sample: Sample) -> bool:
 def saw_ece(sample: Sample) -> bool:
     """Whether the acknowledgement reports congestion."""
     return sample.flags & ECE_SEEN != 0
+
+
+@leaf
+def resend_quietly(tcb: Tcb) -> None:
+    """What is marked lost is sent again in LOSS, and no window is reduced (Linux's tcp_simple_retransmit)."""
+    if tcb.lost != 0 and tcb.recovery != LOSS:
+        tcb.ssthresh = current_ssthresh(tcb)
+        tcb.recovery, tcb.recovery_point = LOSS, tcb.snd_nxt
+        tcb.marks &= ~(UNDO_ARMED | UNDO_SENT)

@@ -321,7 +321,7 @@ class Tcp(View, align=64):
     sack: u8
     window_scaling: u8
     time_wait_reuse: u8
-    unused8: u8
+    mtu_probing: u8  # 0 off, 1 where large segments vanish (tcp_mtu_probing)
     fast_open: u16  # bits as Linux's tcp_fastopen: 1 client, 2 server, 4 and 512 they need no cookie, 1024 all listen
     unused16: u16
     sweep: u32  # number of the connection that relief.py looks at next

@@ -8,8 +8,9 @@ from pronghorn.state.mib import LOSS_FAILURES, RENO_FAILURES, SACK_FAILURES, SAC
 from pronghorn.state.worker import Worker
 from pronghorn.tcp.congestion import congestion_loss, congestion_timeout, pace
 from pronghorn.tcp.delivery import uses_sack
+from pronghorn.tcp.mtu_probe import probe_lost
 from pronghorn.tcp.rack import condemn, detect_losses, forget_sacks
-from pronghorn.tcp.reduction import arm_undo, current_ssthresh, enter_recovery, reduce
+from pronghorn.tcp.reduction import arm_undo, current_ssthresh, enter_recovery, reduce, resend_quietly
 from pronghorn.tcp.retransmit_timer import set_rto, set_timer
 from pronghorn.tcp.sample import LOSS_PROBE, NOTHING, PROBE, REORDERING, SEND, WINDOW_PROBE
 from pronghorn.tcp.segments import (
@@ -55,7 +56,9 @@ def _reordering_due(worker: Worker, tcp: Tcp, tcb: Tcb, flight: Flight) -> int:
     outstanding = (tcb.snd_nxt - tcb.snd_una & 0xFFFF_FFFF) - tcb.sacked
     wait, _again = detect_losses(worker, tcb, stamp(worker))
     if tcb.lost != before:
-        if tcb.recovery < RECOVERY:
+        if tcb.rare != 0 and probe_lost(worker, tcp, tcb):
+            resend_quietly(tcb)
+        elif tcb.recovery < RECOVERY:
             enter_recovery(worker, tcb, flight, outstanding, False)
         if tcb.recovery == RECOVERY:
             reduce(tcb, flight, 0, False)

@@ -18,12 +18,13 @@ from pronghorn.tcp.closing import abort
 from pronghorn.tcp.deadlines import arm
 from pronghorn.tcp.emit import emit_segment
 from pronghorn.tcp.life import drop_half_open, finish_tcb, is_half_open
+from pronghorn.tcp.mtu_probe import black_hole
 from pronghorn.tcp.output import WINDOW_PROBE, limit_of, output, send_probe, send_range
 from pronghorn.tcp.pending import look_at
 from pronghorn.tcp.receive import ack_now
 from pronghorn.tcp.recovery import timer_due
 from pronghorn.tcp.relief import relieve
-from pronghorn.tcp.sample import PROBE, SEND
+from pronghorn.tcp.sample import PROBE, RETRANSMIT, SEND
 from pronghorn.tcp.tcb import (
     ACK_LATER,
     CLOSE_WAIT,
@@ -137,6 +138,8 @@ def _retransmit(worker: Worker, tcp: Tcp, tcb: Tcb) -> None:
     if _is_given_up(tcp, tcb, worker):
         _give_up(worker, tcp, tcb)
         return
+    if tcb.retransmit_kind == RETRANSMIT and tcb.state != SYN_SENT and tcb.state != SYN_RECEIVED:
+        black_hole(worker, tcp, tcb, _unanswered(tcb, tcb.backoff + 1) - _unanswered(tcb, 1))
     action = timer_due(worker, tcp, tcb)
     if action == SEND:
         output(worker, tcp, tcb)
