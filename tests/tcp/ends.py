@@ -13,7 +13,8 @@ from pronghorn.state.endpoints import Address, Endpoints, endpoints_of
 from pronghorn.state.worker import Worker
 from pronghorn.tcp import calls
 from pronghorn.tcp.tcb import TIME_WAIT, Tcb, Tcp, tcp_of
-from tests.simulator.network import Host, Network
+from tests.simulator.host import Host
+from tests.simulator.network import Network
 
 ROOM = 1 << 17
 

@@ -10,6 +10,7 @@ import pytest
 from pronghorn.compiled import mode
 from pronghorn.memory.buddy import STRETCH, UNIT, Buddy, buddy_give, buddy_open, buddy_take
 from pronghorn.memory.hashtable import LOAD, Bucket
+from pronghorn.memory.stream import stream_size
 from pronghorn.state import linux
 from pronghorn.state.endpoints import WRITABLE, Socket
 from pronghorn.state.mib import COUNTERS
@@ -207,9 +208,35 @@ def test_above_the_limit_one_segment_is_taken(family: int) -> None:
 
 
 @families
-def test_rings_shrink_and_orphans_end_when_memory_is_short(family: int) -> None:
+def test_rings_that_are_mostly_empty_shrink(family: int) -> None:
     pair = Pair(family)
-    limit_memory(pair.server, MEMORY)
+    limit_memory(pair.server, 1 << 20)
+    client, server = pair.connected()
+    text = bytes(range(250)) * 240
+    assert pair.client.send(client, text) == len(text)
+    pair.run()
+    tcb = pair.server.tcb(server)
+    got = pair.server.receive(server, len(text) - 700)
+    assert stream_size(tcb.receive) == 1 << 16
+    blocks = take_all(pair.server)
+    assert pair.server.send(server, b"x") == -errno.EAGAIN
+    give_all(pair.server, blocks[:64])
+    pair.run(0.1)
+    assert stream_size(tcb.receive) == 2048
+    assert pair.server.tcp.pressed != 0
+    assert isinstance(got, bytes)
+    last = pair.server.receive(server)
+    assert isinstance(last, bytes)
+    assert got + last == text
+    give_all(pair.server, blocks[64:])
+    pair.run(0.1)
+    relaxed(pair.server)
+
+
+@families
+def test_orphans_end_when_memory_is_short(family: int) -> None:
+    pair = Pair(family)
+    limit_memory(pair.server, 1 << 20)
     client, server = pair.connected()
     _, beside = pair.connected(81)
     text = bytes(range(250)) * 400

@@ -109,6 +109,18 @@ def test_no_memory_is_a_verdict() -> None:
 
 
 @pytest.mark.parametrize("family", [4, 6])
+def test_the_last_sixteenth_of_the_memory_is_not_for_datagrams(family: int) -> None:
+    with UdpBench(buffers=8 << 20) as bench:
+        bench.open(family, 7)
+        buddy = Buddy(Endpoints(bench.worker().transports).buddy)
+        assert min(buddy_take(buddy, order) for order in (MOST - 1, MOST - 2, MOST - 3, MOST - 4)) != 0
+        assert bench.hear(incoming(family, 7, b"x")) == {"delivered": 1}  # the ring takes of the sixteenth
+        assert bench.hear(incoming(family, 7, bytes(64))) == {"delivered": 1}  # and has room
+        assert bench.hear(incoming(family, 7, bytes(400))) == {"socket_no_memory": 1}
+        assert buddy.limit - buddy.used == (8 << 20 >> 4) - 256
+
+
+@pytest.mark.parametrize("family", [4, 6])
 def test_a_long_datagram_goes_in_pieces(family: int) -> None:
     with UdpBench(large_packets=4) as bench:
         number = bench.open(family, 7)
