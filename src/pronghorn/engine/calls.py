@@ -240,8 +240,8 @@ def _send_stream(worker: Worker, number: int, parts: Array[Part], count: int, fl
     total = 0
     for place in range(count):
         octets = parts[place].octets
-        more = linux.MSG_MORE if place + 1 < count else 0
-        taken = tcp_send(worker, number, parts[place].base, octets, flags | more)
+        own = flags if place + 1 == count else flags & ~linux.MSG_OOB | linux.MSG_MORE
+        taken = tcp_send(worker, number, parts[place].base, octets, own)
         if taken < 0:
             return total if total > 0 else taken
         total += taken
