@@ -192,6 +192,25 @@ def test_pacing_spreads_a_window() -> None:
         assert sender.tcb.pacing_rate == 0
 
 
+def test_pacing_makes_up_for_late_turns() -> None:
+    """Half a burst at most: 0.5 ms at rates at which Linux sends a millisecond's worth in one go."""
+    with Sender(mss=1448) as sender:
+        worker, tcb, sent = sender.worker, sender.tcb, 0
+        tcb.pacing_rate = 50_000_000
+        for _ in range(100):
+            worker.now += 400_000
+            while tcb.paced_at <= worker.now:
+                pacing_sent(worker, tcb, 1448)
+                sent += 1448
+        assert sent == pytest.approx(tcb.pacing_rate * 0.04, rel=0.03)
+        worker.now += 1_000_000_000
+        sent = 0
+        while tcb.paced_at <= worker.now:
+            pacing_sent(worker, tcb, 1448)
+            sent += 1448
+        assert sent <= super_segment(worker, tcb) // 2 + 2 * 1448
+
+
 def test_congestion_control_can_be_changed() -> None:
     with Sender() as sender:
         congestion_change(sender.worker, sender.tcb, BBR)

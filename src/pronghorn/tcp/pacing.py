@@ -22,14 +22,15 @@ LATE = 2 << TICK
 def pacing_sent(worker: Worker, tcb: Tcb, octets: int) -> None:
     """So many octets of payload were sent: nothing more until they have gone at the pacing rate.
 
-    A sender that was late may make up for half of what it sends (Linux's tcp_update_skb_after_send), and for what its
-    timer cost it: at 1 Gbit/s a segment takes 12 us, and the timer's tick is 65.
+    A sender that was late may make up for half of a burst (Linux's tcp_update_skb_after_send), also where the port
+    takes single segments, and for what its timer cost: at 1 Gbit/s a segment takes 12 us, the timer's tick is 65.
     """
     if tcb.pacing_rate == 0:
         return
     takes = octets * 1_000_000_000 // tcb.pacing_rate
     late = max(worker.now - tcb.paced_at, 0) if tcb.paced_at != 0 else 0
-    tcb.paced_at = max(tcb.paced_at, worker.now) + takes - min(late, max(takes >> 1, LATE))
+    burst = super_segment(worker, tcb) * 1_000_000_000 // tcb.pacing_rate
+    tcb.paced_at = max(tcb.paced_at, worker.now) + takes - min(late, max(burst >> 1, LATE))
 
 
 @leaf
