@@ -312,8 +312,8 @@ def tcp_shutdown(worker: Worker, number: int, how: int) -> int:
 @hot
 def tcp_close(worker: Worker, number: int) -> int:
     """The application is done with the socket; the connection ends in its own time, or at once by a reset when octets
-    were not read (RFC 2525 2.17), or SO_LINGER of 0 s says so. The call never waits: a longer SO_LINGER changes nothing,
-    what was written goes on being sent."""
+    were not read (RFC 2525 2.17), or SO_LINGER of 0 s says so. The call never waits: with a longer SO_LINGER, too, what
+    was written goes on being sent."""
     endpoints, tcp = endpoints_of(worker), tcp_of(worker)
     socket = endpoints.sockets[number]
     tuning_drop(tcp, socket.tuning)
