@@ -14,6 +14,8 @@ from pronghorn.tcp.tcb import TICK, Tcb
 
 BURST_MOST = 65_535
 """Octets of the largest burst."""
+BURST_NS = 1_000_000
+"""ns that a burst of more than two segments takes at most (tcp_tso_autosize's sk_pacing_shift of 10)."""
 LATE = 2 << TICK
 """ns that a timer may be late: two ticks of the wheel."""
 
@@ -22,15 +24,16 @@ LATE = 2 << TICK
 def pacing_sent(worker: Worker, tcb: Tcb, octets: int) -> None:
     """So many octets of payload were sent: nothing more until they have gone at the pacing rate.
 
-    A sender that was late may make up for half of a burst (Linux's tcp_update_skb_after_send), also where the port
-    takes single segments, and for what its timer cost: at 1 Gbit/s a segment takes 12 us, the timer's tick is 65.
+    A sender that was late may make up for half of what it sends (Linux's tcp_update_skb_after_send); where the port
+    takes single segments, for half of the millisecond that Linux would send in one go; and for what its timer cost: at
+    1 Gbit/s a segment takes 12 us, the timer's tick is 65.
     """
     if tcb.pacing_rate == 0:
         return
     takes = octets * 1_000_000_000 // tcb.pacing_rate
     late = max(worker.now - tcb.paced_at, 0) if tcb.paced_at != 0 else 0
-    burst = super_segment(worker, tcb) * 1_000_000_000 // tcb.pacing_rate
-    tcb.paced_at = max(tcb.paced_at, worker.now) + takes - min(late, max(burst >> 1, LATE))
+    burst = min(super_segment(worker, tcb) * 1_000_000_000 // tcb.pacing_rate, BURST_NS)
+    tcb.paced_at = max(tcb.paced_at, worker.now) + takes - min(late, max(takes >> 1, burst >> 1, LATE))
 
 
 @leaf
