@@ -102,6 +102,21 @@ def test_a_narrow_link_behind_routers() -> None:
                 assert peer["mss"] == (1348 if family == 4 else 1328)
 
 
+def test_a_narrow_link_behind_silent_routers() -> None:
+    """Nobody says what fits: both sides find out by themselves (RFC 4821)."""
+    with station("tap", narrow=1400) as one:
+        for router in one.routers:
+            for family, kind in (("ip", "icmp type destination-unreachable"), ("ip6", "icmpv6 type packet-too-big")):
+                router.run("nft", "add", "table", family, "quiet")
+                router.run("nft", "add", "chain", family, "quiet", "out", "{ type filter hook output priority 0; }")
+                router.run("nft", "add", "rule", family, "quiet", "out", *kind.split(), "drop")
+        one.kernel.sysctl(ipv4__tcp_mtu_probing=1)
+        for family in (4, 6):
+            one.listen(family)
+            peer = one.exchange(family, OCTETS, OCTETS, family == 4)
+            assert (peer["received"], peer["wrong"], one.app.wrong) == (OCTETS, 0, 0), peer
+
+
 def test_marks_instead_of_losses() -> None:
     """A router marks what has to wait (RFC 3168): both ends slow down, and nothing is dropped."""
     with station("tap", "rate=100mbit&delay=2ms&mark=30000&queue=400000") as one:
