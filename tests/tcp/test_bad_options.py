@@ -5,6 +5,7 @@ Each case names the vulnerabilities it stands for.
 
 from __future__ import annotations
 
+import errno
 import struct
 
 import pytest
@@ -78,7 +79,23 @@ def test_urgent_pointer(victim: Victim, urgent: int, payload: bytes) -> None:
     peer = victim.peer()
     assert peer.send(payload, flags=ACK | URG, urgent=urgent) == "delivered"
     assert peer.send(b"again", seq=len(payload), flags=ACK | URG, urgent=urgent) == "delivered"
-    assert victim.read(peer.number) == payload + b"again"
+    everything = payload + b"again"
+    first, second = max(urgent - 1, 0), max(urgent - 1, 0) + len(payload)  # where the pointers lead
+    without = [
+        bytes(octet for place, octet in enumerate(everything) if place not in left_out)
+        for left_out in ((), (first,), (second,), (first, second))
+    ]
+    assert read_all(victim, peer) in without
+    assert victim.read(peer.number) == -errno.EAGAIN
+    assert peer.send(b"more", seq=len(everything)) == "delivered"
+    assert read_all(victim, peer) in (b"more", b"ore", b"mre", b"moe", b"mor")
+
+
+def read_all(victim: Victim, peer: Peer) -> bytes:
+    got = b""
+    while isinstance(read := victim.read(peer.number), bytes) and read:
+        got += read
+    return got
 
 
 def test_urgent_pointer_in_a_syn(victim: Victim) -> None:
