@@ -106,10 +106,10 @@ def test_a_narrow_link_behind_silent_routers() -> None:
     """Nobody says what fits: both sides find out by themselves (RFC 4821)."""
     with station("tap", narrow=1400) as one:
         for router in one.routers:
-            for family, kind in (("ip", "icmp type destination-unreachable"), ("ip6", "icmpv6 type packet-too-big")):
-                router.run("nft", "add", "table", family, "quiet")
-                router.run("nft", "add", "chain", family, "quiet", "out", "{ type filter hook output priority 0; }")
-                router.run("nft", "add", "rule", family, "quiet", "out", *kind.split(), "drop")
+            for table, kind in (("ip", "icmp type destination-unreachable"), ("ip6", "icmpv6 type packet-too-big")):
+                router.run("nft", "add", "table", table, "quiet")
+                router.run("nft", "add", "chain", table, "quiet", "out", "{ type filter hook output priority 0; }")
+                router.run("nft", "add", "rule", table, "quiet", "out", *kind.split(), "drop")
         one.kernel.sysctl(ipv4__tcp_mtu_probing=1)
         for family in (4, 6):
             one.listen(family)
