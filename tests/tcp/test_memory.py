@@ -16,8 +16,9 @@ from pronghorn.state.endpoints import WRITABLE, Socket
 from pronghorn.state.mib import COUNTERS
 from pronghorn.tcp.set_option import tcp_set_option
 from pronghorn.tcp.tcb import CLOSED, NEVER, Tcb
-from pronghorn.tcp.window import unread
+from pronghorn.tcp.window import offered, unread
 from tests.tcp.ends import End, Pair
+from tests.tcp.victim import Peer, Victim
 
 SLOW = mode() == "interpreted"
 READERS = 16 if SLOW else 200
@@ -275,3 +276,68 @@ def test_the_limits_of_a_socket_hold_to_the_octet(family: int) -> None:
         buffered = max(buffered, unread(pair.server.tcb(server)))
     assert 8000 - SEGMENT <= buffered <= 8000 + SEGMENT
     assert sent == buffered + 10_000
+
+
+def take_until(victim: Victim, wanted: int, order: int = 13) -> list[int]:
+    """Blocks of that order: what others use, until so much is in use."""
+    buddy, blocks = Buddy(victim.endpoints.buddy), []
+    while buddy.used + (1 << order) <= wanted:
+        blocks.append(buddy_take(buddy, order))
+    assert min(blocks) > 0
+    return blocks
+
+
+def give_back(victim: Victim, blocks: list[int], order: int = 13) -> None:
+    for block in blocks:
+        buddy_give(Buddy(victim.endpoints.buddy), block, order)
+
+
+def fill_up(peer: Peer, segments: int) -> list[str]:
+    """Verdicts of so many segments; each begins with what was not taken of those before."""
+    verdicts = []
+    for _ in range(segments):
+        verdicts.append(peer.send(bytes(1400)))
+        peer.next = peer.tcb.rcv_nxt
+    return verdicts
+
+
+def window_of(peer: Peer) -> int:
+    """What the peer was told last."""
+    peer.victim.wait(0.1, 0.02)
+    return peer.heard()[-1].window
+
+
+def test_a_queue_takes_a_share_and_offers_four_segments(victim: Victim) -> None:
+    peer, tcp = victim.peer(), victim.tcp
+    assert fill_up(peer, 2) == ["delivered"] * 2
+    blocks = take_until(victim, tcp.memory_high - 40_000)
+    verdicts = fill_up(peer, 12)
+    assert verdicts[:2] + verdicts[-1:] == ["delivered"] * 2 + ["tcp_out_of_window"]
+    assert "tcp_no_memory" in verdicts
+    taken = unread(peer.tcb)
+    assert taken <= 8192
+    assert window_of(peer) == 0
+    assert victim.read(peer.number) == bytes(taken)
+    assert 1400 <= window_of(peer) <= 4 * 1400
+    give_back(victim, blocks)
+    victim.wait(0.1, 0.02)
+    assert (tcp.pressed, tcp.sweep_at) == (0, NEVER)
+
+
+def test_memory_above_the_limit_is_for_connections_that_are_read(victim: Victim) -> None:
+    tcp, known, stranger = victim.tcp, victim.peer(), victim.peer()
+    assert fill_up(known, 1) == ["delivered"]
+    assert victim.read(known.number) == bytes(1400)
+    blocks = take_until(victim, tcp.memory_high + 20_000)
+    assert fill_up(known, 3) == ["delivered", "delivered", "tcp_no_memory"]
+    assert unread(known.tcb) == 2048  # a whole ring
+    assert fill_up(stranger, 1) == ["tcp_no_memory"]
+    assert (window_of(stranger), offered(known.tcb)) == (0, 0)
+    assert victim.read(known.number) == bytes(2048)
+    assert window_of(known) >= 1400
+    assert stranger.heard() == []
+    give_back(victim, blocks)
+    assert window_of(stranger) >= 1400  # nobody had to ask
+    assert fill_up(stranger, 1) == ["delivered"]
+    victim.wait(0.1, 0.02)
+    assert (tcp.pressed, tcp.sweep_at) == (0, NEVER)
