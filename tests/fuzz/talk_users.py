@@ -10,7 +10,7 @@ import errno
 
 from pronghorn.compiled import hot, leaf, same, store32
 from pronghorn.state import linux
-from pronghorn.state.endpoints import Address
+from pronghorn.state.endpoints import OOB_INLINE, Address, endpoints_of
 from pronghorn.tcp.calls import (
     SHUT_RD,
     SHUT_RDWR,
@@ -92,6 +92,8 @@ def _address(talk: Talk, side: int, family: int, port: int) -> Address:
 def _listen(talk: Talk, side: int, user: User, family: int) -> None:
     worker = worker_of(talk, side)
     number = tcp_open(worker, family)
+    if number >= 0 and talk.quality != HOSTILE:
+        endpoints_of(worker).sockets[number].options |= OOB_INLINE  # forged pointers leave nothing out
     if number < 0:
         return
     options = 1 + below(talk, 3)
@@ -124,6 +126,8 @@ def _connect(talk: Talk, side: int, user: User) -> None:
 def _open(talk: Talk, side: int, user: User, family: int, own: int, port: int) -> None:
     worker = worker_of(talk, side)
     number = tcp_open(worker, family)
+    if number >= 0 and talk.quality != HOSTILE:
+        endpoints_of(worker).sockets[number].options |= OOB_INLINE  # forged pointers leave nothing out
     if number < 0:
         return
     if one_in(talk, 4):

@@ -18,14 +18,16 @@ from pronghorn.compiled import hot, leaf, sequence
 from pronghorn.state.endpoints import count
 from pronghorn.state.mib import MTUP_FAIL, MTUP_SUCCESS
 from pronghorn.state.worker import Worker
-from pronghorn.tcp.options import set_mss
+from pronghorn.tcp.options import TIMESTAMP_OCTETS, set_mss
 from pronghorn.tcp.rare import rare_of, rare_take
 from pronghorn.tcp.records import Rare
 from pronghorn.tcp.tcb import DISORDER, MILLISECOND, OPEN, SACK, Tcb, Tcp, elapsed, in_flight, moment
+from pronghorn.wire.tcp import MSS_FLOOR
 
 BASE = 1024
 """Octets of payload that every path takes: Linux's tcp_base_mss."""
-LEAST = 48
+LEAST = MSS_FLOOR - TIMESTAMP_OCTETS
+"""As small as segments ever become (options.py); Linux goes to 48."""
 PATIENCE = 3_000 * MILLISECOND
 """ns of time-outs, from the first retransmission on: what tcp_retries1 = 3 comes to."""
 PROBE_STEP = 8

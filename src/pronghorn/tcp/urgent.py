@@ -39,8 +39,8 @@ MSG_PEEK, MSG_TRUNC = 2, 0x20
 
 @leaf
 def _is_inline(worker: Worker, tcb: Tcb) -> bool:
-    """SO_OOBINLINE."""
-    return tcb.socket != ANY_NUMBER and endpoints_of(worker).sockets[tcb.socket].options & OOB_INLINE != 0
+    """SO_OOBINLINE; of a connection that waits to be accepted nothing is left out yet."""
+    return tcb.socket == ANY_NUMBER or endpoints_of(worker).sockets[tcb.socket].options & OOB_INLINE != 0
 
 
 @leaf
