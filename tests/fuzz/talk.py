@@ -184,6 +184,7 @@ class Stage:
         tcp.secret, tcp.secret2, tcp.port_salt = (chance.getrandbits(62) for _ in range(3))
         tcp.timestamps, tcp.sack, tcp.window_scaling = (int(chance.randrange(5) > 0) for _ in range(3))
         tcp.ecn, tcp.syncookies = chance.randrange(3), chance.randrange(3)
+        tcp.fast_open, tcp.tunings[0].fast_connect = chance.choice((0, 3, 1027)), chance.randrange(2)
         tcp.congestion = chance.randrange(3)
         tcp.tunings[0].congestion = tcp.congestion
         tcp.waiting_limit = chance.choice((4, 1000))

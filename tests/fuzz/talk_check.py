@@ -15,6 +15,7 @@ from pronghorn.memory.stream import stream_size
 from pronghorn.memory.wheel import Wheel
 from pronghorn.state.endpoints import endpoints_of
 from pronghorn.state.worker import VERDICTS, Worker
+from pronghorn.tcp.life import is_half_open
 from pronghorn.tcp.output import limit_of
 from pronghorn.tcp.receive import GAPS
 from pronghorn.tcp.segments import LOST, RESENT, SACKED, Flight, end_of, flight_of, record
@@ -26,7 +27,6 @@ from pronghorn.tcp.tcb import (
     FREE,
     LISTEN,
     NO_TCB,
-    PASSIVE,
     PENDING,
     SACK,
     SYN_RECEIVED,
@@ -263,11 +263,14 @@ def _check_listeners(talk: Talk, side: int, tcp: Tcp) -> None:
     """Half-open connections and accept queues."""
     for number in range(min(tcp.listener_limit, 64)):
         listener = tcp.listeners[number]
-        half_open = 0
+        half_open, fast = 0, 0
         for place in range(tcp.fresh):
             tcb = tcp.tcbs[place]
-            if tcb.state == SYN_RECEIVED and tcb.flags & PASSIVE != 0 and tcb.accept_next == number:
+            if is_half_open(tcb) and tcb.accept_next == number:
                 half_open += 1
+            if tcb.state == SYN_RECEIVED and tcb.rare != 0 and tcp.rares[tcb.rare].listener == number + 1:
+                fast += 1
+        half_open += fast
         if listener.port == 0:
             if half_open != 0:
                 fail(talk, 27, side, number)
@@ -276,7 +279,7 @@ def _check_listeners(talk: Talk, side: int, tcp: Tcp) -> None:
         while place != NO_TCB and length <= tcp.fresh:
             length += 1
             place = tcp.tcbs[place].accept_next
-        if listener.half_open != half_open or listener.waiting != length:
+        if listener.half_open != half_open or listener.waiting != length or listener.fast_opens != fast:
             fail(talk, 27, side, number)
 
 

@@ -26,7 +26,7 @@ from pronghorn.tcp.calls import (
 )
 from pronghorn.tcp.set_option import tcp_get_option, tcp_set_option
 from pronghorn.tcp.tcb import CLOSED
-from pronghorn.tcp.transfer import MSG_MORE, MSG_PEEK, record_of, tcp_receive, tcp_send
+from pronghorn.tcp.transfer import MSG_MORE, MSG_OOB, MSG_PEEK, record_of, tcp_receive, tcp_send
 from tests.fuzz.talk_state import (
     CHUNK,
     FREE,
@@ -135,7 +135,8 @@ def _open(talk: Talk, side: int, user: User, family: int, own: int, port: int) -
     if own != 0 and tcp_bind(worker, number, _address(talk, side, family, own)) < 0:
         tcp_close(worker, number)
         return
-    if tcp_connect(worker, number, _address(talk, side ^ 1, family, port)) != -EINPROGRESS:
+    done = tcp_connect(worker, number, _address(talk, side ^ 1, family, port))
+    if done != -EINPROGRESS and done != 0:
         tcp_close(worker, number)
         return
     _begin(talk, side, user, number)
@@ -196,12 +197,13 @@ def _write(talk: Talk, side: int, user: User) -> None:
     if one_in(talk, 4):
         octets = below(talk, 3)
     address = _pattern(talk, user.key, side, user.written)
-    taken = tcp_send(worker_of(talk, side), user.number, address, octets, MSG_MORE if one_in(talk, 8) else 0)
+    flags = (MSG_MORE if one_in(talk, 8) else 0) | (MSG_OOB if one_in(talk, 32) else 0)
+    taken = tcp_send(worker_of(talk, side), user.number, address, octets, flags)
     if taken > octets:
         fail(talk, BAD_CALL, side, user.number)
     elif taken >= 0:
         user.written += taken
-    elif taken != -EAGAIN:
+    elif taken != -EAGAIN and taken != -EINPROGRESS:
         user.ended = 2
 
 
@@ -271,7 +273,7 @@ def close(talk: Talk, side: int, user: User) -> None:
 def _option(talk: Talk, side: int, number: int) -> None:
     """Set an option, or read one."""
     worker, level, option = worker_of(talk, side), linux.SOL_TCP, 0
-    kind = below(talk, 14)
+    kind = below(talk, 18)
     value = below(talk, 70_000) if one_in(talk, 2) else below(talk, 3)
     if kind == 0:
         level, option, value = linux.SOL_SOCKET, linux.SO_LINGER, below(talk, 2)
@@ -300,6 +302,12 @@ def _option(talk: Talk, side: int, number: int) -> None:
     elif kind == 11:
         tcp_get_option(worker, number, level, linux.TCP_INFO, talk.value, 256)
         return
+    elif kind == 12 or kind == 13:
+        option, value = linux.TCP_FASTOPEN, below(talk, 5)
+    elif kind == 14 or kind == 15:
+        option, value = linux.TCP_FASTOPEN_CONNECT, 1
+    elif kind == 16:
+        option = linux.TCP_NOTSENT_LOWAT
     else:
         option = below(talk, 40)
     store32(talk.value, value)
