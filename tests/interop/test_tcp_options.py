@@ -111,6 +111,7 @@ def test_a_narrow_link_behind_silent_routers() -> None:
                 router.run("nft", "add", "chain", table, "quiet", "out", "{ type filter hook output priority 0; }")
                 router.run("nft", "add", "rule", table, "quiet", "out", *kind.split(), "drop")
         one.kernel.sysctl(ipv4__tcp_mtu_probing=1)
+        one.tcp.mtu_probing = 1
         for family in (4, 6):
             one.listen(family)
             peer = one.exchange(family, OCTETS, OCTETS, family == 4)

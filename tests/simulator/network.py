@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
+import itertools
 from collections.abc import Callable
 from contextlib import ExitStack
 from ipaddress import IPv4Network, IPv6Network
@@ -24,6 +25,8 @@ HOSTS = 256
 PERFECT = Impairment()
 NEAR, FAR = 0x0200_0000_0000, 0x0200_0001_0000
 """Hardware addresses of hosts' ends and of probes, plus the number of the wire."""
+
+_names = itertools.count()
 
 
 class Link:
@@ -93,7 +96,7 @@ class Network:
     """See the module. Impairments begin when the hosts have announced their addresses, at the first `run`."""
 
     def __init__(self, seed: int = 1, workers: int = 1) -> None:
-        self.seed, self.workers = seed, workers
+        self.seed, self.workers, self.name = seed, workers, next(_names)
         self.arena = Arena.create("simulator", limit=1 << 30)
         self.loop: SimLoop = self.arena.table("loop", SimLoop, 1)[0]
         self._places: Array[SimHost] = self.arena.table("hosts", SimHost, HOSTS)
@@ -170,7 +173,7 @@ class Network:
 
     def _driver(self, number: int, side: int, options: str = "") -> WirePort:
         """An end of wire `number`; the first one (side 0) chooses the seed."""
-        device = f"simulator {id(self)} {number}?mac={NEAR + 2 * number + side:012x}"
+        device = f"simulator {self.name} {number}?mac={NEAR + 2 * number + side:012x}"
         seed = [f"seed={self.draw(f'wire {number}')}"] if side == 0 else []
         return WirePort("&".join([device, *seed, *filter(None, options.split("&"))]))
 

@@ -24,6 +24,7 @@ def pair(request: pytest.FixtureRequest) -> Iterator[Pair]:
     made = Pair(request.param, options=f"mtu={NARROW}")
     with made.network:
         for end in (made.client, made.server):
+            end.tcp.mtu_probing = 1
             mtu_change(end.worker, 0, 1500)
         yield made
 

@@ -172,6 +172,9 @@ class Tcp(_Section):
         le=262_144,
         description="connections in TIME-WAIT of each worker, and no more than connections; the oldest go early",
     )
+    mtu_probing: bool = Field(
+        default=False, description="search for what a path takes where large segments vanish unreported (RFC 4821)"
+    )
     time_wait_reuse: bool = Field(
         default=True, description="a new connection may take the ports of one in TIME-WAIT (RFC 6191)"
     )

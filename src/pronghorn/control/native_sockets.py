@@ -60,6 +60,7 @@ def change_tcp(worker: Worker, wanted: Tcp, octets: int) -> None:
     )
     tcp.timestamps, tcp.sack, tcp.window_scaling = int(wanted.timestamps), int(wanted.sack), int(wanted.window_scaling)
     tcp.time_wait_reuse, tcp.time_wait_ns = int(wanted.time_wait_reuse), wanted.time_wait * SECOND
+    tcp.mtu_probing = int(wanted.mtu_probing)
     tcp.waiting_limit = min(wanted.time_wait_limit, tcp.waiting_mask + 1)
     tcp.challenge_limit = wanted.challenge_limit
     tcp.receive_max, tcp.send_max = wanted.receive_max, wanted.send_max

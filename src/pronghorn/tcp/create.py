@@ -55,7 +55,7 @@ def tables_open(tcp: Tcp, worker: Worker, octets: int, secret: int, secret2: int
     tcp.port_low, tcp.port_high = 32768, 60999
     tcp.challenge_limit, tcp.challenge_until = 1000, 0
     tcp.congestion, tcp.ecn, tcp.syncookies, tcp.fast_open = CUBIC, 2, 1, 1
-    tcp.mtu_probing = 1
+    tcp.mtu_probing = 0
     tcp.timestamps, tcp.sack, tcp.window_scaling, tcp.time_wait_reuse = 1, 1, 1, 1
     tcp.time_wait_ns = 60 * SECOND
     tcp.memory_low, tcp.memory_pressure, tcp.memory_high = octets // 100 * 50, octets // 100 * 75, octets // 100 * 94

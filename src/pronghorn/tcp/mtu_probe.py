@@ -1,5 +1,7 @@
 """Finding out what the path takes without a router's word (RFC 4821), as Linux does with tcp_mtu_probing = 1.
 
+Off unless it is asked for, as with Linux: losses alone, where they are heavy, look like a black hole.
+
 A path that swallows large segments and says nothing (a black hole) shows as time-outs in a row. When they have lasted
 for as long as three of the shortest take, segments become as short as BASE, with every further time-out half as long.
 From then on the connection searches upwards: while all is well and there is enough to send, a segment is sent that
