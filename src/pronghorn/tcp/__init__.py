@@ -15,6 +15,7 @@ the way out  output       what to send, and when                     pending    
              emit         one segment                                options      what the SYNs say; MSS
              source  bind addresses and ports                        pacing       not all at once
              fast_connect  data in a SYN of ours                     fast_cache   cookies that servers gave us
+             mtu_probe    what the path takes, by trying
 the end      closing      FIN and RST                                life         records, TIME-WAIT, accept queues
 memory       pressure     what may still be taken                    relief       what is given back
 time         timers       what is due                                deadlines    when to look
