@@ -10,7 +10,8 @@ import pytest
 
 from pronghorn.ports.wire_port import Impairment
 from pronghorn.state.endpoints import ENDED, READABLE, WRITABLE
-from pronghorn.tcp.tcb import CLOSED, ESTABLISHED, TIME_WAIT
+from pronghorn.tcp.receive import acknowledge_later, window_opened
+from pronghorn.tcp.tcb import ACK_LATER, ACK_NOW, CLOSED, ESTABLISHED, TIME_WAIT
 from tests.tcp.ends import Pair
 
 OCTETS = bytes(random.Random(7).randbytes(250_000))
@@ -77,3 +78,25 @@ def test_octets_arrive_through_loss_reordering_and_duplication(family: int) -> N
         pair.run(130)
         assert pair.client.states() == pair.server.states() == []
         assert pair.buffers() == 0
+
+
+def test_two_segments_are_acknowledged_at_once_though_the_window_was_rounded_up(pair: Pair) -> None:
+    _, server = pair.connected()
+    tcb, scale = pair.server.tcb(server), pair.server.tcb(server).rcv_scale
+    tcb.receive_limit, tcb.quick, tcb.flags = 1_000_001, 0, 0
+    # Everything was read when the window was told; then two segments have come.
+    tcb.rcv_right = (tcb.rcv_nxt + (-(-tcb.receive_limit >> scale) << scale)) & 0xFFFF_FFFF
+    tcb.rcv_nxt = (tcb.rcv_nxt + 2 * tcb.mss) & 0xFFFF_FFFF
+    acknowledge_later(pair.server.worker, pair.server.tcp, tcb)
+    assert tcb.flags & (ACK_NOW | ACK_LATER) == ACK_NOW
+    tcb.rcv_read = tcb.rcv_nxt
+
+
+def test_what_was_read_is_acknowledged_when_it_is_more_than_a_segment(pair: Pair) -> None:
+    _, server = pair.connected()
+    tcb = pair.server.tcb(server)
+    tcb.quick, tcb.flags = 0, ACK_LATER
+    tcb.rcv_nxt = (tcb.rcv_nxt + 2 * tcb.mss) & 0xFFFF_FFFF
+    tcb.rcv_read = tcb.rcv_nxt
+    window_opened(pair.server.worker, pair.server.tcp, tcb)
+    assert tcb.flags & ACK_NOW

@@ -170,7 +170,7 @@ def lane_send(worker: Worker, lane: LaneEnd, packets: Array[u64], count: int) ->
 
 @leaf
 def _rewind(lane: LaneEnd) -> None:
-    """The receiver has passed everything: begin at the front again, so that a lane with little in it stays in a cache."""
+    """The receiver has passed everything: begin at the front again, so that a lane with little in it stays cached."""
     mine = lane.end.mine
     if mine != 0 and lane.written & (LANE_DATA - 1) != 0 and Ring(lane.ring).head == mine:
         lane.written = (lane.written + LANE_DATA - 1) & ~(LANE_DATA - 1)

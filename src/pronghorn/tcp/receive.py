@@ -209,7 +209,7 @@ def acknowledge_later(worker: Worker, tcp: Tcp, tcb: Tcb) -> None:
     """Data came in order: acknowledge it at once or a little later (Linux's __tcp_ack_snd_check)."""
     waiting = tcb.rcv_nxt - tcb.rcv_acked & MASK
     if (tcb.quick > 0 and tcb.flags & PING_PONG == 0) or (
-        waiting > tcb.rcv_mss and could_offer(tcp, tcb) >= offered(tcb)
+        waiting > tcb.rcv_mss and could_offer(tcp, tcb) + (1 << tcb.rcv_scale) > offered(tcb)  # which was rounded up
     ):
         ack_now(tcp, tcb)
     elif tcb.flags & (ACK_LATER | ACK_NOW) == 0:
@@ -220,7 +220,11 @@ def acknowledge_later(worker: Worker, tcp: Tcp, tcb: Tcb) -> None:
 
 @hot
 def window_opened(worker: Worker, tcp: Tcp, tcb: Tcb) -> None:
-    """The application has read: tell the peer when the window has grown much (Linux's tcp_cleanup_rbuf)."""
+    """The application has read: tell the peer when the window has grown much, or when more than a segment waits to be
+    acknowledged (Linux's tcp_cleanup_rbuf)."""
+    if tcb.flags & ACK_LATER != 0 and (tcb.rcv_nxt - tcb.rcv_acked & MASK) > tcb.rcv_mss:
+        ack_now(tcp, tcb)
+        return
     room = could_offer(tcp, tcb)
     before = offered(tcb)
     if room > before and worth_telling(tcb, room) and room >= 2 * before:

@@ -119,7 +119,7 @@ def object_of(functions: list[Function]) -> bytes:
 
 
 def program_of(root: Function, functions: list[Function]) -> bytes:
-    """Machine code of one unit of `root` and all it reaches, `functions`: nothing else is visible, all may be inlined."""
+    """Machine code of one unit of `root` and all it reaches: nothing else is visible, all may be inlined."""
     machine = host_machine()
     key = keys.digest(machine.triple, llvm.get_host_cpu_name(), "program", root.symbol, *map(function_key, functions))
     content = cache.fetch("objects", key)
