@@ -70,7 +70,7 @@ def echo(family: int, number: int, mac: int) -> bytes:
 
 @pytest.mark.parametrize("family", [4, 6])
 def test_a_sleeping_worker_wakes_for_what_is_due(family: int) -> None:
-    """Frames every 20 ms, through 6 ms each way: the reply is due 12 ms later, which no nap of 50 ms would meet."""
+    """Frames every 100 ms, through 6 ms each way: the reply is due 12 ms later, which no nap of 50 ms would meet."""
     outside = WirePort("outside")
     with impaired(outside, "delay=6ms") as (engine, far):
         for text in ("192.0.2.9", "2001:db8::9"):
@@ -79,23 +79,23 @@ def test_a_sleeping_worker_wakes_for_what_is_due(family: int) -> None:
         begin = time.monotonic_ns() + 100 * MS
         for number in range(12):
             frame = ctypes.create_string_buffer(echo(family, number, far.mac))
-            assert wire_inject(outside.end, ctypes.addressof(frame), len(frame) - 1, begin + 20 * MS * number) == 1
+            assert wire_inject(outside.end, ctypes.addressof(frame), len(frame) - 1, begin + 100 * MS * number) == 1
         late: list[int] = []
         room = ctypes.create_string_buffer(2048)
         deadline = time.monotonic() + 5
         while len(late) < 12 and time.monotonic() < deadline:
             when = wire_take_time(outside.end)
-            octets = wire_take(outside.end, ctypes.addressof(room), len(room))
+            octets = wire_take(outside.end, ctypes.addressof(room), len(room)) if when >= 0 else 0
             reply = Ether(room.raw[:octets]) if octets else Ether()
             if octets == 0:
                 time.sleep(0.002)
             elif ICMP in reply and reply[ICMP].type == 0:
-                late.append(when - begin - 20 * MS * reply[ICMP].seq - 12 * MS)
+                late.append(when - begin - 100 * MS * reply[ICMP].seq - 12 * MS)
             elif IPv6 in reply and room.raw[54] == 129:
-                late.append(when - begin - 20 * MS * int.from_bytes(room.raw[60:62]) - 12 * MS)
+                late.append(when - begin - 100 * MS * int.from_bytes(room.raw[60:62]) - 12 * MS)
         assert len(late) == 12
         assert min(late) >= 0
-        assert sorted(late)[2] < 4 * MS, "the next frame would have woken it after 8 ms"
+        assert sorted(late)[2] < 25 * MS, "a nap would have ended 38 ms late, the next frame comes after 88"
         worker = engine.workers[0]
         assert worker.sleeps >= 24, "it slept in between"
         assert far.lanes[0].delivered >= 12
@@ -110,9 +110,9 @@ def test_the_kernel_pings_through_it() -> None:
         with inside(host), impaired(device, "delay=10ms&rate=10mbit&offload=on", large=16) as (_, far):
             host.ip("address add 192.0.2.9/24 dev tap0", "address add 2001:db8::9/64 dev tap0 nodad")
             for address in ("192.0.2.1", "2001:db8::1"):
-                text = host.run("ping", "-c", "6", "-i", "0.05", "-s", "1000", "-W", "3", address).stdout
+                text = host.run("ping", "-c", "6", "-i", "0.2", "-s", "1000", "-W", "3", address).stdout
                 times = sorted(float(found) for found in re.findall(r"time=([0-9.]+)", text))
                 assert len(times) == 6, text
                 assert times[0] >= 21.6, "twice 10 ms, and 1042 octets at 10 Mbit/s"
-                assert times[2] < 26
+                assert times[2] < 40, "a nap would have ended after 50 ms"
             assert far.lanes[0].sent >= 12
