@@ -38,7 +38,7 @@ from pronghorn.state.endpoints import (
 from pronghorn.state.mib import ABORT_ON_CLOSE, ABORT_ON_LINGER
 from pronghorn.state.worker import Worker
 from pronghorn.tcp.bind import bind_any, bind_to, unbind
-from pronghorn.tcp.closing import abort, start_closing
+from pronghorn.tcp.closing import abort, start_closing, start_fin_wait
 from pronghorn.tcp.fast_connect import is_deferred, may_send_data, send_first_syn, send_syn_with
 from pronghorn.tcp.fast_open import CLIENT
 from pronghorn.tcp.handshake import prepare_connecting
@@ -58,7 +58,7 @@ from pronghorn.tcp.tcb import (
     Tcp,
     tcp_of,
 )
-from pronghorn.tcp.timers import start_fin_wait, start_keep_alive
+from pronghorn.tcp.timers import start_keep_alive
 from pronghorn.tcp.transfer import readable, record_of, take_error, tcp_receive, tcp_send
 from pronghorn.tcp.tuning import tuning_drop, tuning_take
 from pronghorn.tcp.urgent import at_mark, urgent_waits

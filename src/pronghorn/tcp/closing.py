@@ -49,7 +49,7 @@ def fin_acknowledged(worker: Worker, tcp: Tcp, tcb: Tcb) -> bool:
     if tcb.state == FIN_WAIT_1:
         set_state(worker, tcb, FIN_WAIT_2)
         if tcb.socket == ANY_NUMBER:
-            _wait_for_fin(worker, tcp, tcb)
+            start_fin_wait(worker, tcp, tcb)
     elif tcb.state == CLOSING:
         time_wait(worker, tcp, tcb)
         return True
@@ -60,7 +60,7 @@ def fin_acknowledged(worker: Worker, tcp: Tcp, tcb: Tcb) -> bool:
 
 
 @hot
-def _wait_for_fin(worker: Worker, tcp: Tcp, tcb: Tcb) -> None:
+def start_fin_wait(worker: Worker, tcp: Tcp, tcb: Tcb) -> None:
     """Nobody would notice if the peer's FIN never came: give up after a while (Linux's tcp_fin_timeout)."""
     tcb.alarm_at = worker.now + tcp.tunings[tcb.tuning].fin_timeout * SECOND
     arm(tcp, tcb, tcb.alarm_at)

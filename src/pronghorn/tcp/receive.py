@@ -46,7 +46,6 @@ from pronghorn.tcp.tcb import (
     FIN_WAIT_1,
     FIN_WAIT_2,
     MILLISECOND,
-    NEVER,
     PING_PONG,
     Tcb,
     Tcp,
@@ -239,10 +238,3 @@ def fin_input(worker: Worker, tcp: Tcp, tcb: Tcb) -> None:
     ack_now(tcp, tcb)
     if tcb.socket != ANY_NUMBER:
         socket_event(endpoints_of(worker), tcb.socket, READABLE | ENDED)
-
-
-@leaf
-def forget_ack(tcb: Tcb) -> None:
-    """Nothing is owed any more."""
-    tcb.flags &= ~(ACK_NOW | ACK_LATER)
-    tcb.ack_at = NEVER

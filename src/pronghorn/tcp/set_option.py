@@ -23,6 +23,7 @@ from pronghorn.state.endpoints import (
     endpoints_of,
 )
 from pronghorn.state.worker import Worker
+from pronghorn.tcp.bind import shares
 from pronghorn.tcp.congestion.names import congestion_of_name, name_of_congestion
 from pronghorn.tcp.info import copy_info
 from pronghorn.tcp.output import output
@@ -81,8 +82,7 @@ def _set_socket(worker: Worker, number: int, socket: Socket, option: int, wanted
         if bit == KEEP_ALIVE and wanted != 0 and tcb.address != 0 and tcb.state == ESTABLISHED:
             start_keep_alive(worker, tcp_of(worker), tcb)
         if socket.bound != 0:
-            reuse = (1 if socket.options & REUSE_ADDRESS != 0 else 0) | (2 if socket.options & REUSE_PORT != 0 else 0)
-            tcp_of(worker).listeners[socket.bound - 1].reuse = reuse
+            tcp_of(worker).listeners[socket.bound - 1].reuse = shares(socket)
         return 0
     if option != linux.SO_RCVBUF and option != linux.SO_SNDBUF and option != linux.SO_RCVLOWAT:
         return -ENOPROTOOPT

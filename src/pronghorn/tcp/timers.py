@@ -260,10 +260,3 @@ def start_keep_alive(worker: Worker, tcp: Tcp, tcb: Tcb) -> None:
     """The option was set, or the connection with it is established."""
     tcb.alarm_at = worker.now + tcp.tunings[tcb.tuning].keep_idle * SECOND
     arm(tcp, tcb, tcb.alarm_at)
-
-
-@hot
-def start_fin_wait(worker: Worker, tcp: Tcp, tcb: Tcb) -> None:
-    """Nobody would notice if the peer's FIN never came: give up after a while (Linux's tcp_fin_timeout)."""
-    tcb.alarm_at = worker.now + tcp.tunings[tcb.tuning].fin_timeout * SECOND
-    arm(tcp, tcb, tcb.alarm_at)
