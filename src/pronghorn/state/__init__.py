@@ -5,5 +5,7 @@ port      a device and a worker's queue on it            transmit  putting a fra
 worker    a thread and everything it owns                dispatch  handing a packet to another worker
 verdicts  every way a packet can end               endpoints sockets, and what TCP and UDP have in common
 mib       counters by their SNMP names             linux  parts  options  of Linux's socket interface
+owners    which worker has a port, or a flow
 selection which sockets somebody wants to see
+attach    what a program and its keeper say to each other
 """
