@@ -47,7 +47,7 @@ class Hello(View, align=8, size=64):
     version: u32
     parent: u32  # process whose listeners it has inherited by fork; 0: none
     layout: (
-        u64  # pronghorn_build_hash of the library: must be the keeper's own for a TAKE to work, is only told otherwise
+        u64  # pronghorn_build_hash of the library: told to people; the layouts cross no border
     )
     name: Array[u8] = fixed(32)  # of the program, for people; ends with a zero octet
 
