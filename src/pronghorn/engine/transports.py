@@ -16,6 +16,7 @@ from pronghorn.memory.arena import Arena
 from pronghorn.memory.buddy import buddy_lay, create_buddy
 from pronghorn.memory.layout import Layout, lay
 from pronghorn.state.endpoints import ANY_NUMBER, Endpoints, Socket
+from pronghorn.state.owners import Owners, owners_open
 from pronghorn.state.worker import Worker
 from pronghorn.tcp.create import LISTENERS, create_tcp, tcp_lay
 from pronghorn.tcp.output import tcp_flush
@@ -53,8 +54,23 @@ def create_transports(arena: Arena, worker: Worker, limits: Limits | None = None
     endpoints_begin(endpoints, sockets.address, limits.sockets, buddy.address)
     endpoints.udp = create_udp(arena, worker, limits.datagrams).address
     endpoints.tcp = create_tcp(arena, worker, limits.conns, limits.buffers).address
+    if worker.workers > 1:
+        endpoints.owners = _create_owners(arena, worker).address
     worker.transports = endpoints.address
     return endpoints
+
+
+def _create_owners(arena: Arena, worker: Worker) -> Owners:
+    """The table that all workers share; the first one's tables come first."""
+    before = arena.find("owners", Owners)
+    if worker.index != 0:
+        if before is None:
+            raise ValueError("the tables of worker 0 come first: the others share one of them")
+        return Owners(before.address)
+    owners: Owners = arena.table("owners", Owners, 1)[0]
+    if before is not None:
+        owners_open(owners)  # a new one is zero without being touched
+    return owners
 
 
 @hot

@@ -4,11 +4,12 @@
   is needed.
 * A datagram to a port that a socket has: a worker with such a socket (udp/owner.py).
 * A TCP segment to an address of ours and a port of the range that connections are opened from: the worker whose ports
-  these are (tcp/source.py). A listener at such a port hears all its connections on one worker; listeners elsewhere are
-  on every worker, and share.
+  these are (tcp/source.py). A listener at such a port hears all its connections on one worker.
 * Anything else of a device that has a receive queue per worker: the worker that received it; the device's RSS has
   decided.
 * Anything else of a device with fewer queues: by flow hash; datagrams that nobody wants stay where they are.
+* A TCP segment goes elsewhere than the last three say when only some workers listen, or when its connection was opened
+  from a port that was bound: a table that all workers share says where (tcp/owner.py).
 
 The decision comes after reassembly, so that fragments follow the packet they belong to.
 """
@@ -17,12 +18,14 @@ from __future__ import annotations
 
 from pronghorn.balancer.local_ports import steer_reply
 from pronghorn.balancer.tables import LOCALS, Balancer
-from pronghorn.compiled import hot, load32, load64, load_be16
+from pronghorn.compiled import hot, leaf, load32, load64, load_be16
 from pronghorn.net.addresses import is_local4, is_local6
+from pronghorn.state.owners import packet_flow
 from pronghorn.state.packet import Packet
 from pronghorn.state.worker import Worker
+from pronghorn.tcp.owner import segment_owner
 from pronghorn.tcp.tcb import tcp_of
-from pronghorn.udp.owner import datagram_owner, packet_flow
+from pronghorn.udp.owner import datagram_owner
 from pronghorn.wire.ipv4 import IPv4
 from pronghorn.wire.ipv6 import IPv6
 from pronghorn.wire.numbers import PROTOCOL_TCP, PROTOCOL_UDP
@@ -40,6 +43,15 @@ def owner_of(worker: Worker, packet: Packet) -> int:
         owner = datagram_owner(worker, packet)
         if owner >= 0:
             return owner
+    home = _home(worker, packet)
+    if worker.transports != 0 and packet.protocol == PROTOCOL_TCP:
+        return segment_owner(worker, packet, home)
+    return home
+
+
+@leaf
+def _home(worker: Worker, packet: Packet) -> int:
+    """The worker whom ports and devices lead to."""
     if worker.transports != 0 and packet.protocol == PROTOCOL_TCP and _is_opened_from(worker, packet):
         return load_be16(packet.transport + 2) % worker.workers
     if worker.ports[packet.port].queues >= worker.workers:

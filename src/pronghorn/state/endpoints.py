@@ -98,6 +98,7 @@ class Endpoints(View, align=64):
     buddy: u64  # address of the Buddy that buffers come from (memory/buddy.py)
     tcp: u64  # address of tcp/tcb.py's Tcp
     udp: u64  # address of udp's root
+    owners: u64  # address of the workers' shared Owners (owners.py); 0: there is one worker
     mib: Array[u64] = fixed(MIB, align=64)
 
 

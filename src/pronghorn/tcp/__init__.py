@@ -5,6 +5,7 @@ calls  transfer   what an application asks for                      set_option  
                                                                      show  statistics   for whoever looks
 
 the way in   input        whose segment is it                        lookup  identity    finding it
+             owner        which worker's it is
              handshake    LISTEN, SYN-SENT, to ESTABLISHED           cookies  secrets    SYN cookies, numbers to guess
              established  every later state, step by step            waiting  time_wait    TIME-WAIT
              receive      octets into the ring, acknowledging        window       how much the peer may send

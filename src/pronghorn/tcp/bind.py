@@ -15,6 +15,7 @@ from pronghorn.net.state import MAPPED, net_of
 from pronghorn.state.endpoints import ENOMEM, REUSE_ADDRESS, REUSE_PORT, Address, Socket, endpoints_of
 from pronghorn.state.worker import Worker, random_number
 from pronghorn.tcp.lookup import is_conflict, listener_add, listener_new, listener_remove
+from pronghorn.tcp.owner import listens
 from pronghorn.tcp.tcb import Listener, Tcp, tcp_of
 from pronghorn.tcp.tuning import tuning_drop, tuning_take
 
@@ -102,6 +103,7 @@ def unbind(worker: Worker, number: int) -> None:
     place = socket.bound - 1
     listener = tcp.listeners[place]
     listener.listening = 0
+    listens(worker, tcp, listener.port)
     socket.bound = 0
     if listener.half_open == 0:
         listener_remove(tcp, place)

@@ -43,6 +43,7 @@ from pronghorn.tcp.fast_connect import is_deferred, may_send_data, send_first_sy
 from pronghorn.tcp.fast_open import CLIENT
 from pronghorn.tcp.handshake import prepare_connecting
 from pronghorn.tcp.life import accept_pop, finish_tcb, orphan, tcb_free, tcb_new
+from pronghorn.tcp.owner import enter_bound, listens
 from pronghorn.tcp.source import choose_address, choose_port, is_free
 from pronghorn.tcp.tcb import (
     CLOSED,
@@ -118,6 +119,7 @@ def tcp_listen(worker: Worker, number: int, backlog: int) -> int:
     listener = tcp_of(worker).listeners[socket.bound - 1]
     listener.backlog = max(backlog, 0)
     listener.listening = 1
+    listens(worker, tcp_of(worker), listener.port)
     socket.kind = LISTENER
     socket_quiet(endpoints, number, WRITABLE | HUNG_UP)
     return 0
@@ -249,6 +251,8 @@ def _begin_connecting(worker: Worker, number: int, address: Address) -> int:
     result = _address(worker, tcp, tcb, socket, address)
     if result == 0 and not prepare_connecting(worker, tcp, tcb):
         result = -ENOMEM
+    if result == 0 and socket.bound != 0 and not enter_bound(worker, tcb):
+        result = -EADDRNOTAVAIL
     if result < 0:
         tcb_free(worker, tcp, tcb)
         return result

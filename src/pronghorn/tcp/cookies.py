@@ -30,6 +30,7 @@ from pronghorn.tcp.identity import identify
 from pronghorn.tcp.life import accept_push, tcb_free, tcb_new
 from pronghorn.tcp.lookup import enter
 from pronghorn.tcp.options import agree, our_scale, set_mss, syn_options
+from pronghorn.tcp.owner import enter_strayed
 from pronghorn.tcp.recovery import recovery_established, recovery_open
 from pronghorn.tcp.secrets import sip5
 from pronghorn.tcp.tcb import (
@@ -196,7 +197,7 @@ def accept_cookie(worker: Worker, tcp: Tcp, listener: Listener, packet: Packet) 
     _recover(worker, tcp, tcb, segment, place)
     tcb.state = SYN_RECEIVED
     recovery_open(worker, tcp, tcb)
-    if not enter(worker, tcp, tcb):
+    if not enter(worker, tcp, tcb) or not enter_strayed(worker, tcb, packet):
         tcb_free(worker, tcp, tcb)
         return TCP_NO_MEMORY
     tcb.snd_window = segment.window << tcb.snd_scale

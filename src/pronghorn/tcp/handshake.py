@@ -49,6 +49,7 @@ from pronghorn.tcp.life import (
 from pronghorn.tcp.lookup import enter, find_listener
 from pronghorn.tcp.options import agree, halve_mss, our_scale
 from pronghorn.tcp.output import emit_syn, output
+from pronghorn.tcp.owner import enter_strayed
 from pronghorn.tcp.receive import ack_now, data_input
 from pronghorn.tcp.recovery import acknowledge, recovery_established, recovery_open, segment_sent
 from pronghorn.tcp.secrets import initial_sequence, timestamp_offset
@@ -132,7 +133,8 @@ def _half_open(worker: Worker, tcp: Tcp, listener: Listener, number: int, packet
     tcb.snd_window_max, tcb.snd_wl1 = tcb.snd_window, segment.seq
     tcb.state = SYN_RECEIVED
     recovery_open(worker, tcp, tcb)
-    if not enter(worker, tcp, tcb) or not segment_sent(worker, tcp, tcb, 1):
+    found = enter(worker, tcp, tcb) and enter_strayed(worker, tcb, packet)
+    if not found or not segment_sent(worker, tcp, tcb, 1):
         tcb_free(worker, tcp, tcb)
         count(worker, LISTEN_DROPS, 1)
         return TCP_NO_MEMORY

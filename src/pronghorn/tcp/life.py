@@ -29,6 +29,7 @@ from pronghorn.state.mib import CURR_ESTAB
 from pronghorn.state.worker import Worker
 from pronghorn.tcp.deadlines import disarm
 from pronghorn.tcp.lookup import leave, listener_remove
+from pronghorn.tcp.owner import leave_owner
 from pronghorn.tcp.rare import rare_drop, rare_of
 from pronghorn.tcp.recovery import recovery_close
 from pronghorn.tcp.tcb import (
@@ -43,6 +44,7 @@ from pronghorn.tcp.tcb import (
     PASSIVE,
     PENDING,
     SYN_RECEIVED,
+    Identity,
     Listener,
     Tcb,
     Tcp,
@@ -109,6 +111,7 @@ def end(worker: Worker, tcp: Tcp, tcb: Tcb) -> None:
         recovery_close(worker, tcp, tcb)
         disarm(tcp, tcb)
     leave(worker, tcp, tcb)
+    leave_owner(worker, Identity(tcb.address))
     fast_open_over(tcp, tcb)
     tcb.retransmit_at, tcb.ack_at, tcb.alarm_at = NEVER, NEVER, NEVER
     set_state(worker, tcb, CLOSED)

@@ -17,7 +17,19 @@ from pronghorn.state.mib import TIME_WAIT_KILLED, TIME_WAIT_OVERFLOW, TIME_WAIT_
 from pronghorn.state.worker import NEVER, Worker
 from pronghorn.tcp.life import finish_tcb
 from pronghorn.tcp.lookup import tuple_hash
-from pronghorn.tcp.tcb import MILLISECOND, NO_TCB, TIME_WAIT, TIMESTAMPS, Tcb, Tcp, Waiting, moment, scratch_of
+from pronghorn.tcp.owner import keep_owner, leave_owner
+from pronghorn.tcp.tcb import (
+    MILLISECOND,
+    NO_TCB,
+    TIME_WAIT,
+    TIMESTAMPS,
+    Identity,
+    Tcb,
+    Tcp,
+    Waiting,
+    moment,
+    scratch_of,
+)
 from pronghorn.tcp.window import offered
 
 SECOND = 1000
@@ -64,8 +76,10 @@ def time_wait(worker: Worker, tcp: Tcp, tcb: Tcb) -> None:
     waiting.ts_recent, waiting.ts_offset = tcb.ts_recent, tcb.ts_offset
     waiting.challenged, waiting.agreed, waiting.family = tcb.challenged, tcb.agreed, tcb.family
     waiting.rcv_scale, waiting.window = tcb.rcv_scale, min(offered(tcb) >> tcb.rcv_scale, 0xFFFF)
+    strayed = leave_owner(worker, Identity(tcb.address))
     finish_tcb(worker, tcp, tcb, 0)  # leaves the index to its successor
     _begin(worker, tcp, place)
+    keep_owner(worker, Identity(waiting.address), strayed)
 
 
 @hot
@@ -96,6 +110,7 @@ def waiting_end(worker: Worker, tcp: Tcp, number: int) -> None:
     """The wait of index number `number` is over."""
     waiting = waiting_at(tcp, number)
     hash_remove(HashIndex(tcp.index), _hash(worker, waiting), number)
+    leave_owner(worker, Identity(waiting.address))
     waiting.remote_port, waiting.local_port = 0, 0
     tcp.waiting_count -= 1
     while tcp.waiting_tail != tcp.waiting_head and _is_gap(tcp.waitings[tcp.waiting_tail & tcp.waiting_mask]):
@@ -108,11 +123,13 @@ def waiting_again(worker: Worker, tcp: Tcp, number: int) -> None:
     old = waiting_at(tcp, number)
     spare = tcp.waitings[tcp.waiting_mask + 1]  # there is one more record than places
     copy(spare.address, old.address, Waiting.SIZE)
+    strayed = leave_owner(worker, Identity(old.address))
     waiting_end(worker, tcp, number)
     place = _take_place(worker, tcp)
     if place >= 0:
         copy(tcp.waitings[place].address, spare.address, Waiting.SIZE)
         _begin(worker, tcp, place)
+        keep_owner(worker, Identity(tcp.waitings[place].address), strayed)
 
 
 @hot

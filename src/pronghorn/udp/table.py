@@ -16,8 +16,20 @@ from pronghorn.compiled.hashing import mix, mix4
 from pronghorn.memory.hashtable import HashIndex, hash_add, hash_first, hash_next, hash_remove
 from pronghorn.net.state import MAPPED
 from pronghorn.state.endpoints import REUSE_ADDRESS, REUSE_PORT, Endpoints
+from pronghorn.state.owners import flow_between, flow_drop, flow_take
 from pronghorn.state.worker import Worker
-from pronghorn.udp.endpoint import BOUND, CONNECTED, NO_ENDPOINT, Arrival, Endpoint, Udp, is_any, is_four, udp_of
+from pronghorn.udp.endpoint import (
+    BOUND,
+    CONNECTED,
+    NO_ENDPOINT,
+    PORT_CHOSEN,
+    Arrival,
+    Endpoint,
+    Udp,
+    is_any,
+    is_four,
+    udp_of,
+)
 from pronghorn.wire.numbers import PROTOCOL_UDP
 
 
@@ -210,6 +222,8 @@ def endpoint_place(worker: Worker, udp: Udp, endpoint: Endpoint) -> bool:
         udp.endpoints[first].group_before = number
     if endpoint.flags & CONNECTED != 0:
         udp.connected += 1
+        if endpoint.flags & PORT_CHOSEN == 0 and endpoint.protocol == PROTOCOL_UDP:
+            flow_take(worker, _flow(worker, endpoint), PROTOCOL_UDP)  # one that has it already goes on having it
     elif not is_any(endpoint.local_hi, endpoint.local_lo):
         udp.specific += 1
     _list(worker, udp, endpoint)
@@ -232,10 +246,20 @@ def endpoint_displace(worker: Worker, udp: Udp, endpoint: Endpoint) -> None:
         udp.endpoints[following].group_before = before
     if endpoint.flags & CONNECTED != 0:
         udp.connected -= 1
+        if endpoint.protocol == PROTOCOL_UDP:
+            flow_drop(worker, _flow(worker, endpoint), PROTOCOL_UDP)
     elif not is_any(endpoint.local_hi, endpoint.local_lo):
         udp.specific -= 1
     _unlist(worker, udp, endpoint)
     endpoint.flags &= ~BOUND
+
+
+@leaf
+def _flow(worker: Worker, endpoint: Endpoint) -> int:
+    return flow_between(
+        worker, endpoint.remote_hi, endpoint.remote_lo, endpoint.local_hi, endpoint.local_lo,
+        endpoint.remote_port, endpoint.local_port,
+    )  # fmt: skip
 
 
 @hot
