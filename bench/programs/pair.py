@@ -1,4 +1,5 @@
-"""A server on one core and a client on the other, joined by a direct link of ours or by a Linux veth between namespaces.
+"""A server and a client, each on a core of its own, joined by a direct link of ours or by a Linux veth.
+
 
 Both sides of a benchmark run the same programs with the same arguments on the same cores. Nothing of the kernel's is
 slowed down: its veth passes unfinished checksums and 64 KB segments, as Linux sets it up.
