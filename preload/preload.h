@@ -1,0 +1,270 @@
+/*
+ * The libc interposer (docs/adr/0013-accelerated-programs.md): ours? else libc. What its files say to each other.
+ *
+ *     libc.c          the real functions
+ *     process.c       attaching, the process's one lock, settings, reports
+ *     descriptors.c   which numbers are ours: the table of open file descriptions
+ *     turn.c          turning the stack, sleeping, waking
+ *     calls.c         socket, bind, listen, accept, connect, shutdown, close, names; which path a socket takes
+ *     data.c          read, write, recv, send and their kind
+ *     options.c       setsockopt, getsockopt, ioctl, fcntl, dup
+ *     register.c      the table that `pronghorn sockets` reads
+ *     epoll.c poll.c  readiness      fork.c   fork, exec
+ *
+ * Rules: everything below "lock held" is called with the process's lock held and keeps it held. Functions that stand in
+ * for libc's return what libc's return and set errno; all others return minus an errno.
+ */
+#ifndef PRELOAD_H
+#define PRELOAD_H
+
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/epoll.h>
+#include <sys/select.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+#include <time.h>
+
+#include "pronghorn.h"
+
+#define EXPORT __attribute__((visibility("default")))
+#define LIKELY(x) __builtin_expect(!!(x), 1)
+#define UNLIKELY(x) __builtin_expect(!!(x), 0)
+#define SECOND 1000000000LL
+
+/* --- libc.c ----------------------------------------------------------------------------------------------------- */
+
+/* Every function that is stood in for: F(result, name, parameters). A new one is a line here. */
+#define LIBC_FUNCTIONS(F)                                                                                              \
+    F(int, socket, (int, int, int))                                                                                    \
+    F(int, bind, (int, const struct sockaddr *, socklen_t))                                                            \
+    F(int, listen, (int, int))                                                                                         \
+    F(int, accept, (int, struct sockaddr *, socklen_t *))                                                              \
+    F(int, accept4, (int, struct sockaddr *, socklen_t *, int))                                                        \
+    F(int, connect, (int, const struct sockaddr *, socklen_t))                                                         \
+    F(int, shutdown, (int, int))                                                                                       \
+    F(int, close, (int))                                                                                               \
+    F(int, close_range, (unsigned, unsigned, int))                                                                     \
+    F(void, closefrom, (int))                                                                                          \
+    F(int, getsockname, (int, struct sockaddr *, socklen_t *))                                                         \
+    F(int, getpeername, (int, struct sockaddr *, socklen_t *))                                                         \
+    F(int, setsockopt, (int, int, int, const void *, socklen_t))                                                       \
+    F(int, getsockopt, (int, int, int, void *, socklen_t *))                                                           \
+    F(int, ioctl, (int, unsigned long, ...))                                                                           \
+    F(int, fcntl, (int, int, ...))                                                                                     \
+    F(int, fcntl64, (int, int, ...))                                                                                   \
+    F(int, dup, (int))                                                                                                 \
+    F(int, dup2, (int, int))                                                                                           \
+    F(int, dup3, (int, int, int))                                                                                      \
+    F(ssize_t, read, (int, void *, size_t))                                                                            \
+    F(ssize_t, readv, (int, const struct iovec *, int))                                                                \
+    F(ssize_t, write, (int, const void *, size_t))                                                                     \
+    F(ssize_t, writev, (int, const struct iovec *, int))                                                               \
+    F(ssize_t, preadv2, (int, const struct iovec *, int, off_t, int))                                                  \
+    F(ssize_t, pwritev2, (int, const struct iovec *, int, off_t, int))                                                 \
+    F(ssize_t, recv, (int, void *, size_t, int))                                                                       \
+    F(ssize_t, recvfrom, (int, void *, size_t, int, struct sockaddr *, socklen_t *))                                   \
+    F(ssize_t, recvmsg, (int, struct msghdr *, int))                                                                   \
+    F(int, recvmmsg, (int, struct mmsghdr *, unsigned, int, struct timespec *))                                        \
+    F(ssize_t, send, (int, const void *, size_t, int))                                                                 \
+    F(ssize_t, sendto, (int, const void *, size_t, int, const struct sockaddr *, socklen_t))                           \
+    F(ssize_t, sendmsg, (int, const struct msghdr *, int))                                                             \
+    F(int, sendmmsg, (int, struct mmsghdr *, unsigned, int))                                                           \
+    F(ssize_t, sendfile, (int, int, off_t *, size_t))                                                                  \
+    F(ssize_t, sendfile64, (int, int, off_t *, size_t))                                                                \
+    F(ssize_t, splice, (int, off_t *, int, off_t *, size_t, unsigned))                                                 \
+    F(int, poll, (struct pollfd *, nfds_t, int))                                                                       \
+    F(int, ppoll, (struct pollfd *, nfds_t, const struct timespec *, const sigset_t *))                                \
+    F(int, select, (int, fd_set *, fd_set *, fd_set *, struct timeval *))                                              \
+    F(int, pselect, (int, fd_set *, fd_set *, fd_set *, const struct timespec *, const sigset_t *))                    \
+    F(int, epoll_create, (int))                                                                                        \
+    F(int, epoll_create1, (int))                                                                                       \
+    F(int, epoll_ctl, (int, int, int, struct epoll_event *))                                                           \
+    F(int, epoll_wait, (int, struct epoll_event *, int, int))                                                          \
+    F(int, epoll_pwait, (int, struct epoll_event *, int, int, const sigset_t *))                                       \
+    F(int, epoll_pwait2, (int, struct epoll_event *, int, const struct timespec *, const sigset_t *))                  \
+    F(pid_t, fork, (void))                                                                                             \
+    F(pid_t, vfork, (void))                                                                                            \
+    F(int, execve, (const char *, char *const *, char *const *))                                                       \
+    F(int, execv, (const char *, char *const *))                                                                       \
+    F(int, execvp, (const char *, char *const *))                                                                      \
+    F(int, execvpe, (const char *, char *const *, char *const *))                                                      \
+    F(int, fexecve, (int, char *const *, char *const *))
+
+#define LIBC_MEMBER(result, name, parameters) result(*name) parameters;
+struct libc {
+    LIBC_FUNCTIONS(LIBC_MEMBER)
+};
+#undef LIBC_MEMBER
+
+/* The real functions, from any moment on: LIBC->read(...). One that this libc lacks is NULL. */
+extern struct libc libc_functions;
+extern bool libc_known;
+struct libc *libc_find(void);
+#define LIBC (LIKELY(libc_known) ? &libc_functions : libc_find())
+
+/* --- process.c -------------------------------------------------------------------------------------------------- */
+
+struct process {
+    struct pronghorn_worker *worker; /* the engine; NULL: not attached (yet) */
+    bool enabled;                    /* PRONGHORN_ATTACH or PRONGHORN_ATTACH_FD is there; otherwise all is libc's */
+    bool refused;                    /* attaching has failed: the kernel's from now on, or errors with `strict` */
+    bool strict;                     /* PRONGHORN_STRICT: what cannot be ours is an error */
+    bool wakeup;                     /* PRONGHORN_STACK=wakeup: a thread of ours turns the stack */
+    int control;                     /* the socket that Claims go over; -1 */
+    pid_t parent;                    /* of a forked child: told in Hello; 0 */
+    int pipe;                        /* of the link, to sleep on: readable when there is work; -1 */
+    struct pronghorn_welcome welcome;
+};
+extern struct process process;
+
+/* Take the process's one lock. False: this thread has it already (a signal handler calls in, in the middle of a call);
+ * the caller fails with EAGAIN. */
+bool lock(void);
+void unlock(void);
+/* Let others in, when they wait, and take the lock again. */
+void lock_yield(void);
+
+/* The engine, attached if need be; NULL, and reported, when it cannot be. Lock held. */
+struct pronghorn_worker *attach(void);
+/* In a forked child, before anything else: the lock is free, the engine is dead and forgotten (its memory unmapped, the
+ * numbers of the old link closed), the next call that needs it attaches anew with `process.parent` set. */
+void process_forked(pid_t parent);
+/* Ask the gateway: 0, or minus an errno. Nothing to do on a link without Claims. Lock held. */
+int claim(int kind, int flags, int protocol, int family, const struct pronghorn_address *own);
+
+/* Say once per `key` (a short constant) on standard error what could not be ours, and why. */
+__attribute__((format(printf, 2, 3))) void report(const char *key, const char *format, ...);
+
+int64_t clock_now(void); /* CLOCK_MONOTONIC, ns: what the engine's clock is as well */
+
+/* --- descriptors.c ---------------------------------------------------------------------------------------------- */
+
+#define DESCRIPTORS (1 << 20) /* numbers from here on are never ours */
+
+enum path {
+    PATH_UNDECIDED, /* a socket that is neither bound nor connected: the kernel's so far, options are remembered */
+    PATH_KERNEL,    /* a socket that stays the kernel's */
+    PATH_EPOLL,     /* an epoll set (epoll.c) */
+    PATH_HIDDEN,    /* a number that we use ourselves: the program cannot close it */
+    PATH_OURS,      /* the engine's */
+    PATH_BOTH,      /* the engine's and the kernel's: wildcard listeners, datagram sockets */
+};
+
+/* An open file description: what dup() shares. */
+struct description {
+    uint8_t path;
+    uint8_t family;      /* AF_INET, AF_INET6 */
+    uint8_t type;        /* SOCK_STREAM, SOCK_DGRAM */
+    bool listening;
+    bool connected;      /* a stream: connect was called; a datagram socket: it has an other side */
+    bool placeholder;    /* the kernel's side of the number is a shared placeholder: its flags say nothing */
+    bool port_bound;     /* bind was called */
+    int protocol;        /* as getsockopt(SO_PROTOCOL) says */
+    int flags;           /* O_NONBLOCK and other file status flags */
+    int references;      /* numbers that mean it */
+    int fd;              /* one of these numbers */
+    int record;          /* in the register; -1 */
+    int backlog;
+    int64_t handle;      /* the engine's socket, or epoll set; -1 */
+    int64_t receive_timeout; /* SO_RCVTIMEO, SO_SNDTIMEO in ns; 0: none */
+    int64_t send_timeout;
+    struct remembered *options; /* set before the path was decided */
+    void *epoll;         /* epoll.c's: of an epoll set, the set; of a socket, the sets that watch it. NULL at first */
+};
+
+extern struct description *descriptions[DESCRIPTORS];
+
+/* Of any kind; NULL: not ours. */
+static inline struct description *description_of(int fd)
+{
+    return LIKELY((unsigned)fd < DESCRIPTORS) ? descriptions[fd] : NULL;
+}
+
+/* The engine has a socket for this number. NULL: libc's. */
+static inline struct description *ours(int fd)
+{
+    struct description *found = description_of(fd);
+    return UNLIKELY(found != NULL) && found->path >= PATH_OURS ? found : NULL;
+}
+
+/* A new one with one reference, at `fd`. NULL: no memory, or the number is too large. Lock held. */
+struct description *description_new(int fd, enum path path);
+/* `fd` means it from now on as well (dup). False: the number is too large. Lock held. */
+bool description_share(struct description *description, int fd);
+/* The number means it no longer, because it was closed or is about to mean something else. The last one ends it: the
+ * engine's socket is closed, epoll sets are told, the record goes. The kernel's number is left alone. Lock held. */
+void description_drop(int fd);
+/* Called for each description once (not for each number), until it returns false. Lock held. */
+void descriptions_each(bool (*visit)(struct description *description, void *context), void *context);
+/* A number of our own, moved out of the way; returns the number it has now. Lock held. */
+int hide(int fd);
+void unhide_close(int fd);
+
+/* The engine's EPOLL* events of the socket now, or of an epoll set; 0 when the engine has none. PATH_BOTH: the kernel's
+ * side has to be asked as well (poll the number itself). Lock held. */
+uint32_t description_events(struct description *description);
+
+/* --- turn.c ----------------------------------------------------------------------------------------------------- */
+
+/* Whether what was waited for is so. Called with the lock held, often: it must be cheap. */
+typedef bool condition(void *context);
+
+#define FOREVER (-1)
+
+/* Wait until the condition holds, `deadline` (clock_now; FOREVER; 0: only look, after one turn) has passed, one of the
+ * kernel's descriptors is ready (may be none: NULL, 0), or a signal comes. Turns the stack, spins, then sleeps, as the
+ * thread model says. `mask`: signals while sleeping, as ppoll's; NULL. Lock held on entry and exit, free in between.
+ * Returns 1: holds; 2: a kernel descriptor is ready (its revents are set); 0: the deadline; -EINTR. */
+int wait_until(condition *met, void *context, int64_t deadline, struct pollfd *kernel, nfds_t count,
+               const sigset_t *mask);
+
+/* One turn of the stack, now; wakes threads whose conditions hold. Lock held. */
+void turn(void);
+/* Something was given to the engine that calls for a turn (a send, a close): turns at once, or soon, as is best for the
+ * description. Lock held. */
+void turn_after(struct description *description);
+/* What a signal that ended a sleep means for read(), accept() and the like: true: go on sleeping (SA_RESTART). */
+bool restarts(void);
+void turn_forked(void); /* in a forked child: no thread waits or turns any more */
+
+/* --- calls.c ---------------------------------------------------------------------------------------------------- */
+
+void address_out(struct description *description, const struct pronghorn_address *from, struct sockaddr *address,
+                 socklen_t *room);
+/* 0, or minus an errno. */
+int address_in(struct description *description, const struct sockaddr *address, socklen_t octets,
+               struct pronghorn_address *to);
+/* A socket of the engine's behind the description, with its remembered options. 0, or minus an errno. Lock held. */
+int open_ours(struct description *description);
+/* The path is decided: epoll sets and the register are told. Lock held. */
+void decide(struct description *description, enum path path, const char *why);
+
+static inline int fail(int64_t error) /* minus an errno, as libc says it */
+{
+    errno = (int)-error;
+    return -1;
+}
+
+/* --- register.c ------------------------------------------------------------------------------------------------- */
+
+void register_update(struct description *description, const char *why); /* lock held; why NULL: as before */
+void register_drop(struct description *description);
+void register_forked(void);
+
+/* --- epoll.c ---------------------------------------------------------------------------------------------------- */
+
+/* Lock held, all of them. */
+void epoll_decided(struct description *description); /* its path has changed; sets that watch it may have to move it */
+void epoll_gone(struct description *description);    /* a socket's, or a set's, last number was closed */
+
+#endif
