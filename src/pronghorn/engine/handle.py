@@ -16,6 +16,7 @@ from pronghorn.input.ethernet import frame_input
 from pronghorn.input.look_ahead import look_again, look_ahead
 from pronghorn.state.packet import Packet
 from pronghorn.state.packets import finish
+from pronghorn.state.verdicts import DELIVERED
 from pronghorn.state.worker import Worker
 
 AHEAD = 8
@@ -29,17 +30,26 @@ def handle(worker: Worker, count: int) -> None:
         for place in range(count):
             take(worker, place)
         return
+    worker.in_burst = count
+    taken = 0  # packets that have their verdict
     for place in range(count + 2 * AHEAD):
-        if place < count:
+        if taken <= place < count:
             look_ahead(worker, Packet(worker.burst[place]))
-        if place >= AHEAD and place < count + AHEAD:
+        if taken + AHEAD <= place < count + AHEAD:
             look_again(worker, Packet(worker.burst[place - AHEAD]))
-        if place >= 2 * AHEAD:
-            take(worker, place - 2 * AHEAD)
+        if taken + 2 * AHEAD <= place:
+            taken = take(worker, place - 2 * AHEAD)
+    worker.in_burst = 0
 
 
 @hot
-def take(worker: Worker, place: int) -> None:
-    """One packet of the burst to its verdict."""
+def take(worker: Worker, place: int) -> int:
+    """One packet of the burst to its verdict, and those behind it that TCP has taken with it (tcp/train.py). Returns
+    the place of the next."""
     packet = Packet(worker.burst[place])
+    worker.in_hand = place
     finish(worker, packet, frame_input(worker, worker.ports[packet.port], packet))
+    while place < worker.in_hand:
+        place += 1
+        finish(worker, Packet(worker.burst[place]), DELIVERED)
+    return place + 1

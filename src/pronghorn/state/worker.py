@@ -36,6 +36,8 @@ class Worker(View, align=64):
     steering: u64  # array of Outbox, one per worker (state/dispatch.py)
     loop: u64  # engine/loop.py
     due: u64  # ns: when something has to happen even if nothing comes; good after a turn without work (`wake_at`)
+    in_hand: u32  # place in `burst` of the last packet that has its verdict, or is about to
+    in_burst: u32  # packets in `burst` while they are handled (engine/handle.py), else 0
     # counts, one writer
     received: u64 = field(align=64)  # packets that came from a port or from another worker
     originated: u64  # packets made here

@@ -9,6 +9,7 @@ the way in   input        whose segment is it                        lookup  ide
              handshake    LISTEN, SYN-SENT, to ESTABLISHED           cookies  secrets    SYN cookies, numbers to guess
              established  every later state, step by step            waiting  time_wait    TIME-WAIT
              receive      octets into the ring, acknowledging        window       how much the peer may send
+             train        segments in a row as one                   checksum     whether it is right
              urgent       one octet that is
              challenge    what may be forged                         messages     what ICMP says
              fast_open    data in a SYN, its cookie checked          rare  records  what few need

@@ -18,9 +18,10 @@ from pronghorn.net.reset import send_reset
 from pronghorn.net.state import MAPPED
 from pronghorn.state.endpoints import count
 from pronghorn.state.mib import IN_CSUM_ERRORS, IN_ERRS, IN_SEGS
-from pronghorn.state.packet import CHECKSUM_GOOD, CHECKSUM_PARTIAL, NO_PACKET, PREPARED, Packet
+from pronghorn.state.packet import NO_PACKET, PREPARED, Packet
 from pronghorn.state.verdicts import CONTINUE, NO_LISTENER
 from pronghorn.state.worker import Worker
+from pronghorn.tcp.checksum import verify_segment
 from pronghorn.tcp.established import segment_input
 from pronghorn.tcp.handshake import listen_input, syn_sent_input
 from pronghorn.tcp.lookup import tuple_hash
@@ -174,14 +175,3 @@ def _search(tcp: Tcp, packet: Packet) -> int:
     while found >= 0 and not is_of(identity_at(tcp, found), packet):
         found = hash_next(index, packet.hash, found)
     return found
-
-
-@leaf
-def verify_segment(packet: Packet) -> int:
-    """The checksum, unless the port has vouched for it or it is still to be filled in: GOOD or TCP_BAD_CHECKSUM."""
-    if packet.flags & (CHECKSUM_GOOD | CHECKSUM_PARTIAL) != 0:
-        return GOOD
-    octets = packet.data + packet.length - packet.transport
-    if packet.family == 4:
-        return wire.verify4(IPv4(packet.network), TCP(packet.transport), octets)
-    return wire.verify6(IPv6(packet.network), TCP(packet.transport), octets)

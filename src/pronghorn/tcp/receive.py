@@ -50,6 +50,7 @@ from pronghorn.tcp.tcb import (
     Tcb,
     Tcp,
 )
+from pronghorn.tcp.train import train_ahead, train_input
 from pronghorn.tcp.urgent import hidden_octets
 from pronghorn.tcp.window import could_offer, offered, unread, worth_telling
 from pronghorn.wire.tcp import RST
@@ -86,6 +87,7 @@ def data_input(worker: Worker, tcp: Tcp, tcb: Tcb, seq: int, address: int, octet
         octets = min(octets, sequence.difference(_end_of_beyond(worker, tcb), seq) - 1)
         if octets <= 0:
             return TCP_OLD  # behind the peer's FIN
+    ahead = train_ahead(worker, tcp, tcb, seq, address, octets) if seq == tcb.rcv_nxt else 0
     octets = _reserve(worker, tcp, tcb, seq, octets)
     if octets == 0:
         ack_now(tcp, tcb)
@@ -94,7 +96,7 @@ def data_input(worker: Worker, tcp: Tcp, tcb: Tcb, seq: int, address: int, octet
     if seq != tcb.rcv_nxt:
         return _beyond(worker, tcp, tcb, seq, address, octets)
     stream_put(buddy, tcb.receive, seq, address, octets)
-    advance(worker, tcp, tcb, octets)
+    advance(worker, tcp, tcb, train_input(worker, tcb, ahead, seq, octets) if ahead != 0 else octets)
     if octets > tcb.rcv_mss:
         tcb.rcv_mss = min(octets, tcb.mss)
     if tcb.socket != ANY_NUMBER and is_worth_reading(worker, tcp, tcb):
