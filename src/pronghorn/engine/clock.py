@@ -44,12 +44,12 @@ def clock_now(worker: Worker, loop: Loop) -> int:
 
 
 @hot
-def clock_start(worker: Worker, loop: Loop) -> None:
-    """First calibration: takes MEASURE ns."""
+def clock_start(worker: Worker, loop: Loop, measure: int) -> None:
+    """First calibration: takes `measure` ns."""
     scratch = loop.entries.address
     start, counted = monotonic(scratch), cycles()
     now = start
-    while now - start < MEASURE:
+    while now - start < measure:
         now = monotonic(scratch)
     _set_rate(loop, now - start, max(cycles() - counted, 1), 0)
     loop.cycles_then, loop.now_then, loop.true_then = cycles(), now, now

@@ -117,6 +117,7 @@ class Embedded(View, align=64):
     scratch_octets: u64
     flags: u32  # of EngineConfiguration
     unused: u32
+    attached: u64  # address of the Attached (attached.py); 0: the ports are harness ends
     layout: Layout  # while the engine is being made
 
 
@@ -133,11 +134,24 @@ def engine_create(configuration: EngineConfiguration) -> Worker:
     It has the ports of the configuration, with an IPv6 link-local address each and no other. What the functions below
     call a worker is the whole engine. Nothing is shared between engines: each may be used by a thread of its own.
     """
-    if not _settle(configuration):
+    own = embedded_begin(configuration)
+    if own.address == 0:
         return Worker(0)
+    worker = lay_worker(own, configuration)
+    if own.layout.full == 0:
+        _lay_ports(own, worker, configuration)
+        lay_rooms(own, worker, configuration)
+    return embedded_end(own, worker, configuration)
+
+
+@hot
+def embedded_begin(configuration: EngineConfiguration) -> Embedded:
+    """Memory to lay an engine out in; address 0, and `error` in the configuration, when there is none."""
+    if not _settle(configuration):
+        return Embedded(0)
     if configuration.seed == 0 and getrandom(configuration.address + _SEED, 8, 0) != 8:
         configuration.error = NO_RANDOMNESS
-        return Worker(0)
+        return Embedded(0)
     octets = _RESERVE
     start = mmap(0, octets, _PROT, _MAP, -1, 0)
     while start == -1 and octets > _LEAST:
@@ -145,11 +159,18 @@ def engine_create(configuration: EngineConfiguration) -> Worker:
         start = mmap(0, octets, _PROT, _MAP, -1, 0)
     if start == -1:
         configuration.error = NO_MEMORY
-        return Worker(0)
+        return Embedded(0)
     madvise(start, octets, _MADV_NOHUGEPAGE)
     own = Embedded(start)
+    own.octets = octets
     own.layout.next, own.layout.end = start + Embedded.SIZE, start + octets
-    worker = _lay(own, configuration)
+    return own
+
+
+@hot
+def embedded_end(own: Embedded, worker: Worker, configuration: EngineConfiguration) -> Worker:
+    """Everything is laid: give back what is left. The worker; address 0, and nothing is left, when it did not fit."""
+    start, octets = own.address, own.octets
     if own.layout.full != 0:
         munmap(start, octets)
         configuration.error = NO_MEMORY
@@ -234,8 +255,8 @@ def _check_power(configuration: EngineConfiguration, field: int) -> None:
 
 
 @hot
-def _lay(own: Embedded, configuration: EngineConfiguration) -> Worker:
-    """The worker and everything it reaches, in own.layout; of no use when that is full then."""
+def lay_worker(own: Embedded, configuration: EngineConfiguration) -> Worker:
+    """The worker and its packets, in own.layout; of no use when that is full then."""
     layout, seed = own.layout, configuration.seed
     worker = Worker(lay(layout, Worker.SIZE, Worker.ALIGN))
     loop = Loop(lay(layout, Loop.SIZE, Loop.ALIGN))
@@ -245,17 +266,20 @@ def _lay(own: Embedded, configuration: EngineConfiguration) -> Worker:
     packets = array_at(Packet, lay(layout, (small + large) * Packet.SIZE, Packet.ALIGN))
     pool = Pool(pool_lay(layout, Chunk.SIZE, small, 1))
     large_pool = pool_lay(layout, LargeChunk.SIZE, large, 1)
+    count = configuration.ports
+    ports, queues = lay(layout, count * Port.SIZE, Port.ALIGN), lay(layout, count * Queue.SIZE, Queue.ALIGN)
     if layout.full != 0:
         return worker
     worker_open(worker, loop, boxes, 0, 1, ring, _INBOX)
     worker_share(worker, packets, pool, large_pool, 0)
     lay_out_packets(packets, 0, pool)
     lay_out_packets(packets, small, Pool(large_pool))
+    worker.ports, worker.queues = array_at(Port, ports), array_at(Queue, queues)
     worker.secret, worker.random = mix(seed, 1, seed), mix(seed, 2, seed) | 1
     worker.now = worker.due = configuration.start
     own.flags = configuration.flags
-    _lay_ports(own, worker, configuration)
-    _lay_rooms(own, worker, configuration)
+    if configuration.mac == 0:
+        configuration.mac = _MAC | mix(seed, 3, seed) & _MAC_MASK
     return worker
 
 
@@ -264,12 +288,8 @@ def _lay_ports(own: Embedded, worker: Worker, configuration: EngineConfiguration
     """A harness end of a wire for each port."""
     layout, count, mtu = own.layout, configuration.ports, configuration.mtu
     whole = configuration.offloads & SEGMENTATION
-    worker.ports = array_at(Port, lay(layout, count * Port.SIZE, Port.ALIGN))
-    worker.queues = array_at(Queue, lay(layout, count * Queue.SIZE, Queue.ALIGN))
     own.scratch_octets = 1 << 17
     own.scratch = lay(layout, own.scratch_octets, 64)
-    if configuration.mac == 0:
-        configuration.mac = _MAC | mix(configuration.seed, 3, configuration.seed) & _MAC_MASK
     for index in range(count):
         wire = lay(layout, wire_octets(mtu, configuration.frames, whole), _PAGE)
         if layout.full != 0:
@@ -287,7 +307,7 @@ def _lay_ports(own: Embedded, worker: Worker, configuration: EngineConfiguration
 
 
 @hot
-def _lay_rooms(own: Embedded, worker: Worker, configuration: EngineConfiguration) -> None:
+def lay_rooms(own: Embedded, worker: Worker, configuration: EngineConfiguration) -> None:
     """The state of the rooms above the ports. A room's state is created here and nowhere else.
 
     A room has a function `room_lay(layout, worker, ...)` that lays its tables out, sets its root in the worker, and

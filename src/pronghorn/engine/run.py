@@ -14,7 +14,7 @@ naps without looking at descriptors.
 from __future__ import annotations
 
 from pronghorn.compiled import Array, array_at, cycles, entry, external, hot, i32, i64, u32, u64
-from pronghorn.engine.clock import clock_adjust, clock_now, clock_start
+from pronghorn.engine.clock import MEASURE, clock_adjust, clock_now, clock_start
 from pronghorn.engine.loop import Loop
 from pronghorn.engine.turn import turn
 from pronghorn.memory.mpsc_ring import MpscRing, mpsc_doze
@@ -45,7 +45,7 @@ TIMESPEC = 48
 @entry
 def worker_start(worker: Worker) -> None:
     """Calibrate the worker's clock: once, on its own thread, before `run`."""
-    clock_start(worker, Loop(worker.loop))
+    clock_start(worker, Loop(worker.loop), MEASURE)
 
 
 @entry

@@ -5,13 +5,14 @@ from __future__ import annotations
 
 from pronghorn.compiled import hot
 from pronghorn.input.transport import transport_input
+from pronghorn.net.addresses import may_be_own
 from pronghorn.net.fragments import reassemble4
 from pronghorn.state.packet import Packet
 from pronghorn.state.packets import finish
 from pronghorn.state.worker import Worker
 from pronghorn.wire import ipv4
 from pronghorn.wire.ipv4 import IPv4
-from pronghorn.wire.reasons import GOOD
+from pronghorn.wire.reasons import GOOD, IPV4_LAND
 
 
 @hot
@@ -24,7 +25,7 @@ def ipv4_input(worker: Worker, packet: Packet) -> int:
         return reason
     ip = IPv4(network)
     reason = ipv4.check_addresses(ip)
-    if reason != GOOD:
+    if reason != GOOD and not (reason == IPV4_LAND and may_be_own(worker, packet)):
         return reason
     packet.length = before + ip.length
     packet.family = 4

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pronghorn.compiled import hot
 from pronghorn.input.transport import transport_input
+from pronghorn.net.addresses import may_be_own
 from pronghorn.net.fragments import reassemble6
 from pronghorn.net.icmpv6 import parameter_problem
 from pronghorn.state.packet import Packet
@@ -18,6 +19,7 @@ from pronghorn.wire.reasons import (
     GOOD,
     IPV6_FRAGMENT_BEYOND,
     IPV6_FRAGMENT_UNALIGNED,
+    IPV6_LAND,
     IPV6_UNSPECIFIED_SOURCE,
 )
 
@@ -35,7 +37,8 @@ def ipv6_input(worker: Worker, packet: Packet) -> int:
     ip = IPv6(network)
     reason = ipv6.check_addresses(ip)
     # RFC 4862 5.4.3: the unspecified address is a source in duplicate address detection alone
-    if reason != GOOD and not (reason == IPV6_UNSPECIFIED_SOURCE and ip.next_header == PROTOCOL_ICMPV6):
+    detection = reason == IPV6_UNSPECIFIED_SOURCE and ip.next_header == PROTOCOL_ICMPV6
+    if reason != GOOD and not detection and not (reason == IPV6_LAND and may_be_own(worker, packet)):
         return reason
     packet.length = before + HEADER + ip.length
     packet.family = 6

@@ -65,6 +65,15 @@ def is_local6(worker: Worker, hi: int, lo: int) -> bool:
     return owned_find(net_of(worker), hi, lo) >= 0
 
 
+@hot
+def may_be_own(worker: Worker, packet: Packet) -> bool:
+    """Whether a packet from an address of ours may be our own, or come from another process that has it too."""
+    if worker.net == 0:
+        return False
+    net = net_of(worker)
+    return net.here != 0 and (net.shared != 0 or packet.port == net.here - 1)
+
+
 @leaf
 def is_member4(address: int) -> bool:
     """Whether we are a member of the IPv4 group: of all hosts (224.0.0.1) and of everybody (255.255.255.255)."""

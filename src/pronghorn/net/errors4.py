@@ -7,7 +7,7 @@ or one whose source is no single other station. At most 576 octets (RFC 1812 4.3
 from __future__ import annotations
 
 from pronghorn.compiled import copy, hot, load8
-from pronghorn.net.addresses import input_interface, is_broadcast4, is_local4, source4
+from pronghorn.net.addresses import input_interface, is_broadcast4, is_local4, may_be_own, source4
 from pronghorn.net.rates import take_error
 from pronghorn.net.resolve import packet_output, resolve4
 from pronghorn.net.state import MAPPED, net_of
@@ -57,7 +57,9 @@ def deserves_error4(worker: Worker, packet: Packet) -> bool:
     ip = IPv4(packet.network)
     if packet.flags & (BROADCAST | MULTICAST | ORIGINATED) != 0 or ipv4.is_later_fragment(ip):
         return False
-    if not ipv4.is_sender(ip.src) or not ipv4.is_sender(ip.dst) or is_local4(worker, ip.src):
+    if not ipv4.is_sender(ip.src) or not ipv4.is_sender(ip.dst):
+        return False
+    if is_local4(worker, ip.src) and not may_be_own(worker, packet):
         return False
     interface = input_interface(worker, packet)
     if interface < 0 or is_broadcast4(worker, interface, ip.dst) or is_broadcast4(worker, interface, ip.src):

@@ -9,7 +9,7 @@ most 1280 octets, and within the rate limits.
 from __future__ import annotations
 
 from pronghorn.compiled import copy, hot, load8
-from pronghorn.net.addresses import input_interface, is_local6, source6
+from pronghorn.net.addresses import input_interface, is_local6, may_be_own, source6
 from pronghorn.net.errors4 import HOPS
 from pronghorn.net.rates import take_error
 from pronghorn.net.resolve import packet_output, resolve_back6
@@ -65,7 +65,7 @@ def deserves_error6(worker: Worker, packet: Packet, kind: int, always: int) -> b
         return False
     if always == 0 and (packet.flags & (BROADCAST | MULTICAST) != 0 or is_multicast(ip.dst_hi)):
         return False
-    if is_local6(worker, ip.src_hi, ip.src_lo):
+    if is_local6(worker, ip.src_hi, ip.src_lo) and not may_be_own(worker, packet):
         return False
     octets = packet.data + packet.length - packet.network
     reason, protocol, at, fragment = walk(ip, octets)

@@ -97,6 +97,21 @@ def rss_queue(table: RssTable, packet: Packet, queues: int) -> int:
     return table.queues[rss_hash(table, packet.data, packet.length) & INDIRECTION - 1]
 
 
+@hot
+def rss_symmetric(table: RssTable, queues: int) -> None:
+    """Make the table for SYMMETRIC_KEY, in compiled code, spread evenly over `queues`."""
+    period = 0x6D5A_6D5A_6D5A_6D5A
+    for octet in range(INPUT):
+        for value in range(256):
+            total = 0
+            for bit in range(8):  # the most significant one stands first
+                if value >> 7 - bit & 1 != 0:
+                    total ^= period >> 16 - (8 * octet + bit) % 16 & 0xFFFF_FFFF
+            table.hashes[octet * 256 + value] = total
+    for place in range(INDIRECTION):
+        table.queues[place] = place % queues
+
+
 def create_rss_table(arena: Arena, name: str, key: bytes, queues: int) -> RssTable:
     """The table `name`: hashes under `key` (40 octets), spread evenly over `queues`."""
     if len(key) != KEY:

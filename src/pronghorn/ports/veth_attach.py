@@ -8,12 +8,12 @@ import time
 from collections.abc import Sequence
 
 from pronghorn.compiled import Array, array_at, i32, u64
-from pronghorn.memory.ring import ring_octets
 from pronghorn.ports.driver import EngineMemory, fresh_table
+from pronghorn.ports.link_lay import link_lay
 from pronghorn.ports.rss import create_rss_table
 from pronghorn.ports.veth import VethQueue
-from pronghorn.ports.veth_lane import LANE_RING, SIDES, UP, LaneEnd, LaneSide, lane_close, lane_open
-from pronghorn.ports.veth_link import LinkQueue
+from pronghorn.ports.veth_lane import LANE_RING, UP, LaneEnd, lane_close, lane_open
+from pronghorn.ports.veth_link import LinkQueue, link_call
 from pronghorn.ports.veth_share import Share
 
 _PATIENCE = 1.0  # s that a worker may take for one burst
@@ -47,6 +47,8 @@ class Link:
         ours = [self._pipe(share.end, queue) for queue in range(count)]
         for queue in range(count):
             pipes[queue] = self._pipe(share.other, queue)
+        assert share.memory is not None
+        memory, end, at = share.memory.address, "ab".index(share.end), 0
         for worker in range(workers):
             own, mine = self._records[worker], range(worker, count, workers)
             own.rss, own.theirs = rss.address, array_at(i32, pipes.address)
@@ -54,33 +56,15 @@ class Link:
             for place, queue in enumerate(mine):
                 own.pipes[place] = ours[queue]
             self.pipes.append([ours[queue] for queue in mine])
-            own.pipe_count, own.incoming_count, own.outgoing_count = len(mine), len(mine) * count, count
-            own.incoming = self._next_lanes()
-            for queue in mine:
-                for sender in range(count):
-                    self._lane(share.other, sender, queue, consent)
-            own.outgoing = self._next_lanes()
-            for queue in range(count):
-                lane = self._lane(share.end, worker, queue, 0)
-                lane.marks = array_at(u64, marks.address + 8 * LANE_RING * (worker * count + queue))
+            own.pipe_count = len(mine)
+            lanes, rest = self._table[at], array_at(u64, marks.address + 8 * LANE_RING * count * worker)
+            at += link_lay(own, lanes.address, rest, memory, count, end, worker, workers, consent)
+        self._lanes = [self._table[place] for place in range(at)]
         session = secrets.randbits(61) + 1
         for lane in self._lanes:
             lane_open(lane, session)
-
-    def _next_lanes(self) -> Array[LaneEnd]:
-        return array_at(LaneEnd, self._table.address + LaneEnd.SIZE * len(self._lanes))
-
-    def _lane(self, sending: str, sender: int, receiver: int, consent: int) -> LaneEnd:
-        """The next lane: from queue `sender` of the end `sending` to queue `receiver` of the other."""
-        lane = self._table[len(self._lanes)]
-        start = self.share.lane(sending, sender, receiver)
-        sides = start, start + LaneSide.SIZE
-        lane.sender = 1 if sending == self.share.end else 0
-        lane.own, lane.other = sides if lane.sender else sides[::-1]
-        lane.ring, lane.data = start + SIDES, start + SIDES + ring_octets(LANE_RING)
-        lane.consent = consent
-        self._lanes.append(lane)
-        return lane
+        for worker in range(workers):
+            link_call(self._records[worker])
 
     def _pipe(self, end: str, queue: int) -> int:
         descriptor = self.share.pipe(end, queue)

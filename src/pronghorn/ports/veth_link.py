@@ -15,7 +15,7 @@ from pronghorn.memory.ring import Ring, ring_must_wake
 from pronghorn.ports.offload import complete_checksum
 from pronghorn.ports.rss import RssTable, rss_queue
 from pronghorn.ports.segment import segment
-from pronghorn.ports.veth_lane import BATCH, BROKEN, LaneEnd, lane_ready, lane_receive, lane_send
+from pronghorn.ports.veth_lane import BATCH, BROKEN, LaneEnd, LaneSide, lane_ready, lane_receive, lane_send
 from pronghorn.ports.veth_rings import CONSENT, LATE, QUIET, SEGMENTS, end_in_driver, refuse, settle
 from pronghorn.state.packet import CHECKSUM_PARTIAL, UNSEGMENTED, Packet
 from pronghorn.state.packets import release
@@ -41,7 +41,7 @@ class LinkQueue(View, align=64):
     pipe_count: u32
     next: u32  # the lane whose turn it is
     armed: u32
-    unused: u32
+    asks: u32  # 1: the worker asks for wake-ups itself, by link_doze; else it is done for it when nothing comes
     scratch: Array[u8] = fixed(64, align=64)
     segments: Array[u64] = fixed(SEGMENTS, align=64)
 
@@ -50,7 +50,7 @@ class LinkQueue(View, align=64):
 def link_receive(worker: Worker, queue: Queue, own: LinkQueue, room: int) -> int:
     """Frames of all lanes that lead here into worker.burst; returns how many."""
     received = _take(worker, queue, own, room)
-    if received == 0 and worker.now - own.last >= (QUIET if own.armed == 0 else LATE):
+    if received == 0 and own.asks == 0 and worker.now - own.last >= (QUIET if own.armed == 0 else LATE):
         _arm(worker, own)
         received = _take(worker, queue, own, room)
     if received != 0:
@@ -60,14 +60,33 @@ def link_receive(worker: Worker, queue: Queue, own: LinkQueue, room: int) -> int
 
 @hot
 def _take(worker: Worker, queue: Queue, own: LinkQueue, room: int) -> int:
-    received, place = 0, own.next
+    received, place, greeted = 0, own.next, False
     for _ in range(own.incoming_count):
         lane = own.incoming[place]
+        known = lane.known
         if lane_ready(lane) and received < room:
             received += lane_receive(worker, queue, lane, received, room - received)
+        greeted = greeted or lane.known != known
         place = place + 1 if place + 1 < own.incoming_count else 0
     own.next = place + 1 if place + 1 < own.incoming_count else 0
+    if greeted:
+        link_call(own)
     return received
+
+
+@hot
+def link_call(own: LinkQueue) -> None:
+    """Somebody new is there, or we are: greet on the lanes that lead there, and wake all who may wait for that."""
+    for place in range(own.outgoing_count):
+        lane_ready(own.outgoing[place])
+    link_tell(own)
+
+
+@hot
+def link_tell(own: LinkQueue) -> None:
+    """Wake every queue of the other side."""
+    for place in range(own.outgoing_count):
+        write(own.theirs[place], own.scratch.address, 1)
 
 
 @hot
@@ -81,6 +100,38 @@ def _arm(worker: Worker, own: LinkQueue) -> None:
     for place in range(own.outgoing_count):
         lane_ready(own.outgoing[place])
     fence()  # the sender stores its tail, then loads dozing: one of us sees the other
+
+
+@hot
+def link_doze(worker: Worker, own: LinkQueue) -> bool:
+    """Before the worker sleeps: ask for wake-ups. False when something has come meanwhile: do not sleep."""
+    _arm(worker, own)
+    for place in range(own.incoming_count):
+        lane = own.incoming[place]
+        greets = LaneSide(lane.other).session != lane.known
+        if greets or (lane_ready(lane) and Ring(lane.ring).tail != lane.end.mine):
+            link_wake(own)
+            return False
+    return True
+
+
+@hot
+def link_wake(own: LinkQueue) -> None:
+    """After the sleep: no more wake-ups are wanted; those that came are read off the pipes."""
+    for place in range(own.incoming_count):
+        Ring(own.incoming[place].ring).dozing = 0
+    for place in range(own.pipe_count):
+        read(own.pipes[place], own.scratch.address, 64)
+    own.armed = 0
+
+
+@hot
+def link_is_up(own: LinkQueue) -> bool:
+    """Whether frames pass on every lane that leads away from here."""
+    for place in range(own.outgoing_count):
+        if not lane_ready(own.outgoing[place]):
+            return False
+    return True
 
 
 @hot

@@ -9,23 +9,26 @@ Whoever finds neither lock held makes the files anew; whoever finds one takes th
 dies, so that it, or another, can come back to an end that is still there; who leaves last takes them away.
 
 RUNTIME is $PRONGHORN_RUNTIME_DIR, /run/pronghorn for root, $XDG_RUNTIME_DIR/pronghorn or /tmp/pronghorn-UID. Left out:
-a process of the same user that shortens the file kills its partner (SIGBUS); memory sealed against it has to be handed
-over by a gateway, which will come with applications.
+a process of the same user that shortens the file kills its partner (SIGBUS), as it can by kill(2). Memory between users
+is sealed against it, and comes from a gateway (control/lanes.py).
 """
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import re
 import shutil
 import stat
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from pronghorn.compiled import bounds
 from pronghorn.memory.mapping import PAGE, Mapping, map_shared
 from pronghorn.ports.driver import PortError
-from pronghorn.ports.veth_lane import LANE
+from pronghorn.ports.link_lay import lane_at, lanes_octets
 
 _NAME = re.compile(r"[A-Za-z0-9_.@+-]{1,64}")
 
@@ -68,10 +71,22 @@ class Share:
     def other(self) -> str:
         return "b" if self.end == "a" else "a"
 
+    @property
+    def descriptor(self) -> int:
+        """Of the memory."""
+        return self._memory_fd
+
+    @property
+    def lock(self) -> int:
+        """Descriptor of the lock: whoever inherits it holds this end as well."""
+        return self._locks[self.end]
+
     def _choose(self) -> str:
-        for end in "ab":
-            if self._lock(end):
-                return end
+        for patience in (0.01, 0.05, 0.2, 0):  # somebody may hold a lock only to see whether it is free
+            for end in "ab":
+                if self._lock(end):
+                    return end
+            time.sleep(patience)
         raise Busy(f"veth:{self.name}: both ends are in use")
 
     def _lock(self, end: str) -> bool:
@@ -126,8 +141,7 @@ class Share:
     def lane(self, end: str, sender: int, receiver: int) -> int:
         """Address of the lane from queue `sender` of `end` to queue `receiver` of the other."""
         assert self.memory is not None
-        square = self.queues * self.queues
-        return self.memory.address + _STEP * ((0 if end == "a" else square) + sender * self.queues + receiver)
+        return lane_at(self.memory.address, self.queues, "ab".index(end), sender, receiver)
 
     def pipe(self, end: str, queue: int) -> int:
         """A descriptor of the named pipe that wakes this queue."""
@@ -152,11 +166,34 @@ class Share:
             self._unlock(end)
 
 
-_STEP = -(-LANE // 64) * 64
+@contextlib.contextmanager
+def alone() -> Iterator[None]:
+    """No other launcher opens a user-veth meanwhile."""
+    place = runtime_directory()
+    _private(place)
+    descriptor = os.open(place / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def sweep() -> None:
+    """Take away the files of user-veths that nobody is at: their last process could not. Only while `alone`."""
+    for path in runtime_directory().glob("*"):
+        held: list[int] = []
+        with contextlib.suppress(OSError):
+            for end in "ab":
+                held.append(os.open(path / end, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW))
+                fcntl.flock(held[-1], fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(path, ignore_errors=True)
+        for descriptor in held:
+            os.close(descriptor)
 
 
 def _octets(queues: int) -> int:
-    return -(-2 * queues * queues * _STEP // PAGE) * PAGE
+    return -(-lanes_octets(queues) // PAGE) * PAGE
 
 
 def _private(path: Path) -> None:

@@ -24,6 +24,7 @@ from pronghorn.state.packet import CHECKSUM_PARTIAL, HEADROOM, ORIGINATED, UNSEG
 from pronghorn.state.packets import allocate_large, finish, originate
 from pronghorn.state.port import CHECKSUM_TX, TRANSMIT_BURST
 from pronghorn.state.worker import Worker, random_number
+from pronghorn.tcp.here import route_here
 from pronghorn.tcp.statistics import count_data
 from pronghorn.tcp.tcb import (
     ACK_LATER,
@@ -73,11 +74,11 @@ def route(worker: Worker, tcb: Tcb) -> int:
 
 @hot
 def _find_route(worker: Worker, tcb: Tcb) -> int:
-    index = (
-        resolve4(worker, tcb.remote_lo & 0xFFFF_FFFF)
-        if tcb.family == 4
-        else resolve6(worker, tcb.remote_hi, tcb.remote_lo)
-    )
+    index = route_here(worker, tcb) if net_of(worker).shared != 0 else -1
+    if index < 0 and tcb.family == 4:
+        index = resolve4(worker, tcb.remote_lo & 0xFFFF_FFFF)
+    elif index < 0:
+        index = resolve6(worker, tcb.remote_hi, tcb.remote_lo)
     if index >= 0:
         tcb.neighbour, tcb.generation = index, net_of(worker).generation & 0xFFFF_FFFF
     return index

@@ -11,7 +11,7 @@ from __future__ import annotations
 import errno
 
 from pronghorn.compiled import hot
-from pronghorn.net.addresses import source4, source6
+from pronghorn.net.addresses import owned_find, source4, source6
 from pronghorn.net.resolve import UNREACHABLE, resolve4, resolve6
 from pronghorn.net.state import MAPPED, net_of
 from pronghorn.state.endpoints import count
@@ -38,7 +38,11 @@ def choose_address(worker: Worker, tcb: Tcb) -> int:
         return -ENETUNREACH if index == UNREACHABLE else -EHOSTUNREACH
     if tcb.local_hi != 0 or tcb.local_lo != 0:
         return 0
-    interface = net_of(worker).neighbours[index].interface
+    net = net_of(worker)
+    if net.here != 0 and owned_find(net, tcb.remote_hi, tcb.remote_lo) >= 0:  # as Linux: to oneself, from oneself
+        tcb.local_hi, tcb.local_lo = tcb.remote_hi, tcb.remote_lo
+        return 0
+    interface = net.neighbours[index].interface
     if tcb.family == 4:
         address = source4(worker, interface, tcb.remote_lo & 0xFFFF_FFFF)
         if address == 0:

@@ -30,7 +30,7 @@ from pronghorn.state.verdicts import CONSUMED, NEIGHBOUR_TABLE_FULL, PORT_DOWN, 
 from pronghorn.state.worker import Worker, random_number
 from pronghorn.udp.endpoint import MULTICAST_LOOP, NO_CHECK, NO_CHECK6_TX, SELF, UNICAST, Endpoint, Way, is_four
 from pronghorn.udp.loop import loop_back, loop_group
-from pronghorn.udp.way import way_neighbour
+from pronghorn.udp.way import lead_out, way_neighbour
 from pronghorn.wire import icmp, icmpv6, ipv4, ipv6, udp
 from pronghorn.wire.icmpv6 import ICMPv6
 from pronghorn.wire.ipv4 import DO_NOT_FRAGMENT, IPv4
@@ -49,6 +49,8 @@ LONGEST = 0xFFFF
 @hot
 def send_way(worker: Worker, endpoint: Endpoint, way: Way, port: int, parts: Array[Part], octets: int) -> int:
     """Send the parts' octets on the way, to `port`: one datagram, or several of `segment`. Octets sent, or -errno."""
+    if way.kind == SELF and net_of(worker).shared != 0:
+        lead_out(worker, endpoint, way, port)
     segment = endpoint.segment
     if endpoint.protocol != PROTOCOL_UDP or segment == 0 or octets <= segment:
         sent = _send(worker, endpoint, way, port, parts, 0, octets, 0)

@@ -11,13 +11,16 @@ import errno
 from pronghorn.compiled import hot
 from pronghorn.net.addresses import is_broadcast4, is_local4, is_local6, source4, source6
 from pronghorn.net.group_neighbours import group_neighbour
+from pronghorn.net.path_mtu import path_limit
 from pronghorn.net.resolve import UNREACHABLE, neighbour_on, resolve4, resolve6
 from pronghorn.net.routes import route_find
 from pronghorn.net.state import MAPPED, PRESENT, Net, net_of
 from pronghorn.state.endpoints import BROADCAST_ALLOWED, Endpoints
 from pronghorn.state.worker import Worker
-from pronghorn.udp.endpoint import EVERYBODY, GROUP, SELF, UNICAST, Endpoint, Way, is_any, is_four
+from pronghorn.udp.endpoint import EVERYBODY, GROUP, SELF, UNICAST, Endpoint, Way, is_any, is_four, udp_of
+from pronghorn.udp.table import endpoint_find
 from pronghorn.wire import ipv4, ipv6
+from pronghorn.wire.numbers import PROTOCOL_UDP
 
 ENETUNREACH, ENOBUFS, EINVAL, ENETDOWN = errno.ENETUNREACH, errno.ENOBUFS, errno.EINVAL, errno.ENETDOWN
 EACCES, EADDRNOTAVAIL, ENODEV = errno.EACCES, errno.EADDRNOTAVAIL, errno.ENODEV
@@ -37,6 +40,14 @@ def find_way(worker: Worker, endpoint: Endpoint, hi: int, lo: int, scope: int) -
     if result == 0 and way.kind != EVERYBODY:  # SO_BROADCAST is asked for each time
         way.generation = net_of(worker).generation
     return result, way
+
+
+@hot
+def way_mtu(worker: Worker, way: Way) -> int:
+    """Octets of IP that the way takes in one piece, as far as known."""
+    if way.kind != UNICAST:
+        return 0xFFFF if way.kind == SELF else net_of(worker).interfaces[way.interface].mtu
+    return path_limit(worker, way.hi, way.lo, net_of(worker).neighbours[way.neighbour].mtu)
 
 
 @hot
@@ -88,6 +99,23 @@ def _lead6(worker: Worker, endpoint: Endpoint, way: Way) -> int:
             return -ENODEV
         return _settle(worker, way, neighbour_on(worker, way.scope - 1, way.hi, way.lo))
     return _settle(worker, way, resolve6(worker, way.hi, way.lo))
+
+
+@hot
+def lead_out(worker: Worker, endpoint: Endpoint, way: Way, port: int) -> None:
+    """A way to an address of ours that others may have too (Net.shared), at `port`: out, if no socket here takes it."""
+    if endpoint.protocol != PROTOCOL_UDP:
+        return
+    udp = udp_of(worker)
+    arrival, four = udp.arrival, is_four(way.hi, way.lo)
+    arrival.to_hi, arrival.to_lo, arrival.family = way.hi, way.lo, 4 if four else 6
+    arrival.source_hi, arrival.source_lo, arrival.source_port = way.source_hi, way.source_lo, endpoint.local_port
+    arrival.interface = way.interface
+    if endpoint_find(worker, udp, arrival, port, PROTOCOL_UDP) >= 0:
+        return
+    index = resolve4(worker, way.lo & 0xFFFF_FFFF) if four else resolve6(worker, way.hi, way.lo)
+    if _settle(worker, way, index) == 0:
+        way.kind, way.generation = UNICAST, 0  # it is looked for anew each time
 
 
 @hot
@@ -152,6 +180,9 @@ def _is_present(net: Net, interface: int) -> bool:
 def _choose_source(worker: Worker, endpoint: Endpoint, way: Way) -> int:
     """The bound address, or one of the interface's."""
     own_hi, own_lo = endpoint.local_hi, endpoint.local_lo
+    aside = udp_of(worker)
+    if aside.source_hi != 0 or aside.source_lo != 0:
+        own_hi, own_lo = aside.source_hi, aside.source_lo
     four = is_four(way.hi, way.lo)
     if not is_any(own_hi, own_lo) and not _is_group(own_hi, own_lo):
         if is_four(own_hi, own_lo) != four:
