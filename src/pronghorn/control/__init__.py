@@ -10,6 +10,8 @@ running     gateway  daemon  runtime      one gateway; its life; its socket
             notify  log  links            what the service manager, the log and the kernel's links are told or tell
             api  server  client           HTTP on the Unix socket, and the command line's side of it
             views  rates  filter          what `show` gives, and of what
+programs    launch  direct                what `pronghorn run` does; a link without a keeper
+            welcome                       what a program is told when it attaches
 texts       problems  trouble             errors that say what to do
             describe  reference           the model in words: for messages and for docs/reference
 """

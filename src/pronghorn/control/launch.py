@@ -1,0 +1,148 @@
+"""Starting a program on the user-space stack: its link, its environment, and then the program in this one's place."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+import shutil
+import stat
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pronghorn.compiled import native
+from pronghorn.control import runtime
+from pronghorn.control.direct import DirectLink
+from pronghorn.control.trouble import Trouble
+from pronghorn.control.welcome import Interface
+from pronghorn.state.attach import ADDRESSES
+
+PRELOAD = "libpronghorn-preload.so"
+VARIABLES = ("ATTACH", "ATTACH_FD", "SETTINGS", "STACK", "ONLY_PORTS", "STRICT", "INHERIT")
+
+
+class LaunchError(Trouble):
+    """The program is not started; the text says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Launch:
+    """What `pronghorn run` was told."""
+
+    command: Sequence[str]
+    link: str | None = None
+    addresses: Sequence[str] = ()
+    gateway: str | None = None
+    config: Path | None = None
+    mode: str = "completion"
+    only_ports: str | None = None
+    strict: bool = False
+    mtu: int = 1500
+    preload: bool = True
+
+
+def launch(wanted: Launch) -> None:
+    """Become the program. Returns only by an exception: LaunchError, LinkError, ConfigError, and what else is wrong."""
+    program = find_program(wanted.command[0])
+    library = find_library() if wanted.preload else None
+    environment = settings(wanted, os.environ, library)
+    link = None
+    if wanted.link is not None:
+        link = DirectLink(wanted.link, interfaces(wanted), wanted.mtu)
+        environment["PRONGHORN_ATTACH_FD"] = str(link.descriptor)
+    else:
+        environment["PRONGHORN_ATTACH"] = str(attach_socket(wanted))
+    try:
+        os.execve(program, list(wanted.command), environment)
+    except OSError as error:
+        if link is not None:
+            link.close()
+        raise LaunchError(f"{program}: {error.strerror}") from None
+
+
+def find_program(name: str) -> str:
+    """The file that the name means, and that it can be taken over."""
+    path = shutil.which(name)
+    if path is None:
+        raise LaunchError(f"{name}: there is no such program to execute")
+    facts = Path(path).stat()
+    gains = facts.st_mode & stat.S_ISUID and facts.st_uid != os.geteuid()
+    gains = gains or (facts.st_mode & stat.S_ISGID and facts.st_gid not in {os.getegid(), *os.getgroups()})
+    if gains:
+        raise LaunchError(
+            f"{path} gets the rights of another user (set-user-ID), and the system loads nothing into such programs; "
+            "run it as that user, or a copy of it without that bit"
+        )
+    return path
+
+
+def find_library() -> Path:
+    """The interposer that belongs to this version."""
+    library = native.LIBRARY.with_name(PRELOAD)
+    if not library.exists():
+        raise LaunchError(f"{library} does not exist: ./do build makes it, and so does installing the package")
+    if "PRONGHORN_LIBRARY" not in os.environ and not native.matches():
+        raise LaunchError(native.complaint())
+    return library
+
+
+def settings(wanted: Launch, environment: os._Environ[str] | dict[str, str], library: Path | None) -> dict[str, str]:
+    """The program's environment, without the link."""
+    made = {name: value for name, value in environment.items() if name.removeprefix("PRONGHORN_") not in VARIABLES}
+    made["PRONGHORN_STACK"] = wanted.mode
+    made["PRONGHORN_RUNTIME_DIR"] = str(runtime.directory())
+    if wanted.only_ports is not None:
+        made["PRONGHORN_ONLY_PORTS"] = check_ports(wanted.only_ports)
+    if wanted.strict:
+        made["PRONGHORN_STRICT"] = "1"
+    others = [name for name in re.split("[ :]+", made.get("LD_PRELOAD", "")) if name and Path(name).name != PRELOAD]
+    if library is not None:
+        others.insert(0, str(library))
+    if others:
+        made["LD_PRELOAD"] = ":".join(others)
+    else:
+        made.pop("LD_PRELOAD", None)
+    return made
+
+
+def check_ports(text: str) -> str:
+    """The same text, when it is like 80,443,8000-8100."""
+    for part in text.split(","):
+        match = re.fullmatch(r"(\d{1,5})(?:-(\d{1,5}))?", part)
+        if not match or not 1 <= int(match[1]) <= int(match[2] or match[1]) <= 65535:
+            raise LaunchError(f"--only-ports {text}: {part!r} is not a port or a range; say for instance 80,8000-8100")
+    return text
+
+
+def interfaces(wanted: Launch) -> list[Interface]:
+    """The addresses of a direct link."""
+    if not wanted.addresses:
+        raise LaunchError(
+            f"--link {wanted.link} needs an address: --address 10.1.0.1/24 here and --address 10.1.0.2/24 at the "
+            "other end, for instance"
+        )
+    if len(wanted.addresses) > ADDRESSES:
+        raise LaunchError(f"--address: {len(wanted.addresses)} are too many; a link has at most {ADDRESSES}")
+    return [_interface(text) for text in wanted.addresses]
+
+
+def _interface(text: str) -> Interface:
+    try:
+        found = ipaddress.ip_interface(text)
+    except ValueError as error:
+        raise LaunchError(f"--address {text}: {error}; say for instance 10.1.0.1/24 or fd00::1/64") from None
+    bits = found.max_prefixlen
+    if "/" not in text:
+        raise LaunchError(
+            f"--address {text} has no length: the other end lies in the same network, so say for instance "
+            f"{text}/{24 if bits == 32 else 64}"
+        )
+    if found.is_multicast or found.is_unspecified or found.is_loopback:
+        raise LaunchError(f"--address {text}: this kind of address cannot be a program's own")
+    return found
+
+
+def attach_socket(wanted: Launch) -> Path:
+    """Where the gateway takes programs."""
+    raise LaunchError("say where the program's packets go: --link NAME --address ADDRESS/LENGTH")
