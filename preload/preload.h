@@ -2,11 +2,14 @@
  * The libc interposer (docs/adr/0013-accelerated-programs.md): ours? else libc. What its files say to each other.
  *
  *     libc.c          the real functions
- *     process.c       attaching, the process's one lock, settings, reports
+ *     process.c       the process's one lock, settings, reports
+ *     attach.c        a link and an engine; Claims
  *     descriptors.c   which numbers are ours: the table of open file descriptions
  *     turn.c          turning the stack, sleeping, waking
- *     calls.c         socket, bind, listen, accept, connect, shutdown, close, names; which path a socket takes
- *     data.c          read, write, recv, send and their kind
+ *     paths.c         which path a socket takes; addresses in and out
+ *     calls.c         socket, bind, listen, accept, connect, shutdown, close, names
+ *     ends.c          shutdown, close, names
+ *     receive.c send.c moves.c     read, write, recv, send and their kind; sendfile and splice
  *     options.c       setsockopt, getsockopt, ioctl, fcntl, dup
  *     register.c      the table that `pronghorn sockets` reads
  *     epoll.c poll.c  readiness      fork.c   fork, exec
@@ -114,16 +117,24 @@ struct libc *libc_find(void);
 
 /* --- process.c -------------------------------------------------------------------------------------------------- */
 
+#define PRELOAD_PIPES 64 /* as PIPES of state/attach.py */
+
 struct process {
     struct pronghorn_worker *worker; /* the engine; NULL: not attached (yet) */
     bool enabled;                    /* PRONGHORN_ATTACH or PRONGHORN_ATTACH_FD is there; otherwise all is libc's */
     bool refused;                    /* attaching has failed: the kernel's from now on, or errors with `strict` */
     bool strict;                     /* PRONGHORN_STRICT: what cannot be ours is an error */
     bool wakeup;                     /* PRONGHORN_STACK=wakeup: a thread of ours turns the stack */
+    const char *attach_path;         /* PRONGHORN_ATTACH: the socket of a gateway; NULL */
+    int attach_fd;                   /* PRONGHORN_ATTACH_FD: a Welcome waits there, of a direct link; -1 */
     int control;                     /* the socket that Claims go over; -1 */
     pid_t parent;                    /* of a forked child: told in Hello; 0 */
     int pipe;                        /* of the link, to sleep on: readable when there is work; -1 */
     struct pronghorn_welcome welcome;
+    void *memory;                    /* of the link */
+    size_t memory_octets;
+    int numbers[PRELOAD_PIPES + 4];  /* hidden numbers of the link, to be closed with it */
+    int number_count;
 };
 extern struct process process;
 
@@ -134,11 +145,28 @@ void unlock(void);
 /* Let others in, when they wait, and take the lock again. */
 void lock_yield(void);
 
+static inline void pause_briefly(void)
+{
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
+bool port_is_wanted(int port); /* PRONGHORN_ONLY_PORTS */
+
 /* The engine, attached if need be; NULL, and reported, when it cannot be. Lock held. */
 struct pronghorn_worker *attach(void);
 /* In a forked child, before anything else: the lock is free, the engine is dead and forgotten (its memory unmapped, the
  * numbers of the old link closed), the next call that needs it attaches anew with `process.parent` set. */
 void process_forked(pid_t parent);
+void attach_forked(pid_t parent);
+/* Before the first connection is opened: until the other side of the link answers, for some time. Lock held. */
+void await_link(void);
+/* Whether an address of the other family is ours, or lies behind the link. */
+bool is_own(const struct pronghorn_address *address);
+bool is_reached(const struct pronghorn_address *address);
 /* Ask the gateway: 0, or minus an errno. Nothing to do on a link without Claims. Lock held. */
 int claim(int kind, int flags, int protocol, int family, const struct pronghorn_address *own);
 
@@ -168,7 +196,10 @@ struct description {
     bool listening;
     bool connected;      /* a stream: connect was called; a datagram socket: it has an other side */
     bool placeholder;    /* the kernel's side of the number is a shared placeholder: its flags say nothing */
-    bool port_bound;     /* bind was called */
+    bool fixed;          /* bind has decided the path: no datagram changes it */
+    bool claimed;        /* the gateway was asked for its address and port */
+    bool inherited;      /* a listener that came by fork or exec: claimed as SHARED */
+    int users;           /* threads that wait in a call on it */
     int protocol;        /* as getsockopt(SO_PROTOCOL) says */
     int flags;           /* O_NONBLOCK and other file status flags */
     int references;      /* numbers that mean it */
@@ -204,11 +235,31 @@ bool description_share(struct description *description, int fd);
 /* The number means it no longer, because it was closed or is about to mean something else. The last one ends it: the
  * engine's socket is closed, epoll sets are told, the record goes. The kernel's number is left alone. Lock held. */
 void description_drop(int fd);
+/* A call will let go of the lock and go on with the description afterwards; it ends when neither number nor user is
+ * left. Lock held. */
+static inline void description_use(struct description *description)
+{
+    description->users++;
+}
+void description_done(struct description *description);
+
+/* The lock, for a call on `fd`, which was seen to mean it. 0; -EAGAIN: from within; -EBADF: closed meanwhile. */
+static inline int lock_on(int fd, const struct description *description)
+{
+    if (UNLIKELY(!lock()))
+        return -EAGAIN;
+    if (LIKELY(descriptions[fd] == description))
+        return 0;
+    unlock();
+    return -EBADF;
+}
 /* Called for each description once (not for each number), until it returns false. Lock held. */
 void descriptions_each(bool (*visit)(struct description *description, void *context), void *context);
 /* A number of our own, moved out of the way; returns the number it has now. Lock held. */
 int hide(int fd);
+void hide_here(int fd); /* without moving it */
 void unhide_close(int fd);
+int descriptions_end(void); /* numbers from here on are not in the table */
 
 /* The engine's EPOLL* events of the socket now, or of an epoll set; 0 when the engine has none. PATH_BOTH: the kernel's
  * side has to be asked as well (poll the number itself). Lock held. */
@@ -235,9 +286,15 @@ void turn(void);
 void turn_after(struct description *description);
 /* What a signal that ended a sleep means for read(), accept() and the like: true: go on sleeping (SA_RESTART). */
 bool restarts(void);
+void turn_begin(void);  /* after attaching */
+void turn_end(void);    /* the process ends: what was sent is to arrive */
 void turn_forked(void); /* in a forked child: no thread waits or turns any more */
 
-/* --- calls.c ---------------------------------------------------------------------------------------------------- */
+/* Wait until the engine's socket has one of the EPOLL* events: for a blocking call. `timeout` ns, 0: none. Lock held.
+ * 0: it has (or its kernel's side, of PATH_BOTH, with `kernel` events); -EAGAIN: too late; -EINTR. */
+int wait_for_events(struct description *description, uint32_t events, short kernel, int64_t timeout);
+
+/* --- paths.c, calls.c ---------------------------------------------------------------------------------------------------- */
 
 void address_out(struct description *description, const struct pronghorn_address *from, struct sockaddr *address,
                  socklen_t *room);
@@ -246,8 +303,16 @@ int address_in(struct description *description, const struct sockaddr *address, 
                struct pronghorn_address *to);
 /* A socket of the engine's behind the description, with its remembered options. 0, or minus an errno. Lock held. */
 int open_ours(struct description *description);
+int engine_family(const struct description *description);
+int claim_name(struct description *description, int kind); /* 0, or minus an errno */
+const char *path_of(struct description *description, const struct pronghorn_address *address, bool local);
+int fall_back(struct description *description, const char *why, int error);
+bool is_any(const struct pronghorn_address *address);
 /* The path is decided: epoll sets and the register are told. Lock held. */
 void decide(struct description *description, enum path path, const char *why);
+void close_ours(struct description *description); /* the engine's socket, and its Claim */
+void forget_options(struct description *description);
+void apply_options(struct description *description);
 
 static inline int fail(int64_t error) /* minus an errno, as libc says it */
 {

@@ -1,0 +1,66 @@
+"""How much waits: what FIONREAD and SIOCOUTQ are on Linux, and what a program that ends has to wait for."""
+
+from __future__ import annotations
+
+import errno
+
+from pronghorn.compiled import entry
+from pronghorn.state.endpoints import LISTENER, STREAM, endpoints_of, socket_number
+from pronghorn.state.worker import Worker
+from pronghorn.tcp.tcb import CLOSED, FREE, LISTEN, SYN_SENT, tcp_of
+from pronghorn.tcp.transfer import readable, record_of
+from pronghorn.udp.endpoint import endpoint_of, udp_of
+from pronghorn.udp.queue import queue_peek
+
+MASK = 0xFFFF_FFFF
+EINVAL = errno.EINVAL
+
+
+@entry
+def unread(worker: Worker, handle: int) -> int:
+    """Octets of a stream that can be read, or of the first datagram (FIONREAD); -EINVAL of a listener, -EBADF."""
+    endpoints = endpoints_of(worker)
+    number = socket_number(endpoints, handle)
+    if number < 0:
+        return number
+    kind = endpoints.sockets[number].kind
+    if kind == LISTENER:
+        return -EINVAL
+    if kind == STREAM:
+        tcb = record_of(worker, number)
+        return readable(tcb) if tcb.address != 0 else 0
+    endpoint = endpoint_of(worker, number)
+    if endpoint.waiting == 0:
+        return 0
+    taken = udp_of(worker).taken
+    queue_peek(endpoints, endpoint, taken)
+    return taken.length
+
+
+@entry
+def unsent(worker: Worker, handle: int) -> int:
+    """Octets of a stream that are not acknowledged (SIOCOUTQ); 0 of a datagram socket; -EINVAL of a listener."""
+    endpoints = endpoints_of(worker)
+    number = socket_number(endpoints, handle)
+    if number < 0:
+        return number
+    kind = endpoints.sockets[number].kind
+    if kind == LISTENER:
+        return -EINVAL
+    if kind != STREAM:
+        return 0
+    tcb = record_of(worker, number)
+    return tcb.snd_end - tcb.snd_una & MASK if tcb.address != 0 and tcb.state != CLOSED else 0
+
+
+@entry
+def unfinished(worker: Worker) -> int:
+    """Connections with octets, or an end, that the other side has not acknowledged: for a program that is about to end.
+    Those that are not open yet do not count."""
+    tcp, count = tcp_of(worker), 0
+    for number in range(tcp.fresh):
+        tcb = tcp.tcbs[number]
+        state = tcb.state
+        if state != FREE and state != LISTEN and state != SYN_SENT and state != CLOSED:
+            count += 1 if tcb.snd_end != tcb.snd_una else 0
+    return count
