@@ -193,3 +193,9 @@ void process_forked(pid_t parent)
     register_forked();
     attach_forked(parent);
 }
+
+/* What this was compiled from (tools/native.py looks for it). */
+#ifndef PRELOAD_HASH
+#define PRELOAD_HASH "unknown"
+#endif
+__attribute__((used)) static const char made_of[] = "pronghorn-preload " PRELOAD_HASH;

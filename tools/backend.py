@@ -55,3 +55,5 @@ def compile_data_plane(settings: Settings) -> None:
     processor, wanted = (str((settings or {}).get(key, "")) for key in ("processor", "native"))
     if wanted != "no" and (processor or native.stale()):
         native.build(processor=processor)
+    if wanted != "no" and native.interposer_stale():
+        native.build_interposer()

@@ -29,7 +29,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     copy = tmp_path_factory.mktemp("source")
     for name in ("pyproject.toml", "requirements.lock", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, copy)
-    for folder in ("src", "tools"):
+    for folder in ("src", "tools", "preload"):
         shutil.copytree(ROOT / folder, copy / folder, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
     command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w", "dist", "."]
     done = subprocess.run(command, cwd=copy, capture_output=True, text=True, timeout=280, check=False)
@@ -42,7 +42,8 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_wheel_is_native_and_holds_no_more_than_the_package(wheel: Path) -> None:
     assert "-py3-none-linux_" in wheel.name
     names = set(zipfile.ZipFile(wheel).namelist())
-    assert {"pronghorn/libpronghorn.so", "pronghorn/pronghorn.h", "pronghorn/py.typed"} <= names
+    native = {"pronghorn/libpronghorn.so", "pronghorn/libpronghorn-preload.so", "pronghorn/pronghorn.h"}
+    assert native | {"pronghorn/py.typed"} <= names
     assert {name.split("/")[0].split("-")[0] for name in names} == {"pronghorn"}
 
 
