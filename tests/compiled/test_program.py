@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pronghorn.compiled import hot, leaf, whole_program
+import pytest
+
+from pronghorn.compiled import cold, hot, leaf, mode, whole_program
 from pronghorn.wire.checksum import add, fold
 
 
@@ -24,6 +26,28 @@ def count_up(n: int) -> int:
         one, other = _both(i)
         total += one + other
     return total
+
+
+@cold
+def _rarely(x: int) -> int:
+    return 3 * x
+
+
+def test_what_is_cold_is_an_ordinary_function_to_its_callers() -> None:
+    assert _rarely(5) == 15
+
+
+@pytest.mark.skipif(mode() != "jit", reason="about the compiler")
+def test_what_is_cold_is_never_inlined() -> None:
+    from pronghorn.compiled.backend.frontend import intermediate_code
+    from pronghorn.compiled.functions import Function
+
+    texts = []
+    for function in (_rarely, count_up):
+        assert isinstance(function, Function)
+        texts.append(intermediate_code(function))
+    assert "noinline cold" in texts[0]
+    assert "noinline" not in texts[1]
 
 
 def test_a_program_gives_what_its_functions_give() -> None:

@@ -71,6 +71,7 @@ CHANGES: list[tuple[dict[str, object], int]] = [
     ({"limit": 2000}, 2021),
     ({"fields": "a: u16\n    b: u8"}, 1031),
     ({"decorator": "leaf"}, 1021),
+    ({"decorator": "cold"}, 1021),
     ({"decorator": "leaf", "factor": 12}, 1025),
 ]
 

@@ -14,7 +14,7 @@ FOLDERS = ("src", "tools", "bench", "examples", "tests")
 FILE_LINES = 400
 FUNCTION_LINES = 70
 
-DECORATORS = {"leaf", "hot", "entry"}
+DECORATORS = {"leaf", "hot", "cold", "entry"}
 FORBIDDEN_NODES = {
     ast.Raise: "raise",
     ast.Assert: "assert",

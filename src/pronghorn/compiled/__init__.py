@@ -2,7 +2,7 @@
 
 The only package that imports Numba, and only when something has to be compiled. Start with `views` and `functions`.
 
-views  scalars     memory as declared records         functions  leaf, hot, entry
+views  scalars     memory as declared records         functions  leaf, hot, cold, entry
 intrinsics         what the machine offers            hashing  sequence   the two arithmetics that wrap
 modes  native      which way this process runs        keys       stale code is impossible
 backend/           one function to machine code       build  header       libpronghorn.so and its C header
@@ -12,7 +12,7 @@ constants          numbers for the C header
 
 from pronghorn.compiled import bounds, hashing, sequence
 from pronghorn.compiled.constants import constants
-from pronghorn.compiled.functions import entry, hot, leaf, whole_program
+from pronghorn.compiled.functions import cold, entry, hot, leaf, whole_program
 from pronghorn.compiled.intrinsics import (
     compare_exchange32,
     compare_exchange64,
@@ -61,6 +61,7 @@ __all__ = [
     "be32",
     "be64",
     "bounds",
+    "cold",
     "compare_exchange32",
     "compare_exchange64",
     "constants",

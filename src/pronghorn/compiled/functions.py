@@ -1,7 +1,8 @@
-"""The three decorators of the data plane.
+"""The four decorators of the data plane.
 
     @leaf    always inlined, also into other files: a few lines without loops
     @hot     an ordinary function
+    @cold    never inlined, and rarely called: what its callers do otherwise is laid out as if it were not there
     @entry   like hot, and exported from libpronghorn.so under the C name `pronghorn_<function>`
 
 A decorated function is fully annotated, and its annotations are its compiled signature: int, bool, view classes,
@@ -204,6 +205,11 @@ def leaf(body: Callable[P, R]) -> Callable[P, R]:
 def hot(body: Callable[P, R]) -> Callable[P, R]:
     """Compiled as an ordinary function."""
     return _decorate(body, "hot")
+
+
+def cold(body: Callable[P, R]) -> Callable[P, R]:
+    """Compiled as a function of its own that is rarely called, so that its callers need not save registers for it."""
+    return _decorate(body, "cold")
 
 
 def entry(body: Callable[P, R]) -> Callable[P, R]:

@@ -136,7 +136,7 @@ def _lower(function: Function) -> str:
         DataPlaneContext.current = Current.function = function
         Current.line = function.body.__code__.co_firstlineno
         try:
-            return _adapt(_translate(function), function.symbol)
+            return _adapt(_translate(function), function)
         except subset.Refused as error:
             raise subset.Refused(function, *error.place) from None  # without what Numba adds on the way
         except Exception as error:
@@ -187,9 +187,11 @@ def _in_our_words(text: str) -> str:
     return f"there is no {call}" if call else (lines[0] if lines else "Numba cannot compile this")
 
 
-def _adapt(text: str, symbol: str) -> str:
+def _adapt(text: str, function: Function) -> str:
     """Overflow wraps (Numba promises it does not happen), and debug information is a line table under our symbol."""
     text = re.sub(r'^@"[^"]*NumbaEnv.*\n', "", text, flags=re.MULTILINE)
     text = re.sub(r"\b(add|sub|mul|shl) nsw ", r"\1 ", text)
     text = text.replace("DebugDirectivesOnly", "LineTablesOnly")
-    return re.sub(r'linkageName: "[^"]*"', f'linkageName: "{symbol}"', text)
+    if function.role == "cold":
+        text = re.sub(r"^(define .*\)) (?=!dbg)", r"\1 noinline cold ", text, flags=re.MULTILINE)
+    return re.sub(r'linkageName: "[^"]*"', f'linkageName: "{function.symbol}"', text)
