@@ -161,8 +161,9 @@ def _send(worker: Worker, own: LinkQueue, target: int, packets: Array[u64], coun
     taken, octets = 0, 0
     while taken < count and lane_ready(lane):
         rest = array_at(u64, packets.address + 8 * taken)
-        if lane.consent == CONSENT:
-            step, sent = _send_batch(worker, lane, rest, min(count - taken, BATCH))
+        ready = _ready(lane, rest, min(count - taken, BATCH))
+        if ready > 0:
+            step, sent = _send_batch(worker, lane, rest, ready)
         else:
             step, sent = _send_finished(worker, own, lane, rest)
         taken += step
@@ -175,6 +176,20 @@ def _send(worker: Worker, own: LinkQueue, target: int, packets: Array[u64], coun
     if taken != 0 and ring_must_wake(lane.end):
         write(own.theirs[target], own.scratch.address, 1)
     return taken, octets
+
+
+@leaf
+def _ready(lane: LaneEnd, packets: Array[u64], count: int) -> int:
+    """How many of the first frames the other side takes as they are."""
+    if lane.consent == CONSENT:
+        return count
+    refused = (0 if lane.consent & SEGMENTATION != 0 else UNSEGMENTED) | (
+        0 if lane.consent & CHECKSUM_RX != 0 else CHECKSUM_PARTIAL
+    )
+    ready = 0
+    while ready < count and Packet(packets[ready]).flags & refused == 0:
+        ready += 1
+    return ready
 
 
 @leaf
