@@ -11,7 +11,7 @@ from pronghorn.balancer.lookup import flow_prefetch, flow_prepare
 from pronghorn.compiled import leaf
 from pronghorn.state.packet import PREPARED, Packet
 from pronghorn.state.worker import Worker
-from pronghorn.tcp.input import tcp_prefetch, tcp_prepare
+from pronghorn.tcp.input import tcp_prefetch, tcp_prefetch_more, tcp_prepare
 from pronghorn.wire.ethernet import HEADER, Ethernet
 from pronghorn.wire.ipv4 import FRAGMENT_OFFSET, MORE_FRAGMENTS, PLAIN, IPv4
 from pronghorn.wire.ipv6 import IPv6
@@ -58,3 +58,10 @@ def look_again(worker: Worker, packet: Packet) -> None:
         flow_prefetch(worker, packet)
     elif packet.protocol == PROTOCOL_TCP:
         tcp_prefetch(worker, packet)
+
+
+@leaf
+def look_deeper(worker: Worker, packet: Packet) -> None:
+    """Some packets later: read the connection, and ask for what it names."""
+    if packet.flags & PREPARED != 0 and packet.protocol == PROTOCOL_TCP and worker.balancer == 0:
+        tcp_prefetch_more(worker, packet)

@@ -13,10 +13,11 @@ means that nobody wants the segment: the caller answers by a reset (RFC 9293 3.1
 from __future__ import annotations
 
 from pronghorn.compiled import hot, leaf, prefetch
+from pronghorn.memory.buddy import Buddy, buddy_address
 from pronghorn.memory.hashtable import HashIndex, hash_first, hash_next, hash_prefetch
 from pronghorn.net.reset import send_reset
 from pronghorn.net.state import MAPPED
-from pronghorn.state.endpoints import count
+from pronghorn.state.endpoints import count, endpoints_of
 from pronghorn.state.mib import IN_CSUM_ERRORS, IN_ERRS, IN_SEGS
 from pronghorn.state.packet import NO_PACKET, PREPARED, Packet
 from pronghorn.state.verdicts import CONTINUE, NO_LISTENER
@@ -58,6 +59,19 @@ def tcp_prefetch(worker: Worker, packet: Packet) -> None:
         prefetch(address + 128)
         prefetch(address + 192)
         prefetch(address + 256)
+
+
+@leaf
+def tcp_prefetch_more(worker: Worker, packet: Packet) -> None:
+    """Third look: the connection's lines are there; asks for its Flight, its socket, and where octets go."""
+    tcp = tcp_of(worker)
+    number = packet.next
+    if number < tcp.fresh:
+        tcb, endpoints = tcp.tcbs[number], endpoints_of(worker)
+        flight = buddy_address(Buddy(endpoints.buddy), tcb.segments.block)
+        prefetch(flight)
+        prefetch(flight + 64)
+        prefetch(endpoints.sockets[tcb.socket].address)
 
 
 @leaf
