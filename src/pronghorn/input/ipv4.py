@@ -3,7 +3,7 @@ together."""
 
 from __future__ import annotations
 
-from pronghorn.compiled import hot
+from pronghorn.compiled import cold, hot
 from pronghorn.input.transport import transport_input
 from pronghorn.net.addresses import may_be_own
 from pronghorn.net.fragments import reassemble4
@@ -36,7 +36,7 @@ def ipv4_input(worker: Worker, packet: Packet) -> int:
     return transport_input(worker, packet)
 
 
-@hot
+@cold
 def _fragment_input(worker: Worker, packet: Packet) -> int:
     """A part of a datagram. When it is the last one missing, the whole goes on in its place to a verdict of its own."""
     reason = ipv4.check_fragment(IPv4(packet.network))

@@ -34,6 +34,7 @@ from pronghorn.compiled import (
     Array,
     View,
     array_at,
+    cold,
     fill,
     fixed,
     hot,
@@ -141,7 +142,7 @@ def buddy_give(buddy: Buddy, block: int, order: int) -> None:
     buddy.counts[place] = count + 1
 
 
-@hot
+@cold
 def buddy_settle(buddy: Buddy) -> None:
     """Join what the quick lists hold with its buddies, as before a take that would fail."""
     for place in range(_ORDERS):
@@ -150,7 +151,7 @@ def buddy_settle(buddy: Buddy) -> None:
         buddy.counts[place] = 0
 
 
-@hot
+@cold
 def _take(buddy: Buddy, order: int) -> int:
     """Take a block that is on no quick list."""
     block = 0
@@ -181,7 +182,7 @@ def _cut(buddy: Buddy, order: int) -> int:
     return block
 
 
-@hot
+@cold
 def _join(buddy: Buddy, block: int, order: int) -> None:
     """Make the block free, as one with its buddy when that is free too, and so on (TAOCP 2.5, algorithm S)."""
     while order < MOST:

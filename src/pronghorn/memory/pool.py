@@ -24,6 +24,7 @@ from pronghorn.compiled import (
     View,
     array_at,
     au64,
+    cold,
     compare_exchange64,
     copy,
     entry,
@@ -177,7 +178,7 @@ def pool_free_count(pool: Pool) -> int:
     return free
 
 
-@hot
+@cold
 def pool_refill(cache: PoolCache) -> bool:
     """The loaded magazine is empty: load the spare one, or one from the depot. False when all are empty."""
     if cache.spare_count == 0:
@@ -197,7 +198,7 @@ def pool_refill(cache: PoolCache) -> bool:
     return True
 
 
-@hot
+@cold
 def pool_spill(cache: PoolCache) -> bool:
     """The loaded magazine is full: load the spare one if it is empty, or an empty one from the depot."""
     if cache.spare_count != 0:
@@ -215,7 +216,7 @@ def pool_spill(cache: PoolCache) -> bool:
     return True
 
 
-@hot
+@cold
 def _unmark(cache: PoolCache, index: int) -> bool:
     """Note that the chunk is free; False, and counted, when it was free already."""
     if cache.marks[index] == 0:

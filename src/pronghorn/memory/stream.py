@@ -17,7 +17,7 @@ Rules:
 
 from __future__ import annotations
 
-from pronghorn.compiled import View, copy, hot, leaf, u8, u16, u32
+from pronghorn.compiled import View, cold, copy, hot, leaf, u8, u16, u32
 from pronghorn.memory.buddy import Buddy, buddy_address, buddy_give, buddy_take, order_for
 
 
@@ -57,7 +57,19 @@ def stream_reserve(buddy: Buddy, stream: Stream, first: int, used: int, wanted: 
     """
     if wanted <= stream_size(stream):
         return True
-    return _resize(buddy, stream, first, used, order_for(wanted))
+    if stream.block != 0:
+        return _resize(buddy, stream, first, used, order_for(wanted))
+    return _begin(buddy, stream, order_for(wanted))
+
+
+@leaf
+def _begin(buddy: Buddy, stream: Stream, order: int) -> bool:
+    """A ring of 2**order octets for a stream that has none; False: no memory."""
+    block = buddy_take(buddy, order)
+    if block == 0:
+        return False
+    stream.block, stream.order = block, order
+    return True
 
 
 @hot
@@ -115,7 +127,7 @@ def stream_free(buddy: Buddy, stream: Stream) -> None:
         stream.block, stream.order = 0, 0
 
 
-@hot
+@cold
 def _resize(buddy: Buddy, stream: Stream, first: int, used: int, order: int) -> bool:
     """Move the `used` octets from `first` on, which fit, into a ring of 2**order octets; False: no memory."""
     block = buddy_take(buddy, order)

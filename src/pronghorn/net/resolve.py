@@ -9,7 +9,7 @@ neighbour is remembered in its route.
 
 from __future__ import annotations
 
-from pronghorn.compiled import hot, leaf
+from pronghorn.compiled import cold, hot, leaf
 from pronghorn.net.addresses import is_broadcast4, owned_find
 from pronghorn.net.neighbours import enter, neighbour_add, neighbour_find, set_address
 from pronghorn.net.routes import route_find4, route_find6
@@ -152,7 +152,7 @@ def neighbour_output(worker: Worker, packet: Packet, index: int) -> int:
     return frame_output(worker, packet, neighbour)
 
 
-@hot
+@cold
 def _before_output(worker: Worker, packet: Packet, index: int) -> int:
     """What the neighbour's state asks for before a packet may go (RFC 4861 7.3.3). CONTINUE, or the verdict."""
     net = net_of(worker)

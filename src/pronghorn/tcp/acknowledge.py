@@ -6,7 +6,7 @@ counted, never acknowledgements, so splitting them gains nothing (RFC 3465, RFC 
 
 from __future__ import annotations
 
-from pronghorn.compiled import hot, leaf, sequence
+from pronghorn.compiled import cold, hot, leaf, sequence
 from pronghorn.state.endpoints import count
 from pronghorn.state.mib import DELIVERED_TOTAL, SACK_REORDER
 from pronghorn.state.worker import Worker
@@ -40,7 +40,7 @@ from pronghorn.tcp.sample import (
     Sample,
 )
 from pronghorn.tcp.segments import FRESH_ONLY, PROBED, SACKED, Flight, close_flight, flight_of, record
-from pronghorn.tcp.tcb import DISORDER, NEVER, OPEN, RECOVERY, REDUCED, TIMESTAMPS, Tcb, Tcp, stamp
+from pronghorn.tcp.tcb import DISORDER, NEVER, OPEN, RECOVERY, REDUCED, TIMESTAMPS, Tcb, Tcp, moment, stamp
 from pronghorn.wire.tcp import HAS_SACK, HAS_TIMESTAMPS, TCPOptions
 
 MASK = 0xFFFF_FFFF
@@ -65,7 +65,7 @@ def acknowledge(worker: Worker, tcp: Tcp, tcb: Tcb, ack: int, options: TCPOption
     _begin(worker, tcb, flight, sample, options, signals)
     flight.flags &= ~FRESH_ONLY
     if ack != tcb.snd_una:
-        remove_acknowledged(worker, tcb, sample, ack)
+        remove_acknowledged(tcb, flight, sample, ack)
         tcb.backoff, tcb.probes, tcb.segments.soft = 0, 0, 0
         tcb.octets_out += sample.acked
     if uses_sack(tcb):
@@ -112,7 +112,7 @@ def _is_plain(tcb: Tcb, flight: Flight, sample: Sample) -> bool:
     )
 
 
-@hot
+@cold
 def _late_duplicate(worker: Worker, tcb: Tcb, options: TCPOptions, sample: Sample, signals: int) -> None:
     """Nothing is in flight; a DSACK may still say that the last recovery was needless."""
     sample.flags, sample.before = signals, tcb.snd_una
@@ -156,13 +156,13 @@ def _round_trip(worker: Worker, tcb: Tcb, flight: Flight, sample: Sample) -> int
             return NO_RTT  # of a SYN: RFC 6298 5.7 has an RTO for that
         rtt = NO_RTT
     if flags & (ECHOED | DSACK_SEEN) == ECHOED:
-        passed = sequence.difference(worker.now // 1_000_000 + tcb.ts_offset & MASK, sample.echo)
+        passed = sequence.difference(moment(worker) + tcb.ts_offset & MASK, sample.echo)
         if 0 <= passed < 1 << 17:  # two minutes at most
             rtt = min(rtt, max(passed, 1) * 1000)
     return rtt
 
 
-@hot
+@cold
 def _find_losses(worker: Worker, tcb: Tcb, sample: Sample) -> int:
     """RACK, for who uses SACK. Returns us until something more may be lost; 0: nothing waits."""
     if not uses_sack(tcb):

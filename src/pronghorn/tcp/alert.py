@@ -10,7 +10,7 @@ limited transmit (RFC 3042) and PRR follow from the same arithmetic as with SACK
 
 from __future__ import annotations
 
-from pronghorn.compiled import hot, leaf, sequence
+from pronghorn.compiled import cold, hot, leaf, sequence
 from pronghorn.state.endpoints import count
 from pronghorn.state.mib import LOSS_PROBE_RECOVERY, LOSS_UNDO, SPURIOUS_RTOS
 from pronghorn.state.worker import Worker
@@ -60,7 +60,7 @@ from pronghorn.tcp.tcb import DISORDER, ECN, LOSS, OPEN, RECOVERY, REDUCED, Tcb,
 MASK = 0xFFFF_FFFF
 
 
-@hot
+@cold
 def alert(worker: Worker, tcb: Tcb, flight: Flight, sample: Sample) -> None:
     """Decide the state anew, after everything the acknowledgement says has been taken in."""
     if flight.flags & PROBED != 0:

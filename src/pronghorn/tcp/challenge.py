@@ -7,7 +7,7 @@ that is known and shared tells an outsider who guesses right).
 
 from __future__ import annotations
 
-from pronghorn.compiled import hot
+from pronghorn.compiled import cold
 from pronghorn.state.endpoints import count
 from pronghorn.state.mib import ACK_SKIPPED_CHALLENGE, CHALLENGE_ACK
 from pronghorn.state.worker import Worker, random_number
@@ -19,7 +19,7 @@ CHALLENGE_INTERVAL = 2
 _UNIT = 18
 
 
-@hot
+@cold
 def challenge(worker: Worker, tcp: Tcp, tcb: Tcb) -> None:
     """Acknowledge what has arrived, if neither limit forbids it."""
     now = (worker.now // 1000 >> _UNIT) & 0xFFFF

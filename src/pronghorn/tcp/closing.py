@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import errno
 
-from pronghorn.compiled import hot
+from pronghorn.compiled import cold, hot
 from pronghorn.state.endpoints import ANY_NUMBER, HUNG_UP, WRITABLE, count, endpoints_of, socket_event
 from pronghorn.state.mib import ATTEMPT_FAILS, ESTAB_RESETS
 from pronghorn.state.worker import Worker
@@ -66,7 +66,7 @@ def start_fin_wait(worker: Worker, tcp: Tcp, tcb: Tcb) -> None:
     arm(tcp, tcb, tcb.alarm_at)
 
 
-@hot
+@cold
 def fin_received(worker: Worker, tcp: Tcp, tcb: Tcb) -> None:
     """The peer's FIN is next in sequence (RFC 9293 3.10.7.4, eighth)."""
     fin_input(worker, tcp, tcb)
@@ -84,7 +84,7 @@ def fin_received(worker: Worker, tcp: Tcp, tcb: Tcb) -> None:
         socket_event(endpoints_of(worker), tcb.socket, HUNG_UP)
 
 
-@hot
+@cold
 def reset_received(worker: Worker, tcp: Tcp, tcb: Tcb) -> None:
     """A valid reset (RFC 9293 3.10.7.4, second)."""
     state = tcb.state

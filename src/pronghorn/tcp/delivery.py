@@ -10,7 +10,6 @@ RTT samples: Karn (RFC 6298 3). RACK: RFC 8985 6.2, steps 1 to 3. Rates: sample.
 from __future__ import annotations
 
 from pronghorn.compiled import hot, leaf, sequence
-from pronghorn.state.worker import Worker
 from pronghorn.tcp.congestion import is_own_master
 from pronghorn.tcp.sample import (
     ADVANCED,
@@ -35,7 +34,6 @@ from pronghorn.tcp.segments import (
     Flight,
     Segment,
     end_of,
-    flight_of,
     pop,
     record,
     unmark,
@@ -83,9 +81,8 @@ def _advance(flight: Flight, sent: int, end: int, rtt: int) -> None:
 
 
 @hot
-def remove_acknowledged(worker: Worker, tcb: Tcb, sample: Sample, ack: int) -> None:
+def remove_acknowledged(tcb: Tcb, flight: Flight, sample: Sample, ack: int) -> None:
     """Take what is before `ack` off the scoreboard, and move snd_una. `ack` is after snd_una, not after snd_nxt."""
-    flight = flight_of(worker, tcb)
     while flight.count > 0:
         segment = record(flight, 0)
         start, octets = segment.start, segment.octets
@@ -101,9 +98,10 @@ def remove_acknowledged(worker: Worker, tcb: Tcb, sample: Sample, ack: int) -> N
         unmark(tcb, flight, segment)
         pop(flight)
     sample.acked = ack - tcb.snd_una & 0xFFFF_FFFF
-    sample.flags |= ADVANCED
+    flags = sample.flags | ADVANCED  # one store of all bits: a load of all after a store of some is slow
+    sample.flags = flags
     tcb.snd_una = ack
-    if sample.flags & RESENT_ACKED != 0:
+    if flags & RESENT_ACKED != 0:
         sample.rtt = NO_RTT
         sample.rtt_last = NO_RTT
 

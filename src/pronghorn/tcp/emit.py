@@ -12,7 +12,7 @@ the port sums, the checksum is left to it (CHECKSUM_PARTIAL).
 
 from __future__ import annotations
 
-from pronghorn.compiled import Array, array_at, hot, leaf, sequence, u32
+from pronghorn.compiled import Array, array_at, cold, hot, leaf, sequence, u32
 from pronghorn.memory.buddy import Buddy
 from pronghorn.memory.ranges import ranges_sack
 from pronghorn.memory.stream import stream_get
@@ -32,7 +32,6 @@ from pronghorn.tcp.tcb import (
     CWR_OWED,
     ECE_OWED,
     ECN,
-    MILLISECOND,
     NEVER,
     SACK,
     SYN_RECEIVED,
@@ -41,6 +40,7 @@ from pronghorn.tcp.tcb import (
     TIMESTAMPS,
     Tcb,
     Tcp,
+    moment,
 )
 from pronghorn.tcp.urgent import urgent_output
 from pronghorn.tcp.window import advertise
@@ -61,7 +61,7 @@ _ETHERNET = 14
 @leaf
 def timestamp_now(worker: Worker, tcb: Tcb) -> int:
     """Our TSval: milliseconds, from the connection's own beginning."""
-    return (worker.now // MILLISECOND + tcb.ts_offset) & 0xFFFF_FFFF
+    return (moment(worker) + tcb.ts_offset) & 0xFFFF_FFFF
 
 
 @leaf
@@ -72,7 +72,7 @@ def route(worker: Worker, tcb: Tcb) -> int:
     return _find_route(worker, tcb)
 
 
-@hot
+@cold
 def _find_route(worker: Worker, tcb: Tcb) -> int:
     index = route_here(worker, tcb) if net_of(worker).shared != 0 else -1
     if index < 0 and tcb.family == 4:
@@ -102,14 +102,6 @@ def transmit_room(worker: Worker, tcb: Tcb) -> int:
 @hot
 def emit_segment(worker: Worker, tcp: Tcp, tcb: Tcb, seq: int, octets: int, flags: int) -> bool:
     """Send a segment with `octets` of payload from position `seq`. False when there is no packet for it."""
-    answer = tcp.answer
-    if flags & SYN == 0:
-        answer.present = 0
-        if tcb.agreed & TIMESTAMPS != 0:
-            answer.present = HAS_TIMESTAMPS
-            answer.timestamp, answer.echo = timestamp_now(worker, tcb), tcb.ts_recent
-        if tcb.beyond.count != 0 or tcp.duplicate != 0:
-            _sack(worker, tcp, tcb)
     packet = _packet(worker, octets)
     if packet.address == 0:
         return False
@@ -118,7 +110,7 @@ def emit_segment(worker: Worker, tcp: Tcp, tcb: Tcb, seq: int, octets: int, flag
     network_octets = ipv4.HEADER if tcb.family == 4 else ipv6.HEADER
     packet.family, packet.protocol = tcb.family, PROTOCOL_TCP
     packet.network, packet.transport = packet.data, packet.data + network_octets
-    header = wire.HEADER + wire.emit_options(packet.transport + wire.HEADER, answer)
+    header = wire.HEADER + _options(worker, tcp, tcb, packet.transport + wire.HEADER, flags)
     if octets != 0:
         buddy = Buddy(endpoints_of(worker).buddy)
         first = seq if flags & SYN == 0 else sequence.add(seq, 1)
@@ -189,11 +181,34 @@ def _network6(packet: Packet, tcb: Tcb, tos: int, ttl: int, partial: bool, octet
         wire.fill_checksum6(IPv6(packet.network), TCP(packet.transport), octets)
 
 
-@hot
+@leaf
+def _options(worker: Worker, tcp: Tcp, tcb: Tcb, address: int, flags: int) -> int:
+    """Write the options to `address`, those of a SYN out of tcp.answer. Returns octets."""
+    if flags & SYN != 0:
+        return wire.emit_options(address, tcp.answer)
+    if tcb.beyond.count != 0 or tcp.duplicate != 0:
+        return _gap_options(worker, tcp, tcb, address)
+    if tcb.agreed & TIMESTAMPS == 0:
+        return 0
+    return wire.emit_timestamps(address, timestamp_now(worker, tcb), tcb.ts_recent)
+
+
+@cold
+def _gap_options(worker: Worker, tcp: Tcp, tcb: Tcb, address: int) -> int:
+    """The options of a segment that has to tell what came out of order, or again. Returns octets."""
+    answer = tcp.answer
+    answer.present = 0
+    if tcb.agreed & TIMESTAMPS != 0:
+        answer.present = HAS_TIMESTAMPS
+        answer.timestamp, answer.echo = timestamp_now(worker, tcb), tcb.ts_recent
+    if tcb.agreed & SACK != 0:
+        _sack(worker, tcp, tcb)
+    return wire.emit_options(address, answer)
+
+
+@leaf
 def _sack(worker: Worker, tcp: Tcp, tcb: Tcb) -> None:
     """SACK blocks: a duplicate first (RFC 2883 4), then what was received beyond the gap (RFC 2018 4)."""
-    if tcb.agreed & SACK == 0:
-        return
     answer = tcp.answer
     first = 0
     if tcp.duplicate != 0:

@@ -7,7 +7,7 @@ nothing.
 
 from __future__ import annotations
 
-from pronghorn.compiled import hot, leaf, sequence
+from pronghorn.compiled import cold, hot, leaf, sequence
 from pronghorn.memory.buddy import Buddy
 from pronghorn.memory.ranges import ranges_end
 from pronghorn.memory.stream import stream_free
@@ -141,7 +141,7 @@ def _is_recent(tcp: Tcp, tcb: Tcb) -> bool:
     return not sequence.before(options.timestamp, tcb.ts_recent)
 
 
-@hot
+@cold
 def _check_sequence(worker: Worker, tcp: Tcp, tcb: Tcb, packet: Packet, seq: int, length: int, flags: int) -> int:
     """PAWS and steps one to four. DELIVERED: go on with the fifth."""
     if not _is_recent(tcp, tcb) and flags & RST == 0:
@@ -189,13 +189,13 @@ def _is_syn_again(tcb: Tcb, seq: int, flags: int) -> bool:
     return seq == sequence.add(tcb.rcv_nxt, -1 - tcb.octets_in)
 
 
-@hot
+@cold
 def _right_of_beyond(worker: Worker, tcb: Tcb) -> int:
     """Where everything ends that has arrived out of order: a peer that resets behind lost data resets here (Linux)."""
     return ranges_end(Buddy(endpoints_of(worker).buddy), tcb.beyond, tcb.rcv_nxt)
 
 
-@hot
+@cold
 def _answer_stray(worker: Worker, tcp: Tcp, tcb: Tcb, seq: int, length: int) -> None:
     """An unacceptable segment is answered by an acknowledgement; a pure one, for fear of loops, only so often."""
     if length == 0:
@@ -208,7 +208,7 @@ def _answer_stray(worker: Worker, tcp: Tcp, tcb: Tcb, seq: int, length: int) -> 
         emit_duplicate_ack(worker, tcp, tcb, seq, right)
 
 
-@hot
+@cold
 def _again(worker: Worker, tcp: Tcp, tcb: Tcb, seq: int) -> int:
     """Octets or the FIN again: the peer has not heard us. What lies behind its FIN is nothing (seventh and eighth)."""
     if sequence.before(seq, tcb.rcv_nxt):
@@ -261,7 +261,7 @@ def _acknowledgement(worker: Worker, tcp: Tcp, tcb: Tcb, segment: TCP, length: i
     return True
 
 
-@hot
+@cold
 def _old_acknowledgement(worker: Worker, tcp: Tcp, tcb: Tcb, segment: TCP, ahead: int) -> bool:
     """An acknowledgement of what is acknowledged: its SACK blocks may count, its age may tell a forger (RFC 5961 5)."""
     if -ahead > min(tcb.snd_window_max, tcb.octets_out) + 1:  # the latter as Linux: below it nothing was ever sent
@@ -275,7 +275,7 @@ def _old_acknowledgement(worker: Worker, tcp: Tcp, tcb: Tcb, segment: TCP, ahead
     return True
 
 
-@hot
+@cold
 def _probe_answered(tcp: Tcp, tcb: Tcb) -> None:
     """The window probe's answer: with an open window data goes on, with a shut one the probing (RFC 9293 3.8.6.1)."""
     if tcb.snd_window > 0:

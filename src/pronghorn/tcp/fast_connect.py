@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import errno
 
-from pronghorn.compiled import hot, leaf, sequence
+from pronghorn.compiled import cold, hot, leaf, sequence
 from pronghorn.memory.buddy import Buddy
 from pronghorn.memory.stream import stream_put, stream_reserve
 from pronghorn.state.endpoints import count, endpoints_of
@@ -53,7 +53,7 @@ def _room_in_syn(worker: Worker, tcp: Tcp, tcb: Tcb) -> int:
     return max(tcb.mss - wire.OPTIONS, 0)
 
 
-@hot
+@cold
 def send_syn_with(worker: Worker, tcp: Tcp, tcb: Tcb, data: int, octets: int) -> int:
     """The first SYN, asking for fast open, with as much as may be of the `octets` at `data`: how many that were, or
     -EINPROGRESS for none."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import errno
 
-from pronghorn.compiled import hot, leaf, sequence
+from pronghorn.compiled import cold, hot, leaf, sequence
 from pronghorn.state.endpoints import ANY_NUMBER, WRITABLE, count, endpoints_of, socket_event
 from pronghorn.state.mib import (
     ATTEMPT_FAILS,
@@ -166,7 +166,7 @@ def prepare(worker: Worker, tcp: Tcp, tcb: Tcb, listener: Listener, packet: Pack
     tcb.quick = QUICK_ACKS
 
 
-@hot
+@cold
 def established(worker: Worker, tcp: Tcp, tcb: Tcb, segment: TCP, length: int) -> int:
     """An acceptable segment with ACK in SYN_RECEIVED (RFC 9293 3.10.7.4, fifth). DELIVERED: it is ESTABLISHED now.
 

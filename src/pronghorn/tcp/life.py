@@ -8,7 +8,7 @@ tcb_free     the record is free
 
 from __future__ import annotations
 
-from pronghorn.compiled import fill, hot, leaf
+from pronghorn.compiled import cold, fill, hot, leaf
 from pronghorn.memory.buddy import Buddy
 from pronghorn.memory.ranges import ranges_free
 from pronghorn.memory.stream import stream_free
@@ -117,7 +117,7 @@ def end(worker: Worker, tcp: Tcp, tcb: Tcb) -> None:
     set_state(worker, tcb, CLOSED)
 
 
-@hot
+@cold
 def finish_tcb(worker: Worker, tcp: Tcp, tcb: Tcb, error: int) -> None:
     """The connection is over; `error` is the errno the application hears, 0 for none. Frees an orphan's record.
 

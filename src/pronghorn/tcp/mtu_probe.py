@@ -16,7 +16,7 @@ without memory for that it does not search. Left out: probing without SACK, and 
 
 from __future__ import annotations
 
-from pronghorn.compiled import hot, leaf, sequence
+from pronghorn.compiled import cold, hot, leaf, sequence
 from pronghorn.state.endpoints import count
 from pronghorn.state.mib import MTUP_FAIL, MTUP_SUCCESS
 from pronghorn.state.worker import Worker
@@ -60,7 +60,7 @@ def black_hole(worker: Worker, tcp: Tcp, tcb: Tcb, waited: int) -> None:
     set_mss(worker, tcp, tcb)
 
 
-@hot
+@cold
 def probe_octets(worker: Worker, tcp: Tcp, tcb: Tcb, waiting: int, usable: int) -> int:
     """Octets of the probe that is to be sent now; 0: none; -1: one will be, once more of what is in flight has arrived.
 
@@ -98,7 +98,7 @@ def probe_sent(tcp: Tcp, tcb: Tcb, seq: int, octets: int) -> None:
     rare.probe_seq, rare.probe_octets = seq, octets
 
 
-@hot
+@cold
 def probe_acknowledged(worker: Worker, tcp: Tcp, tcb: Tcb) -> None:
     """snd_una has moved: has a probe passed?"""
     rare = tcp.rares[tcb.rare]

@@ -12,7 +12,7 @@ With the window shut and nothing in flight the window is probed (RFC 9293 3.8.6.
 
 from __future__ import annotations
 
-from pronghorn.compiled import hot, leaf, sequence
+from pronghorn.compiled import cold, hot, leaf, sequence
 from pronghorn.state.endpoints import ANY_NUMBER, WRITABLE, count, endpoints_of, socket_event
 from pronghorn.state.mib import ORIG_DATA_SENT, RETRANS_SEGS, SYN_RETRANS
 from pronghorn.state.port import SEGMENTATION
@@ -99,7 +99,7 @@ def output(worker: Worker, tcp: Tcp, tcb: Tcb) -> None:
         look_at(tcp, tcb)
 
 
-@hot
+@cold
 def offer_room(worker: Worker, tcp: Tcp, tcb: Tcb) -> None:
     """The application was refused room; now there is some, save where TCP_NOTSENT_LOWAT wants less to wait (Linux's
     tcp_stream_memory_free: twice as much must fit)."""
@@ -126,7 +126,7 @@ def limit_of(tcb: Tcb) -> int:
 # --- retransmission -----------------------------------------------------------------------------------------------
 
 
-@hot
+@cold
 def _resend_lost(worker: Worker, tcp: Tcp, tcb: Tcb, room: int) -> int:
     """Send again what was lost, as far as the congestion window permits. Returns the packets that may still go."""
     while room > 0:
@@ -141,7 +141,7 @@ def _resend_lost(worker: Worker, tcp: Tcp, tcb: Tcb, room: int) -> int:
     return 0
 
 
-@hot
+@cold
 def _resend_syn(worker: Worker, tcp: Tcp, tcb: Tcb) -> None:
     """Send the SYN again; data that went with it or after it (RFC 7413) waits for the handshake to end."""
     seq, octets = next_lost(worker, tcp, tcb)
@@ -268,7 +268,7 @@ def _send_new(worker: Worker, tcp: Tcp, tcb: Tcb, room: int) -> int:
         room -= 1
 
 
-@hot
+@cold
 def _send_larger(worker: Worker, tcp: Tcp, tcb: Tcb, octets: int) -> bool:
     """One segment that is larger than others: does the path take it? (mtu_probe.py)"""
     mss, seq = tcb.mss, tcb.snd_nxt
@@ -326,7 +326,7 @@ def send_range(worker: Worker, tcp: Tcp, tcb: Tcb, octets: int) -> bool:
     return True
 
 
-@hot
+@cold
 def _window_shut(worker: Worker, tcp: Tcp, tcb: Tcb) -> None:
     """There is data that may not be sent. With nothing in flight, nothing but a probe would ever change that; when that
     is due, what fits is sent (RFC 1122 4.2.3.4 calls it the override time-out; it is Linux's limit for TCP_CORK)."""

@@ -21,7 +21,7 @@ probes, which are answered for ever, and not as retransmissions, which are count
 
 from __future__ import annotations
 
-from pronghorn.compiled import hot, leaf
+from pronghorn.compiled import cold, hot, leaf
 from pronghorn.memory.buddy import Buddy
 from pronghorn.memory.ranges import ranges_end
 from pronghorn.memory.stream import stream_reserve, stream_size
@@ -45,7 +45,7 @@ def share(tcp: Tcp, used: int) -> int:
     return max(tcp.memory_high - used >> 3, 1)
 
 
-@hot
+@cold
 def press(worker: Worker, tcp: Tcp) -> None:
     """Memory is short: there is pressure from now on, and every connection will be looked at."""
     if tcp.pressed == 0:
@@ -85,34 +85,52 @@ def receive_room(worker: Worker, tcp: Tcp, tcb: Tcb, seq: int, octets: int) -> i
     """Let the receive ring grow for `octets` from `seq` on: for how many of them there is room now. 0 is counted."""
     buddy = Buddy(endpoints_of(worker).buddy)
     held = seq - tcb.rcv_read & MASK
-    if tcp.pressed == 0 and buddy.used > tcp.memory_pressure:
-        press(worker, tcp)
-    if tcp.pressed != 0:
-        most = max(receive_most(tcp, tcb, buddy, held), stream_size(tcb.receive))
-        octets = min(octets, most - held)
+    if tcp.pressed != 0 or buddy.used > tcp.memory_pressure:
+        octets = _receive_pressed(worker, tcp, tcb, held, octets)
     if octets > 0:
         kept = ranges_end(buddy, tcb.beyond, tcb.rcv_nxt) - tcb.rcv_read & MASK
         if stream_reserve(buddy, tcb.receive, tcb.rcv_read, kept, held + octets):
             return octets
         press(worker, tcp)
+    _refuse(worker, tcp, tcb)
+    return 0
+
+
+@cold
+def _receive_pressed(worker: Worker, tcp: Tcp, tcb: Tcb, held: int, octets: int) -> int:
+    """For how many of the octets there is room under pressure; 0 or less: none."""
+    if tcp.pressed == 0:
+        press(worker, tcp)
+    most = receive_most(tcp, tcb, Buddy(endpoints_of(worker).buddy), held)
+    return min(octets, max(most, stream_size(tcb.receive)) - held)
+
+
+@cold
+def _refuse(worker: Worker, tcp: Tcp, tcb: Tcb) -> None:
+    """There is no room for what came: the peer is told a smaller window."""
     count(worker, RCV_Q_DROP, 1)
     if tcb.beyond.count == 0:
         tcb.rcv_right = tcb.rcv_nxt
     if tcp.tunings[tcb.tuning].fixed_buffers & 1 == 0:  # it grows again with what is read
         tcb.receive_limit = min(tcb.receive_limit, max(stream_size(tcb.receive), 4 * tcb.rcv_mss))
-    return 0
 
 
 @hot
 def send_room(worker: Worker, tcp: Tcp, tcb: Tcb, waiting: int, octets: int) -> int:
     """Let the send ring, which holds `waiting`, grow for `octets` more: for how many of them there is room now."""
     buddy = Buddy(endpoints_of(worker).buddy)
-    if tcp.pressed == 0 and buddy.used > tcp.memory_pressure:
-        press(worker, tcp)
-    if tcp.pressed != 0:
-        most = max(send_most(tcp, tcb, buddy, waiting), stream_size(tcb.send))
-        octets = min(octets, most - waiting)
+    if tcp.pressed != 0 or buddy.used > tcp.memory_pressure:
+        octets = _send_pressed(worker, tcp, tcb, waiting, octets)
     if octets > 0 and stream_reserve(buddy, tcb.send, tcb.snd_una, waiting, waiting + octets):
         return octets
     press(worker, tcp)
     return 0
+
+
+@cold
+def _send_pressed(worker: Worker, tcp: Tcp, tcb: Tcb, waiting: int, octets: int) -> int:
+    """For how many of the octets there is room under pressure; 0 or less: none."""
+    if tcp.pressed == 0:
+        press(worker, tcp)
+    most = send_most(tcp, tcb, Buddy(endpoints_of(worker).buddy), waiting)
+    return min(octets, max(most, stream_size(tcb.send)) - waiting)

@@ -11,7 +11,7 @@ gets its own: a peer without SACK counts them.
 
 from __future__ import annotations
 
-from pronghorn.compiled import hot, leaf, sequence
+from pronghorn.compiled import cold, hot, leaf, sequence
 from pronghorn.memory.buddy import Buddy
 from pronghorn.memory.ranges import ranges_add, ranges_advance, ranges_end, ranges_free
 from pronghorn.memory.stream import stream_put, stream_size
@@ -127,7 +127,7 @@ def advance(worker: Worker, tcp: Tcp, tcb: Tcb, octets: int) -> None:
         acknowledge_later(worker, tcp, tcb)
 
 
-@hot
+@cold
 def _fill(worker: Worker, tcp: Tcp, tcb: Tcb, right: int) -> None:
     """A gap was filled, wholly or in part: say so at once (RFC 5681 4.2)."""
     reached = ranges_advance(Buddy(endpoints_of(worker).buddy), tcb.beyond, right)
@@ -141,7 +141,7 @@ def _fill(worker: Worker, tcp: Tcp, tcb: Tcb, right: int) -> None:
     ack_now(tcp, tcb)
 
 
-@hot
+@cold
 def _duplicate(worker: Worker, tcp: Tcp, tcb: Tcb, seq: int, octets: int) -> int:
     """All of it has arrived before: our acknowledgement was lost or late (RFC 2883 4)."""
     count(worker, DELAYED_ACK_LOST, 1)
@@ -151,7 +151,7 @@ def _duplicate(worker: Worker, tcp: Tcp, tcb: Tcb, seq: int, octets: int) -> int
     return TCP_OLD
 
 
-@hot
+@cold
 def _beyond(worker: Worker, tcp: Tcp, tcb: Tcb, seq: int, address: int, octets: int) -> int:
     """Out of order: keep it at its place and report it at once."""
     buddy = Buddy(endpoints_of(worker).buddy)
@@ -171,7 +171,7 @@ def _beyond(worker: Worker, tcp: Tcp, tcb: Tcb, seq: int, address: int, octets: 
     return DELIVERED
 
 
-@hot
+@cold
 def fin_beyond(worker: Worker, tcp: Tcp, tcb: Tcb, seq: int) -> None:
     """The peer's FIN at `seq`, behind a gap: keep it as if it were an octet, the last one that there will be."""
     if tcb.flags & FIN_BEYOND != 0 or not sequence.before(seq, tcb.rcv_right):
@@ -182,7 +182,7 @@ def fin_beyond(worker: Worker, tcp: Tcp, tcb: Tcb, seq: int) -> None:
         tcb.flags |= FIN_BEYOND
 
 
-@hot
+@cold
 def _end_of_beyond(worker: Worker, tcb: Tcb) -> int:
     """Position after everything that has arrived."""
     return ranges_end(Buddy(endpoints_of(worker).buddy), tcb.beyond, tcb.rcv_nxt)
@@ -232,7 +232,7 @@ def window_opened(worker: Worker, tcp: Tcp, tcb: Tcb) -> None:
         ack_now(tcp, tcb)
 
 
-@hot
+@cold
 def fin_input(worker: Worker, tcp: Tcp, tcb: Tcb) -> None:
     """The peer's FIN is next (RFC 9293 3.10.7.4, eighth): it counts, and the application reads to the end."""
     tcb.rcv_nxt = sequence.add(tcb.rcv_nxt, 1)

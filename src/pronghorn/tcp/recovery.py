@@ -17,7 +17,7 @@ Left out: accurate ECN, RFC 8511 (a smaller reduction for ECN), forward RTO reco
 
 from __future__ import annotations
 
-from pronghorn.compiled import hot, leaf, sequence
+from pronghorn.compiled import cold, hot, leaf, sequence
 from pronghorn.state.endpoints import count
 from pronghorn.state.mib import FAST_RETRANS, LOSS_PROBES, SLOW_START_RETRANS
 from pronghorn.state.worker import Worker
@@ -41,6 +41,7 @@ from pronghorn.tcp.segments import (
     append,
     close_flight,
     find,
+    flight_for,
     flight_of,
     mark_lost,
     mark_resent,
@@ -137,14 +138,16 @@ def segment_sent(worker: Worker, tcp: Tcp, tcb: Tcb, octets: int) -> bool:
 
     Moves snd_nxt. False, and nothing has changed, when there is no memory for the record.
     """
-    segment = append(worker, tcb, tcb.snd_nxt, octets)
-    if segment.address == 0:
+    flight = flight_for(worker, tcb)
+    if flight.address == 0:
         return False
-    flight = flight_of(worker, tcb)
+    segment = append(flight, tcb.snd_nxt, octets)
     now = stamp(worker)
-    if flight.count == 1:
+    if flight.count == 1:  # stored twice: what was just stored in halves is slow to read back as a whole
         tcb.first_sent, tcb.delivered_at = now, now
-    _stamp(tcb, segment, now)
+        segment.sent, segment.delivered, segment.delivered_at, segment.first_sent = now, tcb.delivered, now, now
+    else:
+        _stamp(tcb, segment, now)
     if tcb.marks & BUBBLE != 0:
         segment.flags |= LIMITED
     tcb.snd_nxt = sequence.add(tcb.snd_nxt, octets)
@@ -154,7 +157,7 @@ def segment_sent(worker: Worker, tcp: Tcp, tcb: Tcb, octets: int) -> bool:
     if flight.flags & PROBING != 0:
         _probe_sent(worker, tcp, tcb, flight)
     else:
-        timer_sent(worker, tcp, tcb, flight)
+        timer_sent(worker, tcp, tcb, flight, now)
     return True
 
 
@@ -181,7 +184,7 @@ def _note_flight(tcb: Tcb) -> None:
         tcb.app_limited_until = tcb.delivered + amount & MASK
 
 
-@hot
+@cold
 def _probe_sent(worker: Worker, tcp: Tcp, tcb: Tcb, flight: Flight) -> None:
     """What was just sent was a loss probe; the RTO follows."""
     flight.flags = flight.flags & ~PROBING | PROBED

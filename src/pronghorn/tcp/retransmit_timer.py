@@ -12,7 +12,7 @@ from pronghorn.tcp.deadlines import arm
 from pronghorn.tcp.rtt import RTO_LEAST, rto_now
 from pronghorn.tcp.sample import LOSS_PROBE, REORDERING, RETRANSMIT, WINDOW_PROBE
 from pronghorn.tcp.segments import PROBED, Flight, record
-from pronghorn.tcp.tcb import NEVER, OPEN, REDUCED, SACK, Tcb, Tcp, elapsed, stamp
+from pronghorn.tcp.tcb import NEVER, OPEN, REDUCED, SACK, Tcb, Tcp, elapsed
 
 PROBE_LEAST = 2_000
 """us: added to a loss probe's two round trips (Linux's TCP_TIMEOUT_MIN_US)."""
@@ -46,12 +46,12 @@ def set_probe(worker: Worker, tcp: Tcp, tcb: Tcb, flight: Flight, left: int) -> 
 
 
 @hot
-def timer_sent(worker: Worker, tcp: Tcp, tcb: Tcb, flight: Flight) -> None:
-    """New data was sent."""
+def timer_sent(worker: Worker, tcp: Tcp, tcb: Tcb, flight: Flight, now: int) -> None:
+    """New data was sent, at the stamp `now`."""
     kind = tcb.retransmit_kind
     if tcb.retransmit_at != NEVER and kind == REORDERING:
         return
-    left = tcb.rto - elapsed(stamp(worker), record(flight, 0).sent)
+    left = tcb.rto - elapsed(now, record(flight, 0).sent)
     if set_probe(worker, tcp, tcb, flight, left):
         return
     if flight.count == 1 or tcb.retransmit_at == NEVER or kind == LOSS_PROBE or kind == WINDOW_PROBE:

@@ -6,6 +6,7 @@ while something is in flight. The ring grows by doubling, and the block is given
     flight_of      the Flight; address 0 when nothing is in flight
     record         record number i, from the oldest
     find           the number of the record that holds a sequence number, in O(log n)
+    flight_for     the same, with room for a record more
     append, pop    at the end, at the beginning
     split          one record becomes two
 
@@ -17,12 +18,12 @@ Rules:
 * A record covers one transmission, which may be 64 KB; SYN and FIN count as an octet. It is split only at multiples of
   the segment size from its start, so the peer's SACK blocks make at most one record of each segment (CVE-2019-11478).
 * There are at most 65,534 records for a connection.
-* `append` and `split` may move everything: take `flight_of` and `record` anew afterwards.
+* `flight_for` and `split` may move everything: take `flight_of` and `record` anew afterwards.
 """
 
 from __future__ import annotations
 
-from pronghorn.compiled import View, copy, fill, hot, leaf, move, sequence, u16, u32
+from pronghorn.compiled import View, cold, copy, fill, hot, leaf, move, sequence, u16, u32
 from pronghorn.memory.buddy import Buddy, buddy_address, buddy_give, buddy_take
 from pronghorn.state.endpoints import Endpoints
 from pronghorn.state.worker import Worker
@@ -158,7 +159,7 @@ def close_flight(worker: Worker, tcb: Tcb) -> None:
         segments.block = 0
 
 
-@hot
+@cold
 def _grow(worker: Worker, segments: Segments, flight: Flight) -> Flight:
     """Twice the room; address 0, and nothing has changed, when there is no memory."""
     buddy = buddy_of(worker)
@@ -182,18 +183,21 @@ def _grow(worker: Worker, segments: Segments, flight: Flight) -> Flight:
 # --- records ------------------------------------------------------------------------------------------------------
 
 
-@hot
-def append(worker: Worker, tcb: Tcb, start: int, octets: int) -> Segment:
-    """A new record at the end; address 0 when there is no memory for it."""
+@leaf
+def flight_for(worker: Worker, tcb: Tcb) -> Flight:
+    """The Flight, with room for one record more; address 0 when there is no memory for it."""
     flight = flight_of(worker, tcb)
     if flight.address == 0:
-        flight = open_flight(worker, tcb)
-    elif flight.count == flight.capacity:
-        flight = _grow(worker, tcb.segments, flight)
-    if flight.address == 0:
-        return Segment(0)
-    segment = record(flight, flight.count)
-    flight.count += 1
+        return open_flight(worker, tcb)
+    return flight if flight.count < flight.capacity else _grow(worker, tcb.segments, flight)
+
+
+@leaf
+def append(flight: Flight, start: int, octets: int) -> Segment:
+    """A new record at the end; there is room."""
+    count = flight.count
+    segment = record(flight, count)
+    flight.count = count + 1
     segment.start, segment.octets, segment.flags = start, octets, 0
     return segment
 

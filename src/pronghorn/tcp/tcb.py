@@ -66,6 +66,8 @@ MILLISECOND = 1_000_000
 SECOND = 1_000_000_000
 NEVER = 0
 """A deadline that is not set."""
+POSITIVE = (1 << 63) - 1
+"""A time is never negative: said to the compiler, a division by a constant is a multiplication and a shift."""
 
 CONTROL = 12
 """Words of 32 bits for a congestion control's own use."""
@@ -367,13 +369,13 @@ def tcp_of(worker: Worker) -> Tcp:
 @leaf
 def stamp(worker: Worker) -> int:
     """Now, as u32 microseconds."""
-    return worker.now // 1000 & 0xFFFF_FFFF
+    return (worker.now & POSITIVE) // 1000 & 0xFFFF_FFFF
 
 
 @leaf
 def moment(worker: Worker) -> int:
     """Now, as u32 milliseconds: for what lasts hours."""
-    return worker.now // MILLISECOND & 0xFFFF_FFFF
+    return (worker.now & POSITIVE) // MILLISECOND & 0xFFFF_FFFF
 
 
 @leaf

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 
-from pronghorn.compiled import hot, leaf, sequence
+from pronghorn.compiled import cold, hot, leaf, sequence
 from pronghorn.memory.buddy import Buddy
 from pronghorn.memory.stream import stream_free, stream_get, stream_put, stream_size
 from pronghorn.state.endpoints import (
@@ -62,7 +62,7 @@ def record_of(worker: Worker, number: int) -> Tcb:
     return tcp_of(worker).tcbs[socket.record]
 
 
-@hot
+@cold
 def take_error(endpoints: Endpoints, number: int) -> int:
     """The pending errno, which is thereby reported; 0 when there is none."""
     error = endpoints.sockets[number].error
@@ -177,7 +177,7 @@ def _was_taken(worker: Worker, tcp: Tcp, tcb: Tcb, number: int, octets: int) -> 
         window_opened(worker, tcp, tcb)
 
 
-@hot
+@cold
 def _nothing(endpoints: Endpoints, tcb: Tcb, number: int) -> int:
     """There is nothing to read: why."""
     if endpoints.sockets[number].error != 0:

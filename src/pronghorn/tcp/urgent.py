@@ -13,7 +13,7 @@ compared like others, and at most 65,535 octets ahead.
 
 from __future__ import annotations
 
-from pronghorn.compiled import hot, leaf, load8, sequence, store8
+from pronghorn.compiled import cold, hot, leaf, load8, sequence, store8
 from pronghorn.state.endpoints import (
     ANY_NUMBER,
     EAGAIN,
@@ -57,7 +57,7 @@ def _tell(worker: Worker, tcb: Tcb, is_so: bool) -> None:
 # --- from the peer ------------------------------------------------------------------------------------------------
 
 
-@hot
+@cold
 def urgent_input(worker: Worker, tcp: Tcp, tcb: Tcb, segment: TCP, payload: int, octets: int) -> None:
     """A segment with URG, or one that may bring the octet that is expected (Linux's tcp_urg)."""
     if segment.flags & URG != 0:
@@ -91,7 +91,7 @@ def _take_pointer(worker: Worker, tcp: Tcp, tcb: Tcb, at: int) -> None:
 # --- to the application -------------------------------------------------------------------------------------------
 
 
-@hot
+@cold
 def until_mark(worker: Worker, tcp: Tcp, tcb: Tcb, waiting: int) -> tuple[int, int]:
     """Octets to pass over before reading goes on (0, or 1: the urgent one), and how many may be read then."""
     rare = rare_of(tcp, tcb)
@@ -127,7 +127,7 @@ def hidden_octets(worker: Worker, tcp: Tcp, tcb: Tcb) -> int:
     return 1 if at_mark(tcp, tcb) and not _is_inline(worker, tcb) else 0
 
 
-@hot
+@cold
 def mark_passed(worker: Worker, tcp: Tcp, tcb: Tcb) -> None:
     """Something was read: was the urgent octet among it, or passed over?"""
     rare = rare_of(tcp, tcb)
@@ -136,7 +136,7 @@ def mark_passed(worker: Worker, tcp: Tcp, tcb: Tcb) -> None:
         _tell(worker, tcb, False)
 
 
-@hot
+@cold
 def receive_urgent(worker: Worker, tcp: Tcp, tcb: Tcb, data: int, octets: int, flags: int) -> int:
     """MSG_OOB: the urgent octet. -EINVAL when there is none (yes, as Linux), -EAGAIN when it is on its way."""
     rare = rare_of(tcp, tcb)
@@ -162,7 +162,7 @@ def _give(worker: Worker, tcb: Tcb, rare: Rare, data: int, octets: int, flags: i
 # --- to the peer --------------------------------------------------------------------------------------------------
 
 
-@hot
+@cold
 def start_urgent(tcp: Tcp, tcb: Tcb) -> bool:
     """The last octet written is urgent. False: no memory."""
     rare = rare_take(tcp, tcb)
@@ -185,7 +185,7 @@ def _is_sending(rare: Rare, tcb: Tcb) -> bool:
     return rare.sending != 0
 
 
-@hot
+@cold
 def urgent_output(tcp: Tcp, tcb: Tcb, segment: TCP) -> None:
     """Set URG and the pointer in a segment that begins before the end of what is urgent; the checksum follows."""
     if not is_urgent(tcp, tcb):

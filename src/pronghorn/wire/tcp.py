@@ -248,6 +248,14 @@ def emit_options(address: int, options: TCPOptions) -> int:
     return n << 2
 
 
+@leaf
+def emit_timestamps(address: int, timestamp: int, echo: int) -> int:
+    """Write the timestamps option at address, as emit_options does when there is no other. Returns octets."""
+    words = array_at(be32, address)
+    words[0], words[1], words[2] = ALIGNED_TIMESTAMPS, timestamp, echo
+    return 12
+
+
 @hot
 def emit_cookie(address: int, options: TCPOptions) -> int:
     """Write the fast open option at address, padded by NOPs. Returns words of 32 bits; there is room in every SYN."""
