@@ -12,7 +12,7 @@ constants          numbers for the C header
 
 from pronghorn.compiled import bounds, hashing, sequence
 from pronghorn.compiled.constants import constants
-from pronghorn.compiled.functions import cold, entry, hot, leaf, whole_program
+from pronghorn.compiled.functions import cold, entry, hot, leaf, quick, whole_program
 from pronghorn.compiled.intrinsics import (
     compare_exchange32,
     compare_exchange64,
@@ -95,6 +95,7 @@ __all__ = [
     "move",
     "pause",
     "prefetch",
+    "quick",
     "same",
     "sequence",
     "store8",

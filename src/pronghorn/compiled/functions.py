@@ -158,6 +158,44 @@ def caller(function: Function, address: int) -> Callable[..., Any]:
     return call
 
 
+def quick(function: Callable[..., Any]) -> Callable[..., int]:
+    """An entry for callers that make many calls. Arguments are ints (addresses, where it takes views), or bytes for
+    their address; an int comes back.
+
+    A call costs a third of an ordinary one, and keeps the interpreter lock: not for entries that wait.
+    """
+    import ctypes
+
+    if not isinstance(function, Function):
+        return _plain_quick(function)
+    if mode() == "native":
+        from pronghorn.compiled import native
+
+        address = native.address_of(function.symbol)
+    else:
+        from pronghorn.compiled.backend import jit
+
+        address = jit.address_of(function)
+    return ctypes.PYFUNCTYPE(ctypes.c_int64, *[ctypes.c_void_p] * len(function.signature.parameters))(address)
+
+
+def _plain_quick(body: Callable[..., Any]) -> Callable[..., int]:
+    """The same in interpreted mode."""
+    import ctypes
+
+    signature: list[Kind] = []
+
+    def call(*arguments: Any) -> int:
+        if not signature:
+            hints = get_type_hints(body, include_extras=True)
+            signature.extend(kind_of(hints[name], name) for name in inspect.signature(body).parameters)
+        plain = [ctypes.cast(a, ctypes.c_void_p).value or 0 if isinstance(a, bytes) else a for a in arguments]
+        result = body(*[kind.to_python(a) for kind, a in zip(signature, plain, strict=True)])
+        return int(getattr(result, "address", result) or 0)
+
+    return call
+
+
 def _tuple_caller(function: Function, address: int) -> Callable[..., Any]:
     """Tuples come back through memory: the machine code at `address` is `void (int64_t *results, ...)`."""
     import ctypes

@@ -23,7 +23,7 @@ from pronghorn.compiled.scalars import scalar_of
 from pronghorn.compiled.views import View
 
 PACKAGE = Path(__file__).resolve().parents[1]
-CONTROL_ROOMS = ("cli", "compat", "control", "sockets", "web")
+CONTROL_ROOMS = ("cli", "compat", "control", "socket", "sockets", "web")
 """Rooms without data-plane code: an edit there does not make the library stale."""
 GENERATORS = ("intrinsics.py", "scalars.py", "subset.py", "views.py")
 LOADERS = ("cache.py", "elf.py", "jit.py")
@@ -41,10 +41,14 @@ def digest(*parts: str) -> str:
     return state.hexdigest()[:40]
 
 
+def _room(file: Path) -> str:
+    return file.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
 @functools.cache
 def source_hash() -> str:
     """Hash of all data-plane sources."""
-    files = sorted(p for p in PACKAGE.rglob("*.py") if p.relative_to(PACKAGE).parts[0] not in CONTROL_ROOMS)
+    files = sorted(p for p in PACKAGE.rglob("*.py") if _room(p) not in CONTROL_ROOMS)
     return digest(*(f"{p.relative_to(PACKAGE)}\n{p.read_text()}" for p in files))
 
 
