@@ -9,7 +9,7 @@ import pytest
 
 from pronghorn.net.path_mtu import FLOOR4, path_mtu_find
 from pronghorn.net.state import MAPPED
-from pronghorn.state.endpoints import ECHO, FAILED, READABLE, RECEIVE_ERRORS
+from pronghorn.state.endpoints import ECHO, FAILED, READABLE, RECEIVE_ERRORS, RECEIVE_ERRORS6
 from pronghorn.udp.calls import udp_open
 from tests.support.feed import OWN, ROUTER
 from tests.udp.bench import UdpBench
@@ -56,7 +56,7 @@ def test_a_connected_socket_hears_of_hard_errors(family: int) -> None:
 @pytest.mark.parametrize("family", [4, 6])
 def test_with_recverr_it_hears_of_all(family: int) -> None:
     with UdpBench() as bench:
-        number = bench.open(family, 7, options=RECEIVE_ERRORS)
+        number = bench.open(family, 7, options=RECEIVE_ERRORS | RECEIVE_ERRORS6)
         for code, error in UNREACHABLE[family].items():
             bench.hear(unreachable(family, code, quoted(family, 7)))
             assert bench.send(number, b"x", (PEER[family], 53)) == -error

@@ -15,6 +15,8 @@ from __future__ import annotations
 import errno
 
 from pronghorn.compiled import Array, View, array_at, constants, entry, hot, leaf, u32, u64
+from pronghorn.engine.errors import receive_error
+from pronghorn.engine.options import option_get, option_set
 from pronghorn.state import linux
 from pronghorn.state.endpoints import (
     DATAGRAM,
@@ -35,7 +37,6 @@ from pronghorn.state.endpoints import (
     socket_ready,
     socket_watch,
 )
-from pronghorn.state.options import ENOPROTOOPT, common_get, common_set
 from pronghorn.state.parts import Part, parts_octets
 from pronghorn.state.worker import Worker
 from pronghorn.tcp.calls import (
@@ -51,7 +52,6 @@ from pronghorn.tcp.calls import (
     tcp_send_fast,
     tcp_shutdown,
 )
-from pronghorn.tcp.set_option import tcp_get_option, tcp_set_option
 from pronghorn.udp.calls import (
     udp_bind,
     udp_close,
@@ -63,7 +63,6 @@ from pronghorn.udp.calls import (
     udp_shutdown,
 )
 from pronghorn.udp.endpoint import Arrival, udp_of
-from pronghorn.udp.options import udp_get_option, udp_set_option
 
 EAFNOSUPPORT, EPROTONOSUPPORT = errno.EAFNOSUPPORT, errno.EPROTONOSUPPORT
 EOPNOTSUPP, EINVAL = errno.EOPNOTSUPP, errno.EINVAL
@@ -163,7 +162,7 @@ def send(worker: Worker, handle: int, data: int, octets: int, flags: int) -> int
     number = socket_number(endpoints_of(worker), handle)
     if number < 0:
         return number
-    return _send(worker, number, _part(worker, data, octets), 1, flags, 0)
+    return send_parts(worker, number, _part(worker, data, octets), 1, flags, 0)
 
 
 @entry
@@ -173,7 +172,7 @@ def send_to(worker: Worker, handle: int, data: int, octets: int, flags: int, add
     number = socket_number(endpoints_of(worker), handle)
     if number < 0:
         return number
-    return _send(worker, number, _part(worker, data, octets), 1, flags, address.address)
+    return send_parts(worker, number, _part(worker, data, octets), 1, flags, address.address)
 
 
 @entry
@@ -182,7 +181,7 @@ def send_vector(worker: Worker, handle: int, vector: Array[Part], count: int, fl
     number = socket_number(endpoints_of(worker), handle)
     if number < 0:
         return number
-    return _send(worker, number, vector, count, flags, address.address)
+    return send_parts(worker, number, vector, count, flags, address.address)
 
 
 @entry
@@ -191,7 +190,7 @@ def receive(worker: Worker, handle: int, data: int, octets: int, flags: int) -> 
     number = socket_number(endpoints_of(worker), handle)
     if number < 0:
         return number
-    return _receive(worker, number, _part(worker, data, octets), 1, flags, 0)
+    return receive_parts(worker, number, _part(worker, data, octets), 1, flags, 0)
 
 
 @entry
@@ -200,7 +199,7 @@ def receive_from(worker: Worker, handle: int, data: int, octets: int, flags: int
     number = socket_number(endpoints_of(worker), handle)
     if number < 0:
         return number
-    return _receive(worker, number, _part(worker, data, octets), 1, flags, address.address)
+    return receive_parts(worker, number, _part(worker, data, octets), 1, flags, address.address)
 
 
 @entry
@@ -209,7 +208,7 @@ def receive_vector(worker: Worker, handle: int, vector: Array[Part], count: int,
     number = socket_number(endpoints_of(worker), handle)
     if number < 0:
         return number
-    return _receive(worker, number, vector, count, flags, address.address)
+    return receive_parts(worker, number, vector, count, flags, address.address)
 
 
 @hot
@@ -222,7 +221,8 @@ def _part(worker: Worker, data: int, octets: int) -> Array[Part]:
 
 
 @hot
-def _send(worker: Worker, number: int, parts: Array[Part], count: int, flags: int, address: int) -> int:
+def send_parts(worker: Worker, number: int, parts: Array[Part], count: int, flags: int, address: int) -> int:
+    """By the kind of socket `number`."""
     if not _is_stream(worker, number):
         return udp_send_parts(worker, number, parts, count, flags, address)
     if flags & linux.MSG_FASTOPEN != 0 and address != 0 and count > 0:
@@ -251,7 +251,10 @@ def _send_stream(worker: Worker, number: int, parts: Array[Part], count: int, fl
 
 
 @hot
-def _receive(worker: Worker, number: int, parts: Array[Part], count: int, flags: int, address: int) -> int:
+def receive_parts(worker: Worker, number: int, parts: Array[Part], count: int, flags: int, address: int) -> int:
+    """By the kind of socket `number`, or its errors."""
+    if flags & linux.MSG_ERRQUEUE != 0:
+        return receive_error(worker, number, parts, count, address)
     if not _is_stream(worker, number):
         return udp_receive_parts(worker, number, parts, count, flags, address)
     if count == 1:
@@ -311,32 +314,19 @@ def close_socket(worker: Worker, handle: int) -> int:
 @entry
 def set_option(worker: Worker, handle: int, level: int, option: int, value: int, octets: int) -> int:
     """setsockopt(2): the value is at the address `value`."""
-    endpoints = endpoints_of(worker)
-    number = socket_number(endpoints, handle)
+    number = socket_number(endpoints_of(worker), handle)
     if number < 0:
         return number
-    if _is_stream(worker, number):
-        return tcp_set_option(worker, number, level, option, value, octets)
-    result = common_set(endpoints, number, level, option, value, octets)
-    if result != -ENOPROTOOPT:
-        return result
-    return udp_set_option(worker, number, level, option, value, octets)
+    return option_set(worker, number, level, option, value, octets)
 
 
 @entry
 def get_option(worker: Worker, handle: int, level: int, option: int, value: int, octets: int) -> int:
     """getsockopt(2): octets written at the address `value`, which has room for `octets`."""
-    endpoints = endpoints_of(worker)
-    number = socket_number(endpoints, handle)
+    number = socket_number(endpoints_of(worker), handle)
     if number < 0:
         return number
-    stream = _is_stream(worker, number)
-    result = tcp_get_option(worker, number, level, option, value, octets) if stream else -ENOPROTOOPT
-    if result == -ENOPROTOOPT:
-        result = common_get(endpoints, number, level, option, value, octets)
-    if result != -ENOPROTOOPT or stream:
-        return result
-    return udp_get_option(worker, number, level, option, value, octets)
+    return option_get(worker, number, level, option, value, octets)
 
 
 @entry

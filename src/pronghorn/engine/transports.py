@@ -16,6 +16,7 @@ from pronghorn.memory.arena import Arena
 from pronghorn.memory.buddy import buddy_lay, create_buddy
 from pronghorn.memory.layout import Layout, lay
 from pronghorn.state.endpoints import ANY_NUMBER, Endpoints, Socket
+from pronghorn.state.error_queue import Errors, errors_open
 from pronghorn.state.owners import Owners, owners_open
 from pronghorn.state.worker import Worker
 from pronghorn.tcp.create import LISTENERS, create_tcp, tcp_lay
@@ -52,6 +53,9 @@ def create_transports(arena: Arena, worker: Worker, limits: Limits | None = None
     sockets = arena.table(f"{name}.sockets", Socket, limits.sockets, owner)
     buddy = create_buddy(arena, f"{name}.buffers", limits.buffers, owner)
     endpoints_begin(endpoints, sockets.address, limits.sockets, buddy.address)
+    errors: Errors = arena.table(f"{name}.errors", Errors, 1, owner)[0]
+    errors_open(errors)
+    endpoints.errors = errors.address
     endpoints.udp = create_udp(arena, worker, limits.datagrams).address
     endpoints.tcp = create_tcp(arena, worker, limits.conns, limits.buffers).address
     if worker.workers > 1:
@@ -84,10 +88,12 @@ def transports_lay(
     udp = udp_lay(layout, datagrams, users, secret)
     own, other = mix(secret, 5, secret), mix(secret, 6, secret)
     tcp = tcp_lay(layout, worker, conns, min(LISTENERS, sockets), buffers, own, other)
+    errors = lay(layout, Errors.SIZE, Errors.ALIGN)
     if layout.full != 0:
         return 0
     endpoints_begin(Endpoints(root), table, sockets, buddy)
-    Endpoints(root).udp, Endpoints(root).tcp = udp, tcp
+    Endpoints(root).udp, Endpoints(root).tcp, Endpoints(root).errors = udp, tcp, errors
+    errors_open(Errors(errors))
     worker.transports = root
     return root
 

@@ -5,6 +5,8 @@ port      a device and a worker's queue on it            transmit  putting a fra
 worker    a thread and everything it owns                dispatch  handing a packet to another worker
 verdicts  every way a packet can end               endpoints sockets, and what TCP and UDP have in common
 mib       counters by their SNMP names             linux  parts  options  of Linux's socket interface
+ancillary what recvmsg and sendmsg carry beside octets
+wishes  wish_options      options that few sockets set   error_queue  what ICMP said about sockets that ask
 owners    which worker has a port, or a flow
 selection which sockets somebody wants to see
 attach    what a program and its keeper say to each other

@@ -43,10 +43,14 @@ KEEP_ALIVE = 8
 BROADCAST_ALLOWED = 16
 OOB_INLINE = 32
 NO_CHECK6_RX = 64
-RECEIVE_ERRORS = 128  # IP_RECVERR: ICMP errors are reported to unconnected sockets too
+RECEIVE_ERRORS = 128  # IP_RECVERR: ICMP errors are reported to unconnected sockets too, and queued
+RECEIVE_ERRORS6 = 256  # IPV6_RECVERR: the same of ICMPv6
 
 ANY_NUMBER = 0xFFFFFFFF
 """No record, no socket: the end of a list."""
+
+NAMED, NAME_OCTETS = 64, 16
+"""Interfaces that can have a name, and its longest (IFNAMSIZ)."""
 
 GENERATIONS = 24
 NUMBER = (1 << GENERATIONS) - 1
@@ -98,8 +102,11 @@ class Endpoints(View, align=64):
     buddy: u64  # address of the Buddy that buffers come from (memory/buddy.py)
     tcp: u64  # address of tcp/tcb.py's Tcp
     udp: u64  # address of udp's root
+    wall: u64  # ns to be added to worker.now for the time of day
+    errors: u64  # address of the Errors (error_queue.py)
     owners: u64  # address of the workers' shared Owners (owners.py); 0: there is one worker
     mib: Array[u64] = fixed(MIB, align=64)
+    names: Array[u8] = fixed(NAMED * NAME_OCTETS, align=64)  # of interfaces, ended by zeros
 
 
 @leaf

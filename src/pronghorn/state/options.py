@@ -12,7 +12,6 @@ from pronghorn.compiled import hot, leaf, load8, load32, store8, store32
 from pronghorn.state.endpoints import (
     BROADCAST_ALLOWED,
     ECHO,
-    FAILED,
     KEEP_ALIVE,
     LISTENER,
     OOB_INLINE,
@@ -20,8 +19,8 @@ from pronghorn.state.endpoints import (
     REUSE_PORT,
     STREAM,
     Endpoints,
-    socket_quiet,
 )
+from pronghorn.state.error_queue import error_taken
 from pronghorn.state.linux import (
     AF_INET,
     AF_INET6,
@@ -37,11 +36,19 @@ from pronghorn.state.linux import (
     SO_TYPE,
     SOCK_DGRAM,
     SOCK_STREAM,
+    SOL_IP,
     SOL_SOCKET,
 )
 from pronghorn.wire.numbers import PROTOCOL_ICMP, PROTOCOL_ICMPV6, PROTOCOL_TCP, PROTOCOL_UDP
 
 ENOPROTOOPT, EINVAL = errno.ENOPROTOOPT, errno.EINVAL
+
+RECEIVE_LEAST, SEND_LEAST = 2304, 4608
+"""SOCK_MIN_RCVBUF and SOCK_MIN_SNDBUF of Linux."""
+BUFFER_MOST = 4 << 20
+"""Linux's net.core.rmem_max and wmem_max, since 6.16."""
+FORCED_MOST = 0x3FFF_FFFF
+"""What SO_RCVBUFFORCE and SO_SNDBUFFORCE may ask for."""
 
 UNREADABLE = -(1 << 40)
 """What `option_value` returns for a value that is too short."""
@@ -55,16 +62,34 @@ def option_value(value: int, octets: int) -> int:
     return load8(value) if octets >= 1 else UNREADABLE
 
 
-@leaf
-def write_option(value: int, octets: int, number: int) -> int:
-    """Write an int into so many octets at `value`. Returns how many were written."""
+@hot
+def write_int(level: int, value: int, octets: int, number: int) -> int:
+    """Write a C int into the first `octets` octets at `value`: how many were written, at most 4. SOL_IP's options are
+    one octet for whoever has room for less than an int, where they fit it."""
     if octets >= 4:
         store32(value, number)
         return 4
-    if octets >= 1:
+    if octets < 0:
+        return -EINVAL
+    if octets > 0 and level == SOL_IP and 0 <= number <= 255:
         store8(value, number)
         return 1
-    return -EINVAL
+    for place in range(octets):
+        store8(value + place, number >> 8 * place)
+    return octets
+
+
+@leaf
+def write_option(value: int, octets: int, number: int) -> int:
+    """The same for levels other than SOL_IP."""
+    return write_int(SOL_SOCKET, value, octets, number)
+
+
+@leaf
+def buffer_limit(asked: int, least: int, most: int) -> int:
+    """What SO_RCVBUF or SO_SNDBUF sets: double of what is asked for, since it counts the bookkeeping too. A negative
+    value asks for all there is (Linux takes it for an unsigned one)."""
+    return max(2 * min(asked & 0xFFFF_FFFF, most), least)
 
 
 @leaf
@@ -114,10 +139,7 @@ def common_get(endpoints: Endpoints, number: int, level: int, option: int, value
     if bit != 0:
         return write_option(value, octets, 1 if socket.options & bit != 0 else 0)
     if option == SO_ERROR:
-        error = socket.error
-        socket.error = 0
-        socket_quiet(endpoints, number, FAILED)
-        return write_option(value, octets, error)
+        return write_option(value, octets, error_taken(endpoints, number))
     if option == SO_TYPE:
         return write_option(value, octets, SOCK_STREAM if stream else SOCK_DGRAM)
     if option == SO_DOMAIN:

@@ -35,6 +35,7 @@ from pronghorn.state.endpoints import (
     socket_quiet,
     socket_release,
 )
+from pronghorn.state.error_queue import error_forget
 from pronghorn.state.mib import ABORT_ON_CLOSE, ABORT_ON_LINGER
 from pronghorn.state.worker import Worker
 from pronghorn.tcp.bind import bind_any, bind_to, unbind
@@ -321,6 +322,7 @@ def tcp_close(worker: Worker, number: int) -> int:
     endpoints, tcp = endpoints_of(worker), tcp_of(worker)
     socket = endpoints.sockets[number]
     tuning_drop(tcp, socket.tuning)
+    error_forget(endpoints, number)
     if socket.kind == LISTENER:
         _close_listener(worker, tcp, number)
         socket_release(endpoints, number)

@@ -2,7 +2,7 @@
 
 A message is believed when the segment that it quotes is in flight: right addresses, right ports, and a sequence number
 between snd_una and snd_nxt. It ends a connection only while that is being opened; later it is a soft error, which is
-what the application hears if retransmission gives up. 'Too big' makes our segments smaller and has those in flight sent
+what the application hears if retransmission gives up, or at once with IP_RECVERR. 'Too big' makes our segments smaller and has those in flight sent
 again.
 """
 
@@ -15,7 +15,18 @@ from pronghorn.net.icmp import path_report4
 from pronghorn.net.icmpv6 import path_report6
 from pronghorn.net.state import MAPPED
 from pronghorn.state.dispatch import tell_others
-from pronghorn.state.endpoints import count
+from pronghorn.state.endpoints import (
+    ANY_NUMBER,
+    FAILED,
+    RECEIVE_ERRORS,
+    RECEIVE_ERRORS6,
+    count,
+    endpoints_of,
+    socket_event,
+)
+from pronghorn.state.error_queue import ICMP as QUEUED_ICMP
+from pronghorn.state.error_queue import ICMP6 as QUEUED_ICMP6
+from pronghorn.state.error_queue import error_put, error_say
 from pronghorn.state.mib import ATTEMPT_FAILS, OUT_OF_WINDOW_ICMPS
 from pronghorn.state.packet import ORIGINATED, REDIRECTED, Packet
 from pronghorn.state.verdicts import CONSUMED, CONTINUE, ICMP_IGNORED
@@ -70,7 +81,7 @@ def tcp_message_input(worker: Worker, packet: Packet) -> int:
     if sequence.before(seq, tcb.snd_una) or not sequence.before(seq, tcb.snd_nxt):
         count(worker, OUT_OF_WINDOW_ICMPS, 1)
         return ICMP_IGNORED
-    return _take(worker, tcp, tcb, packet)
+    return _take(worker, tcp, tcb, packet, packet.transport + at)
 
 
 @hot
@@ -99,8 +110,8 @@ def _find_quoted(worker: Worker, tcp: Tcp, packet: Packet, layer4: int) -> int:
 
 
 @hot
-def _take(worker: Worker, tcp: Tcp, tcb: Tcb, packet: Packet) -> int:
-    """A message that is believed."""
+def _take(worker: Worker, tcp: Tcp, tcb: Tcb, packet: Packet, layer4: int) -> int:
+    """A message that is believed, about the segment at `layer4`."""
     error = _error4(ICMP(packet.transport)) if packet.family == 4 else _error6(ICMPv6(packet.transport))
     if error == EMSGSIZE:
         return _too_big(worker, tcp, tcb, packet)
@@ -109,13 +120,47 @@ def _take(worker: Worker, tcp: Tcp, tcb: Tcb, packet: Packet) -> int:
     accepted = tcb.agreed & FAST_OPEN != 0 and tcb.flags & PASSIVE == 0
     if tcb.state == SYN_SENT or (tcb.state == SYN_RECEIVED and not accepted):
         count(worker, ATTEMPT_FAILS, 1)
+        if wants_errors(worker, tcb):
+            _note(worker, tcb, packet, error, layer4)
         if is_half_open(tcb):
             drop_half_open(worker, tcp, tcb)
         else:
             finish_tcb(worker, tcp, tcb, error)
         return CONSUMED
-    tcb.segments.soft = error
+    if wants_errors(worker, tcb):
+        endpoints_of(worker).sockets[tcb.socket].error = error
+        socket_event(endpoints_of(worker), tcb.socket, FAILED)
+    else:
+        tcb.segments.soft = error
     return CONSUMED
+
+
+@hot
+def wants_errors(worker: Worker, tcb: Tcb) -> bool:
+    """Whether the application has asked for all errors: IP_RECVERR, IPV6_RECVERR."""
+    if tcb.socket == ANY_NUMBER:
+        return False
+    wants = RECEIVE_ERRORS if tcb.family == 4 else RECEIVE_ERRORS6
+    return endpoints_of(worker).sockets[tcb.socket].options & wants != 0
+
+
+@hot
+def _note(worker: Worker, tcb: Tcb, packet: Packet, error: int, layer4: int) -> None:
+    """Put the error into the socket's queue with what is quoted of the SYN; Linux does it for connections that are
+    being opened alone."""
+    record = error_put(endpoints_of(worker), tcb.socket)
+    if record.address == 0:
+        return
+    record.at, record.error, record.interface, record.family = worker.now, error, packet.port, packet.family
+    record.to_hi, record.to_lo, record.to_port = tcb.remote_hi, tcb.remote_lo, tcb.remote_port
+    record.type, record.code = ICMP(packet.transport).type, ICMP(packet.transport).code
+    if packet.family == 4:
+        record.origin, record.offender_hi = QUEUED_ICMP, 0
+        record.offender_lo = MAPPED | IPv4(packet.network).src
+    else:
+        ip6 = IPv6(packet.network)
+        record.origin, record.offender_hi, record.offender_lo = QUEUED_ICMP6, ip6.src_hi, ip6.src_lo
+    error_say(endpoints_of(worker), record, layer4, packet.data + packet.length - layer4)
 
 
 @hot

@@ -20,6 +20,7 @@ from pronghorn.memory.ranges import Ranges
 from pronghorn.memory.stream import Stream
 from pronghorn.memory.wheel import Timer
 from pronghorn.state.endpoints import Endpoints
+from pronghorn.state.wishes import Wishes
 from pronghorn.state.worker import Worker
 from pronghorn.tcp.records import Cookie, Rare
 from pronghorn.tcp.sample import Sample
@@ -222,7 +223,7 @@ class Waiting(View, align=64, size=64):
     unused: u8
 
 
-class Tuning(View, align=64, size=64):
+class Tuning(View, align=64, size=128):
     """Options that few connections change; shared by all that have the same, number 0 holds the defaults."""
 
     users: u32
@@ -248,6 +249,8 @@ class Tuning(View, align=64, size=64):
     fast_connect: u8  # TCP_FASTOPEN_CONNECT
     flags: u16  # NO_DELAY and CORKED of a connection that is still to come
     next: u32
+    window_clamp: u32  # TCP_WINDOW_CLAMP; 0: none
+    wishes: Wishes
 
 
 class Listener(View, align=64, size=64):

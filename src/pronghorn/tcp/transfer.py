@@ -10,7 +10,6 @@ from pronghorn.memory.stream import stream_free, stream_get, stream_put, stream_
 from pronghorn.state.endpoints import (
     ANY_NUMBER,
     EAGAIN,
-    FAILED,
     READABLE,
     STREAM,
     WRITABLE,
@@ -18,6 +17,7 @@ from pronghorn.state.endpoints import (
     endpoints_of,
     socket_quiet,
 )
+from pronghorn.state.error_queue import error_taken
 from pronghorn.state.worker import Worker
 from pronghorn.tcp.fast_connect import is_deferred, send_syn_with
 from pronghorn.tcp.output import not_sent, output
@@ -65,10 +65,7 @@ def record_of(worker: Worker, number: int) -> Tcb:
 @cold
 def take_error(endpoints: Endpoints, number: int) -> int:
     """The pending errno, which is thereby reported; 0 when there is none."""
-    error = endpoints.sockets[number].error
-    endpoints.sockets[number].error = 0
-    socket_quiet(endpoints, number, FAILED)
-    return error
+    return error_taken(endpoints, number)
 
 
 @leaf

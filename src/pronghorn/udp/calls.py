@@ -3,7 +3,8 @@
 A result is not negative, or minus an errno of Linux; what is not said here is as in its udp(7) and icmp(7). Octets come
 and go in `Part`s, so that one call serves scatter and gather too.
 
-Left out: MSG_MORE and UDP_CORK (EOPNOTSUPP), the queue of errors (MSG_ERRQUEUE: EAGAIN).
+SO_SNDBUF limits what a socket gives to its ports within a turn, an overhead for each datagram counted: in the turn the
+ports are flushed, and what waits on them has left.
 """
 
 from __future__ import annotations
@@ -15,29 +16,36 @@ from pronghorn.state import linux
 from pronghorn.state.endpoints import (
     ECHO,
     ENDED,
-    FAILED,
     HUNG_UP,
     READABLE,
     WRITABLE,
     Address,
-    Endpoints,
     endpoints_of,
     socket_event,
     socket_open,
     socket_quiet,
     socket_release,
 )
+from pronghorn.state.endpoints import (
+    count as count_of,
+)
+from pronghorn.state.error_queue import error_forget, error_taken
+from pronghorn.state.mib import UDP_SNDBUF_ERRORS
 from pronghorn.state.parts import Part, parts_octets
 from pronghorn.state.worker import Worker
 from pronghorn.udp.bind import bind_any, endpoint_bind, endpoint_connect, endpoint_disconnect, suits, whole_hi, whole_lo
 from pronghorn.udp.blocked import block, unblock
+from pronghorn.udp.cork import cork_add, cork_begin, cork_drop, cork_part, is_pending
 from pronghorn.udp.endpoint import (
     BOUND,
     CONNECTED,
+    CORKED,
     MULTICAST_ALL,
     MULTICAST_LOOP,
     NO_ENDPOINT,
     READ_CLOSED,
+    SELF,
+    SEND_OVERHEAD,
     WRITE_CLOSED,
     Arrival,
     Endpoint,
@@ -46,15 +54,17 @@ from pronghorn.udp.endpoint import (
     udp_of,
 )
 from pronghorn.udp.members import member_leave_all
+from pronghorn.udp.messages import note_too_long
 from pronghorn.udp.output import send_way
 from pronghorn.udp.queue import queue_drop, queue_free, queue_peek, queue_read
 from pronghorn.udp.table import endpoint_displace
-from pronghorn.udp.way import find_way
+from pronghorn.udp.way import find_way, way_mtu
 from pronghorn.wire import icmp, icmpv6, ipv6
 from pronghorn.wire.numbers import PROTOCOL_ICMP, PROTOCOL_ICMPV6, PROTOCOL_UDP
 
 EAGAIN, EINVAL, ENOTCONN, EDESTADDRREQ = errno.EAGAIN, errno.EINVAL, errno.ENOTCONN, errno.EDESTADDRREQ
 EMSGSIZE, EOPNOTSUPP, EPIPE, ENOMEM = errno.EMSGSIZE, errno.EOPNOTSUPP, errno.EPIPE, errno.ENOMEM
+ENOBUFS = errno.ENOBUFS
 
 
 @hot
@@ -99,6 +109,8 @@ def udp_close(worker: Worker, number: int) -> int:
     unblock(udp, endpoint)
     member_leave_all(worker, endpoint)
     queue_free(endpoints, endpoint)
+    cork_drop(endpoints, endpoint)
+    error_forget(endpoints, number)
     endpoint.next = udp.free
     udp.free = endpoint.index
     udp.count -= 1
@@ -163,16 +175,6 @@ def _write(address: Address, hi: int, lo: int, port: int, interface: int) -> Non
     address.interface = interface if ipv6.is_link_local(hi) else 0
 
 
-@hot
-def take_error(endpoints: Endpoints, number: int) -> int:
-    """The error that waits for the application, which it thereby has; 0: none."""
-    error = endpoints.sockets[number].error
-    if error != 0:
-        endpoints.sockets[number].error = 0
-        socket_quiet(endpoints, number, FAILED)
-    return error
-
-
 # --- sending ------------------------------------------------------------------------------------------------------
 
 
@@ -188,10 +190,10 @@ def udp_send(worker: Worker, number: int, data: int, octets: int, flags: int) ->
 def udp_send_parts(worker: Worker, number: int, parts: Array[Part], count: int, flags: int, address: int) -> int:
     """Send one datagram of all the parts' octets to the `Address` at `address`; 0: to the other side."""
     endpoint = endpoint_of(worker, number)
-    error = take_error(endpoints_of(worker), number)
+    error = error_taken(endpoints_of(worker), number)
     if error != 0:
         return -error
-    if flags & (linux.MSG_OOB | linux.MSG_MORE) != 0:
+    if flags & linux.MSG_OOB != 0:
         return -EOPNOTSUPP
     if endpoint.flags & WRITE_CLOSED != 0:
         return -EPIPE
@@ -205,8 +207,9 @@ def udp_send_parts(worker: Worker, number: int, parts: Array[Part], count: int, 
         scope = to.interface if to.interface != 0 else scope
         if port == 0 and endpoint.protocol == PROTOCOL_UDP:
             return -EINVAL
-    elif endpoint.flags & CONNECTED == 0:
+    elif endpoint.flags & CONNECTED == 0 and not is_pending(endpoint):
         return -EDESTADDRREQ
+    scope = udp_of(worker).scope if udp_of(worker).scope != 0 else scope
     octets = parts_octets(parts, count)
     if octets < 0:
         return -EINVAL
@@ -214,7 +217,58 @@ def udp_send_parts(worker: Worker, number: int, parts: Array[Part], count: int, 
         result = bind_any(worker, endpoint)
         if result != 0:
             return result
+    if octets > 0xFFFF:
+        return -EMSGSIZE
+    if not has_room(worker, endpoint):
+        count_of(worker, UDP_SNDBUF_ERRORS, 1)
+        block(endpoints_of(worker), udp_of(worker), endpoint)
+        return -EAGAIN
+    more = flags & linux.MSG_MORE != 0 or endpoint.flags & CORKED != 0
+    if (more or is_pending(endpoint)) and endpoint.protocol == PROTOCOL_UDP:
+        return _send_later(worker, endpoint, hi, lo, port, scope, parts, count, more)
     return _send(worker, endpoint, hi, lo, port, scope, parts, octets)
+
+
+@hot
+def has_room(worker: Worker, endpoint: Endpoint) -> bool:
+    """Whether SO_SNDBUF permits one more datagram."""
+    if endpoint.sent_turn != worker.turns:
+        endpoint.sent_turn, endpoint.sent = worker.turns, 0
+    return endpoint.sent < endpoint.send_limit
+
+
+@hot
+def _send_later(
+    worker: Worker,
+    endpoint: Endpoint,
+    hi: int,
+    lo: int,
+    port: int,
+    scope: int,
+    parts: Array[Part],
+    count: int,
+    more: bool,
+) -> int:
+    """Add to the datagram that is being put together; send it unless there is more to come."""
+    endpoints = endpoints_of(worker)
+    octets = parts_octets(parts, count)
+    if not is_pending(endpoint) and not cork_begin(endpoints, endpoint, hi, lo, port, scope):
+        return -ENOBUFS
+    result = cork_add(endpoints, endpoint, parts, count, octets)
+    if result == 0 and not more:
+        result = udp_uncork(worker, endpoint)
+    return octets if result == 0 else result
+
+
+@hot
+def udp_uncork(worker: Worker, endpoint: Endpoint) -> int:
+    """Send the datagram that was put together. 0 or -errno; one for which its port has no room is lost."""
+    endpoints, udp = endpoints_of(worker), udp_of(worker)
+    to = udp.cork_to
+    parts = cork_part(endpoints, udp, endpoint, to)
+    sent = _send(worker, endpoint, to.hi, to.lo, to.port, to.interface, parts, parts[0].octets)
+    cork_drop(endpoints, endpoint)
+    return 0 if sent >= 0 or sent == -EAGAIN else sent
 
 
 @hot
@@ -225,12 +279,14 @@ def _send(
         result = _check_echo(endpoint, parts, octets)
         if result != 0:
             return result
-    if octets > 0xFFFF:
-        return -EMSGSIZE
     result, way = find_way(worker, endpoint, hi, lo, scope)
     if result != 0:
         return result
     sent = send_way(worker, endpoint, way, port, parts, octets)
+    if way.kind != SELF:
+        endpoint.sent += octets + SEND_OVERHEAD
+    if sent == -EMSGSIZE:
+        note_too_long(worker, endpoint, hi, lo, endpoint.remote_port, way_mtu(worker, way))
     if sent == -EAGAIN:
         block(endpoints_of(worker), udp_of(worker), endpoint)
     return sent
@@ -271,7 +327,7 @@ def udp_receive_parts(worker: Worker, number: int, parts: Array[Part], count: in
         return -EOPNOTSUPP
     if flags & linux.MSG_ERRQUEUE != 0:
         return -EAGAIN
-    error = take_error(endpoints, number)
+    error = error_taken(endpoints, number)
     if error != 0:
         return -error
     if endpoint.waiting == 0:

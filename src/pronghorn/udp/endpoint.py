@@ -1,7 +1,7 @@
 """What a datagram socket keeps, and the room's root. Read this first.
 
-An `Endpoint` is four cache lines: the first says which datagrams are its own, the second what waits to be read, the
-third where the last datagram went, the fourth options. It is written by its worker alone. Nothing is reserved for an
+An `Endpoint` is five cache lines: the first says which datagrams are its own, the second what waits to be read, the
+third where the last datagram went, the others options. It is written by its worker alone. Nothing is reserved for an
 idle one: what waits to be read lies in a ring from the worker's Buddy (memory/stream.py), given back when it is empty.
 
 ICMP echo sockets are endpoints too: their port is the identifier, their protocol ICMP's.
@@ -14,8 +14,10 @@ from __future__ import annotations
 
 from pronghorn.compiled import Array, View, field, leaf, u8, u16, u32, u64
 from pronghorn.memory.stream import Stream
-from pronghorn.state.endpoints import Endpoints
+from pronghorn.state.ancillary import Control
+from pronghorn.state.endpoints import Address, Endpoints
 from pronghorn.state.parts import Part
+from pronghorn.state.wishes import Wishes
 from pronghorn.state.worker import Worker
 
 # Endpoint.flags
@@ -31,6 +33,7 @@ COALESCE = 256  # UDP_GRO
 READ_CLOSED = 512
 WRITE_CLOSED = 1024
 WANTS_SPACE = 2048  # told EAGAIN by send: stands on Udp.waiting
+CORKED = 4096  # UDP_CORK
 
 NO_ENDPOINT = 0xFFFFFFFF
 
@@ -43,10 +46,8 @@ OVERHEAD = 64
 RECEIVE_LIMIT = 212_992
 SEND_LIMIT = 212_992
 """Linux's net.core.rmem_default and wmem_default."""
-LIMIT_MOST = 8 << 20
-"""What SO_RCVBUF and SO_SNDBUF may ask for, before Linux's doubling."""
-LIMIT_LEAST = 2304
-"""SOCK_MIN_RCVBUF of Linux."""
+SEND_OVERHEAD = 704
+"""What a datagram on its way counts beside its octets: what Linux's bookkeeping makes of a small one (sk_buff)."""
 
 
 class Way(View, align=8, size=56):
@@ -84,7 +85,7 @@ class Arrival(View, align=8, size=56):
     unused16: u16
 
 
-class Endpoint(View, align=64, size=256):
+class Endpoint(View, align=64, size=320):
     """One socket's datagrams."""
 
     # line 0: which datagrams
@@ -131,6 +132,12 @@ class Endpoint(View, align=64, size=256):
     unused16: u16
     multicast_hi: u64  # IP_MULTICAST_IF by address; 0: not
     multicast_lo: u64
+    sent: u32  # octets given to ports in turn `sent_turn`, overhead counted: what SO_SNDBUF limits
+    cork_octets: u32  # that wait for the rest of their datagram (cork.py), its Address counted
+    cork: Stream
+    sent_turn: u64
+    # line 4: what few sockets set
+    wishes: Wishes = field(align=64)
 
 
 class Udp(View, align=64):
@@ -158,6 +165,19 @@ class Udp(View, align=64):
     arrival: Arrival  # scratch: of the datagram being handled
     taken: Arrival  # of the datagram that was read last
     part: Part  # scratch: of a send that has one part
+    kept_ttl: u8  # the socket's options while ancillary data stands in for them (aside.py)
+    kept_tos: u8
+    kept_hops: u8
+    kept_class: u8
+    kept_multicast_ttl: u8
+    kept_multicast_hops: u8
+    kept_segment: u16
+    source_hi: u64  # address to send one datagram from; 0, 0: as usual
+    source_lo: u64
+    scope: u32  # interface to send one datagram by, plus 1; 0: as usual
+    unused: u32
+    control: Control  # scratch: ancillary data that is being written
+    cork_to: Address  # scratch: where a datagram that was put together goes
 
 
 @leaf

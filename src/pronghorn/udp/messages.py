@@ -2,7 +2,8 @@
 
 An error is believed when the packet that it quotes can be one of ours: from an address of ours, and from a port (or
 with an identifier) that has a socket which takes answers from there. What errno it is, and whether it is hard, is as in
-Linux (icmp_err_convert, icmpv6_err_convert): a connected socket hears of hard errors; one with IP_RECVERR of all.
+Linux (icmp_err_convert, icmpv6_err_convert): a connected socket hears of hard errors; one with IP_RECVERR of all, and
+finds them in its queue (state/error_queue.py).
 
 Replies and errors arrive at any worker, and are sent on to those that have the port.
 """
@@ -11,18 +12,22 @@ from __future__ import annotations
 
 import errno
 
-from pronghorn.compiled import hot, leaf, load8, load_be16
+from pronghorn.compiled import hot, leaf, load8, load_be16, load_be32
 from pronghorn.net.addresses import is_local4, is_local6
 from pronghorn.net.icmp import path_report4
 from pronghorn.net.icmpv6 import path_report6
 from pronghorn.net.state import MAPPED
 from pronghorn.state import linux
 from pronghorn.state.dispatch import tell_others
-from pronghorn.state.endpoints import FAILED, RECEIVE_ERRORS, endpoints_of, socket_event
+from pronghorn.state.endpoints import FAILED, RECEIVE_ERRORS, RECEIVE_ERRORS6, endpoints_of, socket_event
+from pronghorn.state.error_queue import ICMP as QUEUED_ICMP
+from pronghorn.state.error_queue import ICMP6 as QUEUED_ICMP6
+from pronghorn.state.error_queue import LOCAL as QUEUED_LOCAL
+from pronghorn.state.error_queue import error_put, error_say
 from pronghorn.state.packet import ORIGINATED, REDIRECTED, Packet
 from pronghorn.state.verdicts import CONSUMED, CONTINUE
 from pronghorn.state.worker import Worker
-from pronghorn.udp.endpoint import CONNECTED, Arrival, Endpoint, udp_of
+from pronghorn.udp.endpoint import CONNECTED, Arrival, Endpoint, is_four, udp_of
 from pronghorn.udp.input import deliver_to, note_arrival
 from pronghorn.udp.table import endpoint_find, port_users
 from pronghorn.wire import icmp, icmpv6
@@ -32,6 +37,7 @@ from pronghorn.wire.ipv4 import IPv4
 from pronghorn.wire.ipv6 import IPv6
 from pronghorn.wire.numbers import PROTOCOL_ICMP, PROTOCOL_ICMPV6, PROTOCOL_UDP
 from pronghorn.wire.reasons import GOOD
+from pronghorn.wire.udp import HEADER as UDP_HEADER
 
 HARD = 1 << 16
 """Beside an errno: no answer will come."""
@@ -112,10 +118,14 @@ def _error4(worker: Worker, packet: Packet, octets: int) -> int:
     message = ICMP(packet.transport)
     endpoint = udp_of(worker).endpoints[number]
     error = errno4(message.type, message.code)
+    info = icmp.pointer(message) if message.type == icmp.PARAMETER_PROBLEM else 0
     if error == TOO_LONG:
         path_report4(worker, packet)
-        error |= HARD if endpoint.discover != linux.IP_PMTUDISC_DONT else 0
-    fail(worker, endpoint, error)
+        if endpoint.discover == linux.IP_PMTUDISC_DONT:
+            return CONSUMED
+        error, info = error | HARD, icmp.next_hop_mtu(message)
+    _note(worker, endpoint, packet, error, packet.transport + at, info)
+    fail(worker, endpoint, error, RECEIVE_ERRORS)
     return CONSUMED
 
 
@@ -139,8 +149,45 @@ def _error6(worker: Worker, packet: Packet, octets: int) -> int:
     if error == TOO_LONG:
         path_report6(worker, packet)
         error |= HARD if endpoint.discover6 != linux.IP_PMTUDISC_DONT else 0
-    fail(worker, endpoint, error)
+    _note(worker, endpoint, packet, error, packet.transport + at, load_be32(packet.transport + 4))
+    fail(worker, endpoint, error, RECEIVE_ERRORS6)
     return CONSUMED
+
+
+@hot
+def _note(worker: Worker, endpoint: Endpoint, packet: Packet, error: int, layer4: int, info: int) -> None:
+    """Put the error into the socket's queue, if it has one, with what is quoted of the datagram at `layer4`."""
+    wants = RECEIVE_ERRORS if packet.family == 4 else RECEIVE_ERRORS6
+    endpoints = endpoints_of(worker)
+    if endpoints.sockets[endpoint.socket].options & wants == 0 or error == 0:
+        return
+    record, arrival = error_put(endpoints, endpoint.socket), udp_of(worker).arrival
+    if record.address == 0:
+        return
+    record.at, record.error, record.info, record.interface = worker.now, error & ~HARD, info, packet.port
+    record.to_hi, record.to_lo, record.to_port = arrival.source_hi, arrival.source_lo, arrival.source_port
+    record.origin, record.family = QUEUED_ICMP if packet.family == 4 else QUEUED_ICMP6, packet.family
+    record.type, record.code = ICMP(packet.transport).type, ICMP(packet.transport).code
+    if packet.family == 4:
+        record.offender_hi, record.offender_lo = 0, MAPPED | IPv4(packet.network).src
+    else:
+        record.offender_hi, record.offender_lo = IPv6(packet.network).src_hi, IPv6(packet.network).src_lo
+    payload = layer4 + (UDP_HEADER if endpoint.protocol == PROTOCOL_UDP else 0)
+    error_say(endpoints, record, payload, packet.data + packet.length - payload)
+
+
+@hot
+def note_too_long(worker: Worker, endpoint: Endpoint, hi: int, lo: int, port: int, mtu: int) -> None:
+    """The same for a datagram that is too long to be sent, which this host says itself."""
+    wants = RECEIVE_ERRORS if is_four(hi, lo) else RECEIVE_ERRORS6
+    endpoints = endpoints_of(worker)
+    if endpoints.sockets[endpoint.socket].options & wants == 0:
+        return
+    record = error_put(endpoints, endpoint.socket)
+    if record.address != 0:
+        record.at, record.error, record.info, record.origin = worker.now, TOO_LONG, mtu, QUEUED_LOCAL
+        record.to_hi, record.to_lo, record.to_port, record.family = hi, lo, port, 4 if is_four(hi, lo) else 6
+        error_say(endpoints, record, record.address, 0)
 
 
 @hot
@@ -159,11 +206,12 @@ def _quoted(worker: Worker, packet: Packet, arrival: Arrival, layer4: int, proto
 
 
 @hot
-def fail(worker: Worker, endpoint: Endpoint, error: int) -> None:
-    """Let the application hear of an errno (0: of none), which may be HARD, if it is to."""
+def fail(worker: Worker, endpoint: Endpoint, error: int, wants: int) -> None:
+    """Let the application hear of an errno (0: of none), which may be HARD, if it is to: always when it has the bit
+    `wants` among its options."""
     endpoints = endpoints_of(worker)
     socket = endpoints.sockets[endpoint.socket]
-    hears = socket.options & RECEIVE_ERRORS != 0 or (endpoint.flags & CONNECTED != 0 and error & HARD != 0)
+    hears = socket.options & wants != 0 or (endpoint.flags & CONNECTED != 0 and error & HARD != 0)
     if error != 0 and hears:
         socket.error = error & ~HARD
         socket_event(endpoints, endpoint.socket, FAILED)

@@ -2,7 +2,7 @@
 
 SO_RCVBUF and SO_SNDBUF are doubled, as Linux does, and counted with the overhead. Memberships of groups are in
 member_options.py. Left out: UDP_NO_CHECK6_RX (input refuses datagrams without a checksum before it looks for sockets),
-UDP_CORK, and what fills ancillary data: it is in Udp.taken.
+and what fills ancillary data: it is in Udp.taken.
 """
 
 from __future__ import annotations
@@ -11,29 +11,38 @@ import errno
 
 from pronghorn.compiled import hot, leaf, load32, load_be32, swap64
 from pronghorn.net.addresses import owned_find
-from pronghorn.net.path_mtu import path_limit
 from pronghorn.net.state import MAPPED, PRESENT, net_of
 from pronghorn.state import linux
-from pronghorn.state.endpoints import ONLY_V6, RECEIVE_ERRORS, endpoints_of
-from pronghorn.state.options import ENOPROTOOPT, UNREADABLE, option_value, set_bit, write_option
+from pronghorn.state.endpoints import ONLY_V6, RECEIVE_ERRORS, RECEIVE_ERRORS6, endpoints_of
+from pronghorn.state.options import (
+    BUFFER_MOST,
+    ENOPROTOOPT,
+    FORCED_MOST,
+    RECEIVE_LEAST,
+    SEND_LEAST,
+    UNREADABLE,
+    buffer_limit,
+    option_value,
+    set_bit,
+    write_option,
+)
 from pronghorn.state.worker import Worker
+from pronghorn.udp.calls import udp_uncork
+from pronghorn.udp.cork import is_pending
 from pronghorn.udp.endpoint import (
     BOUND,
     COALESCE,
     CONNECTED,
-    LIMIT_LEAST,
-    LIMIT_MOST,
+    CORKED,
     MULTICAST_ALL,
     MULTICAST_LOOP,
     NO_CHECK,
     NO_CHECK6_TX,
-    SELF,
-    UNICAST,
     Endpoint,
     endpoint_of,
 )
 from pronghorn.udp.member_options import is_member_option, member_option
-from pronghorn.udp.way import find_way
+from pronghorn.udp.way import find_way, way_mtu
 
 EINVAL, ENOTCONN, ENODEV, EADDRNOTAVAIL = errno.EINVAL, errno.ENOTCONN, errno.ENODEV, errno.EADDRNOTAVAIL
 
@@ -52,7 +61,7 @@ def udp_set_option(worker: Worker, number: int, level: int, option: int, value: 
     if level == linux.SOL_SOCKET:
         return _set_socket(worker, endpoint, option, asked)
     if level == linux.SOL_UDP:
-        return _set_udp(endpoint, option, asked)
+        return _set_udp(worker, endpoint, option, asked)
     if level == linux.SOL_IP:
         return _set_ip(worker, endpoint, number, option, asked)
     return _set_ipv6(worker, endpoint, number, option, asked) if level == linux.SOL_IPV6 else -ENOPROTOOPT
@@ -64,19 +73,19 @@ def _flag(endpoint: Endpoint, flag: int, on: int) -> int:
     return 0
 
 
-@leaf
-def _limit(asked: int) -> int:
-    """What SO_RCVBUF or SO_SNDBUF sets."""
-    return max(2 * min(max(asked, 0), LIMIT_MOST), LIMIT_LEAST)
-
-
 @hot
 def _set_socket(worker: Worker, endpoint: Endpoint, option: int, asked: int) -> int:
     if option == linux.SO_RCVBUF:
-        endpoint.receive_limit = _limit(asked)
+        endpoint.receive_limit = buffer_limit(asked, RECEIVE_LEAST, BUFFER_MOST)
         return 0
     if option == linux.SO_SNDBUF:
-        endpoint.send_limit = _limit(asked)
+        endpoint.send_limit = buffer_limit(asked, SEND_LEAST, BUFFER_MOST)
+        return 0
+    if option == linux.SO_RCVBUFFORCE:
+        endpoint.receive_limit = buffer_limit(max(asked, 0), RECEIVE_LEAST, FORCED_MOST)
+        return 0
+    if option == linux.SO_SNDBUFFORCE:
+        endpoint.send_limit = buffer_limit(max(asked, 0), SEND_LEAST, FORCED_MOST)
         return 0
     if option == linux.SO_NO_CHECK:
         return _flag(endpoint, NO_CHECK, asked)
@@ -97,11 +106,16 @@ def _is_interface(worker: Worker, asked: int) -> bool:
 
 
 @hot
-def _set_udp(endpoint: Endpoint, option: int, asked: int) -> int:
+def _set_udp(worker: Worker, endpoint: Endpoint, option: int, asked: int) -> int:
     if option == linux.UDP_SEGMENT:
         if asked < 0 or asked > 0xFFFF:
             return -EINVAL
         endpoint.segment = asked
+        return 0
+    if option == linux.UDP_CORK:
+        _flag(endpoint, CORKED, asked)
+        if asked == 0 and is_pending(endpoint):
+            udp_uncork(worker, endpoint)
         return 0
     if option == linux.UDP_GRO:
         return _flag(endpoint, COALESCE, asked)
@@ -195,7 +209,7 @@ def _set_ipv6(worker: Worker, endpoint: Endpoint, number: int, option: int, aske
     if option == linux.IPV6_MULTICAST_ALL:
         return _flag(endpoint, MULTICAST_ALL, asked)
     if option == linux.IPV6_RECVERR:
-        return set_bit(endpoints, number, RECEIVE_ERRORS, asked)
+        return set_bit(endpoints, number, RECEIVE_ERRORS6, asked)
     if option == linux.IPV6_MTU_DISCOVER:
         if asked < 0 or asked > linux.IP_PMTUDISC_OMIT:
             return -EINVAL
@@ -244,6 +258,8 @@ def _get_socket(endpoint: Endpoint, option: int) -> int:
 def _get_udp(endpoint: Endpoint, option: int) -> int:
     if option == linux.UDP_SEGMENT:
         return endpoint.segment
+    if option == linux.UDP_CORK:
+        return _bit(endpoint.flags, CORKED)
     if option == linux.UDP_GRO:
         return _bit(endpoint.flags, COALESCE)
     return _bit(endpoint.flags, NO_CHECK6_TX) if option == linux.UDP_NO_CHECK6_TX else -ENOPROTOOPT
@@ -287,7 +303,7 @@ def _get_ipv6(worker: Worker, endpoint: Endpoint, options: int, option: int) -> 
     if option == linux.IPV6_MULTICAST_ALL:
         return _bit(endpoint.flags, MULTICAST_ALL)
     if option == linux.IPV6_RECVERR:
-        return _bit(options, RECEIVE_ERRORS)
+        return _bit(options, RECEIVE_ERRORS6)
     if option == linux.IPV6_MTU_DISCOVER:
         return endpoint.discover6
     return _path_mtu(worker, endpoint) if option == linux.IPV6_MTU else -ENOPROTOOPT
@@ -301,6 +317,4 @@ def _path_mtu(worker: Worker, endpoint: Endpoint) -> int:
     result, way = find_way(worker, endpoint, endpoint.remote_hi, endpoint.remote_lo, endpoint.interface)
     if result != 0:
         return result
-    if way.kind != UNICAST:
-        return 0xFFFF if way.kind == SELF else net_of(worker).interfaces[way.interface].mtu
-    return path_limit(worker, way.hi, way.lo, net_of(worker).neighbours[way.neighbour].mtu)
+    return way_mtu(worker, way)
