@@ -19,7 +19,7 @@ FLOORS = (
     ("control", "sockets"),
     ("engine",),
     ("input",),
-    ("tcp", "udp", "balancer"),
+    ("tcp", "udp", "balancer", "programs"),
     ("ports", "net"),
     ("state",),
     ("wire", "memory"),

@@ -39,8 +39,8 @@ from pronghorn.state.worker import Worker
 
 R = TypeVar("R")
 
-PORTS = 64
-"""Ports that an engine can have."""
+PORTS = 256
+"""Ports that an engine can have, links of attached programs among them."""
 
 INBOX = 4096
 """Entries that a worker's inbox can hold."""

@@ -10,6 +10,7 @@ from pronghorn.net.group_reports import groups_timers
 from pronghorn.net.groups import groups_of
 from pronghorn.net.state import net_of
 from pronghorn.net.timers import net_next, net_timers
+from pronghorn.programs.mourning import programs_next, programs_timers
 from pronghorn.state.worker import Worker, wake_at
 
 
@@ -21,6 +22,8 @@ def timers(worker: Worker) -> int:
         fragment_timers(worker)
         groups_timers(worker)
     more = transports_timers(worker) if worker.transports != 0 else 0
+    if worker.programs != 0:
+        more |= programs_timers(worker)
     return balancer_timers(worker) | more
 
 
@@ -36,3 +39,5 @@ def set_alarm(worker: Worker) -> None:
         wake_at(worker, balancer_next(worker))
     if worker.transports != 0:
         wake_at(worker, transports_next(worker))
+    if worker.programs != 0:
+        wake_at(worker, programs_next(worker))

@@ -17,8 +17,9 @@ from pronghorn.engine.inbox import take_inbox
 from pronghorn.engine.outbox import post
 from pronghorn.engine.timers import set_alarm, timers
 from pronghorn.engine.transports import transports_output
+from pronghorn.input.program import programs_input
 from pronghorn.ports.drivers import receive
-from pronghorn.state.port import BURST, INPUT, REFLECT, Port, Queue
+from pronghorn.state.port import BURST, INPUT, PROGRAM, REFLECT, Port, Queue
 from pronghorn.state.worker import NEVER, Worker
 
 
@@ -50,6 +51,8 @@ def serve(worker: Worker, port: Port, queue: Queue) -> int:
     worker.received += count
     if port.role == INPUT:
         handle(worker, count)
+    elif port.role == PROGRAM:
+        programs_input(worker, port, count)
     elif port.role == REFLECT:
         reflect(worker, port, count)
     else:

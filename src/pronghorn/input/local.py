@@ -17,6 +17,8 @@ from pronghorn.net.icmpv6 import icmpv6_input
 from pronghorn.net.output import ip_output
 from pronghorn.net.reset import send_reset
 from pronghorn.net.state import FORWARDING, MAPPED, net_of
+from pronghorn.programs.messages import program_message
+from pronghorn.programs.output import program_output
 from pronghorn.state.packet import BROADCAST, CHECKSUM_GOOD, CHECKSUM_PARTIAL, MULTICAST, Packet
 from pronghorn.state.verdicts import CONTINUE, MULTICAST_IGNORED, NO_LISTENER, NOT_FOR_US, TTL_EXPIRED, UNKNOWN_PROTOCOL
 from pronghorn.state.worker import Worker
@@ -72,6 +74,8 @@ def deliver(worker: Worker, packet: Packet) -> int:
         verdict = message_input(worker, packet) if worker.transports != 0 else CONTINUE
         if verdict == CONTINUE and worker.transports != 0:
             verdict = tcp_message_input(worker, packet)
+        if verdict == CONTINUE and worker.programs != 0:
+            verdict = program_message(worker, packet)
         if verdict == CONTINUE:
             verdict = report_input(worker, packet)
         if verdict != CONTINUE:
@@ -88,6 +92,10 @@ def deliver(worker: Worker, packet: Packet) -> int:
 @hot
 def _endpoint_input(worker: Worker, packet: Packet) -> int:
     """TCP or UDP, of good shape, for this host. input/transport.py has looked for a connection."""
+    if worker.programs != 0:
+        verdict = program_output(worker, packet)
+        if verdict != CONTINUE:
+            return verdict
     if packet.protocol == PROTOCOL_TCP and worker.transports != 0:
         return listener_input(worker, packet)
     if packet.flags & (CHECKSUM_GOOD | CHECKSUM_PARTIAL) == 0:

@@ -2,18 +2,20 @@
 
 TCP and UDP headers are checked for shape here, once, for everyone behind. Their checksums are not: who ends a
 connection verifies (`wire.tcp.verify4` ...), who passes packets on changes checksums by difference, so that an error
-in them stays one. UDP over IPv6 has a checksum or is no UDP (RFC 8200 8.1).
+in them stays one. UDP over IPv6 has a checksum or is no UDP (RFC 8200 8.1). What an attached program sends is asked for
+its rights here.
 """
 
 from __future__ import annotations
 
 from pronghorn.balancer.input import balancer_input
 from pronghorn.balancer.lookup import flow_prepare
-from pronghorn.compiled import hot
+from pronghorn.compiled import hot, leaf
 from pronghorn.input.local import local_input
 from pronghorn.input.steer import owner_of
+from pronghorn.programs.input import program_input
 from pronghorn.state.dispatch import dispatch
-from pronghorn.state.packet import BROADCAST, MULTICAST, PREPARED, REDIRECTED, Packet
+from pronghorn.state.packet import BROADCAST, FROM_PROGRAM, MULTICAST, PREPARED, REDIRECTED, Packet
 from pronghorn.state.verdicts import CONTINUE
 from pronghorn.state.worker import Worker
 from pronghorn.tcp.input import connection_input
@@ -38,9 +40,13 @@ def transport_input(worker: Worker, packet: Packet) -> int:
         if reason == GOOD and packet.family == 6 and UDP(packet.transport).checksum == 0:
             reason = UDP_NO_CHECKSUM
     else:
-        return local_input(worker, packet)
+        return _other_input(worker, packet)
     if reason != GOOD:
         return reason
+    if packet.flags & FROM_PROGRAM != 0:
+        verdict = program_input(worker, packet)
+        if verdict != CONTINUE:
+            return verdict
     if packet.flags & (BROADCAST | MULTICAST) == 0:
         if worker.balancer != 0 and packet.flags & PREPARED == 0:
             flow_prepare(worker, packet)
@@ -51,6 +57,16 @@ def transport_input(worker: Worker, packet: Packet) -> int:
         verdict = balancer_input(worker, packet) if worker.balancer != 0 else CONTINUE
         if verdict == CONTINUE and protocol == PROTOCOL_TCP and worker.transports != 0:
             verdict = connection_input(worker, packet)
+        if verdict != CONTINUE:
+            return verdict
+    return local_input(worker, packet)
+
+
+@leaf
+def _other_input(worker: Worker, packet: Packet) -> int:
+    """Neither TCP nor UDP."""
+    if packet.flags & FROM_PROGRAM != 0:
+        verdict = program_input(worker, packet)
         if verdict != CONTINUE:
             return verdict
     return local_input(worker, packet)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from pronghorn.compiled import hot, leaf
 from pronghorn.compiled.hashing import mix, shift_right
 from pronghorn.memory.hashtable import HashIndex, hash_first, hash_next
-from pronghorn.net.state import LINK_LOCAL_HI, MAPPED, NONE, PRESENT, Net, net_of
+from pronghorn.net.state import DIRECT, LINK_LOCAL_HI, MAPPED, NONE, PRESENT, Net, net_of
 from pronghorn.state.packet import Packet
 from pronghorn.state.worker import Worker
 from pronghorn.wire.ipv4 import BROADCAST
@@ -71,6 +71,8 @@ def may_be_own(worker: Worker, packet: Packet) -> bool:
     if worker.net == 0:
         return False
     net = net_of(worker)
+    if worker.programs != 0 and input_interface(worker, packet) >= 0:
+        return net.interfaces[packet.port].flags & DIRECT != 0  # a program's link, or the way back in
     return net.here != 0 and (net.shared != 0 or packet.port == net.here - 1)
 
 

@@ -25,7 +25,7 @@ from pronghorn.state.worker import Worker
 class Limits:
     """Sizes of one worker's tables. Memory comes as it is used."""
 
-    interfaces: int = 64
+    interfaces: int = 256
     addresses: int = 4096  # own ones, services' included
     routes: int = 65_536
     neighbours: int = 4096

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pronghorn.compiled import copy, hot, load8
 from pronghorn.net.addresses import input_interface, is_broadcast4, is_local4, may_be_own, source4
-from pronghorn.net.rates import take_error
+from pronghorn.net.rates import take_error_about
 from pronghorn.net.resolve import packet_output, resolve4
 from pronghorn.net.state import MAPPED, net_of
 from pronghorn.state.packet import BROADCAST, MULTICAST, ORIGINATED, Packet
@@ -33,7 +33,7 @@ def send_error4(worker: Worker, packet: Packet, kind: int, code: int, rest: int)
     if not deserves_error4(worker, packet):
         return
     src = _speaker(worker, packet)
-    if src == 0 or not take_error(worker, 0, MAPPED | ip.src):
+    if src == 0 or not take_error_about(worker, packet, 0, MAPPED | ip.src):
         return
     error = originate(worker)
     if error.address == 0:
@@ -76,4 +76,6 @@ def _speaker(worker: Worker, packet: Packet) -> int:
     ip = IPv4(packet.network)
     if is_local4(worker, ip.dst):
         return ip.dst
+    if worker.programs != 0 and is_local4(worker, ip.src):
+        return ip.src  # a program's: from itself, to itself
     return source4(worker, input_interface(worker, packet), ip.src)

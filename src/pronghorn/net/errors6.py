@@ -11,7 +11,7 @@ from __future__ import annotations
 from pronghorn.compiled import copy, hot, load8
 from pronghorn.net.addresses import input_interface, is_local6, may_be_own, source6
 from pronghorn.net.errors4 import HOPS
-from pronghorn.net.rates import take_error
+from pronghorn.net.rates import take_error_about
 from pronghorn.net.resolve import packet_output, resolve_back6
 from pronghorn.net.state import net_of
 from pronghorn.state.packet import BROADCAST, MULTICAST, ORIGINATED, Packet
@@ -40,7 +40,9 @@ def send_error6(worker: Worker, packet: Packet, kind: int, code: int, rest: int,
     src_hi, src_lo = source6(worker, interface, ip.src_hi, ip.src_lo)
     if is_local6(worker, ip.dst_hi, ip.dst_lo):
         src_hi, src_lo = ip.dst_hi, ip.dst_lo
-    if not take_error(worker, ip.src_hi, ip.src_lo):
+    elif worker.programs != 0 and is_local6(worker, ip.src_hi, ip.src_lo):
+        src_hi, src_lo = ip.src_hi, ip.src_lo  # a program's: from itself, to itself
+    if not take_error_about(worker, packet, ip.src_hi, ip.src_lo):
         return
     error = originate(worker)
     if error.address == 0:

@@ -7,7 +7,8 @@ goes on in their place.
 Memory and work are bounded whatever comes: PIECES pieces per datagram, a limit on pieces held in all, a share of it
 for each source (sources share SOURCES counters by keyed hash), a limit on datagrams, and a lifetime after which an
 incomplete datagram ends. Any overlap ends the whole datagram, in both families; an exact repetition of a piece ends
-just that piece, as FRAGMENT_OVERLAP.
+just that piece, as FRAGMENT_OVERLAP. An attached program's pieces are put together with its own alone, and are a source
+of their own.
 
 The piece that completes a datagram is held for a moment like the others and ends with them: its verdict is HELD too.
 
@@ -22,7 +23,7 @@ from pronghorn.compiled.hashing import mix, mix4
 from pronghorn.memory.hashtable import HashIndex, hash_add, hash_first, hash_next, hash_remove
 from pronghorn.net.errors import report_incomplete
 from pronghorn.net.state import NONE, SECOND, net_of
-from pronghorn.state.packet import BROADCAST, HEADROOM, MULTICAST, NO_PACKET, WHOLE, Packet
+from pronghorn.state.packet import BROADCAST, FROM_PROGRAM, HEADROOM, MULTICAST, NO_PACKET, WHOLE, Packet
 from pronghorn.state.packets import allocate, allocate_large, finish, hold, release, resume
 from pronghorn.state.verdicts import (
     CONTINUE,
@@ -68,6 +69,7 @@ class Datagram(View, align=64, size=128):
     older: u32  # of the same family, by age
     newer: u32  # also: the next free record
     source: u32  # index of its source's counter
+    program: u32  # port of the attached program that sent it, plus 1; 0: it came from elsewhere
 
 
 class Fragments(View, align=64):
@@ -154,11 +156,12 @@ def _add(
     """Keep the piece. Returns its verdict, and the number of its datagram once that is complete (else NONE)."""
     own = Fragments(net_of(worker).fragments)
     secret = HashIndex(own.index).secret
+    program = packet.port + 1 if packet.flags & FROM_PROGRAM != 0 else 0
     hash = mix(mix4(src_hi, src_lo, dst_hi, dst_lo, secret), ident << 8 | protocol, secret) & 0xFFFFFFFF
-    found = _find(own, hash, src_hi, src_lo, dst_hi, dst_lo, ident, protocol, packet.family)
+    found = _find(own, hash, src_hi, src_lo, dst_hi, dst_lo, ident, protocol, packet.family, program)
     if own.held >= own.limit:
         return FRAGMENT_LIMIT, NONE
-    source = mix(src_hi, src_lo, secret) & SOURCES - 1
+    source = mix(src_hi, src_lo ^ program << 48, secret) & SOURCES - 1
     if own.sources[source] >= own.source_limit:
         return FRAGMENT_SOURCE_LIMIT, NONE
     if found == NONE:
@@ -168,6 +171,7 @@ def _add(
         datagram = own.datagrams[found]
         datagram.src_hi, datagram.src_lo, datagram.dst_hi, datagram.dst_lo = src_hi, src_lo, dst_hi, dst_lo
         datagram.ident, datagram.protocol, datagram.source = ident, protocol, source
+        datagram.program = program
     verdict = _insert(worker, own.datagrams[found], packet, more)
     if verdict == CONTINUE:
         own.held += 1
@@ -183,7 +187,7 @@ def _add(
 @hot
 def _find(
     own: Fragments, hash: int, src_hi: int, src_lo: int, dst_hi: int, dst_lo: int,
-    ident: int, protocol: int, family: int,
+    ident: int, protocol: int, family: int, program: int,
 ) -> int:  # fmt: skip
     """Number of the datagram, or NONE."""
     index = HashIndex(own.index)
@@ -191,7 +195,8 @@ def _find(
     while found >= 0:
         d = own.datagrams[found]
         same_addresses = d.src_lo == src_lo and d.dst_lo == dst_lo and d.src_hi == src_hi and d.dst_hi == dst_hi
-        if same_addresses and d.ident == ident and d.protocol == protocol and d.family == family:
+        same = same_addresses and d.ident == ident and d.protocol == protocol and d.family == family
+        if same and d.program == program:
             return found
         found = hash_next(index, hash, found)
     return NONE
@@ -370,7 +375,7 @@ def _gather(worker: Worker, datagram: Datagram, first: Packet, header: int) -> P
         return whole
     worker.originated += 1
     copy(whole.data, first.data, before + header)
-    whole.flags = first.flags & (BROADCAST | MULTICAST) | WHOLE
+    whole.flags = first.flags & (BROADCAST | MULTICAST | FROM_PROGRAM) | WHOLE
     whole.length, whole.port, whole.vlan, whole.family = total, first.port, first.vlan, first.family
     whole.network = whole.data + before
     place = datagram.first

@@ -6,6 +6,9 @@ when the word lies more than the burst's worth ahead of now.
 Errors pass two buckets (RFC 4443 2.4 (f)): one for each destination, by a keyed hash, and one for all. What is taken
 from the common one varies at random: from its state a stranger could else tell which of his probes were answered
 (CVE-2020-25705).
+
+Errors that an attached program causes pass one bucket, its own: programs share addresses, and one must not use up what
+the others hear of the network.
 """
 
 from __future__ import annotations
@@ -13,6 +16,8 @@ from __future__ import annotations
 from pronghorn.compiled import hot, leaf
 from pronghorn.compiled.hashing import mix
 from pronghorn.net.state import SECOND, net_of
+from pronghorn.state.packet import Packet
+from pronghorn.state.port import PROGRAM
 from pronghorn.state.worker import Worker, random_number
 
 ERROR_COST = SECOND // 1000  # all errors: 1000 in a second,
@@ -43,6 +48,21 @@ def take_error(worker: Worker, hi: int, lo: int) -> bool:
         return False
     net.destinations[place] = own
     net.error_next = common + (random_number(worker) & 1) * ERROR_COST
+    return True
+
+
+@hot
+def take_error_about(worker: Worker, packet: Packet, hi: int, lo: int) -> bool:
+    """Whether an error about the packet may go to its source now."""
+    if worker.programs == 0 or worker.ports[packet.port].role != PROGRAM:
+        return take_error(worker, hi, lo)
+    net = net_of(worker)
+    place = mix(packet.port, PROGRAM, worker.secret) & net.destination_mask
+    own = _after(worker.now, net.destinations[place], DESTINATION_COST, DESTINATION_BURST)
+    if own < 0:
+        net.errors_limited += 1
+        return False
+    net.destinations[place] = own
     return True
 
 

@@ -10,7 +10,7 @@ from pronghorn.compiled import hot
 from pronghorn.net.addresses import input_interface
 from pronghorn.net.errors4 import HOPS, deserves_error4
 from pronghorn.net.errors6 import deserves_error6
-from pronghorn.net.rates import take_error
+from pronghorn.net.rates import take_error_about
 from pronghorn.net.resolve import packet_output, resolve4, resolve_back6
 from pronghorn.net.state import MAPPED
 from pronghorn.state.packet import Packet
@@ -37,7 +37,7 @@ def send_reset(worker: Worker, packet: Packet) -> None:
 @hot
 def _reset4(worker: Worker, packet: Packet) -> None:
     ip = IPv4(packet.network)
-    if not deserves_error4(worker, packet) or not take_error(worker, 0, MAPPED | ip.src):
+    if not deserves_error4(worker, packet) or not take_error_about(worker, packet, 0, MAPPED | ip.src):
         return
     reset = _emit(worker, packet, ipv4.HEADER)
     if reset.address == 0:
@@ -55,7 +55,7 @@ def _reset6(worker: Worker, packet: Packet) -> None:
     interface = input_interface(worker, packet)
     if interface < 0 or not deserves_error6(worker, packet, icmpv6.UNREACHABLE, 0):
         return
-    if not take_error(worker, ip.src_hi, ip.src_lo):
+    if not take_error_about(worker, packet, ip.src_hi, ip.src_lo):
         return
     reset = _emit(worker, packet, ipv6.HEADER)
     if reset.address == 0:

@@ -13,6 +13,7 @@ NULL, PCAP, VETH, BRIDGE, PACKET, TAP, XDP, DPDK, WIRE, CLIENT = range(1, 11)
 
 # Port.role: what happens to frames that arrive
 INPUT, REFLECT, CROSS = range(3)  # to the stack and the balancer | out of port.peer, MAC swapped | out of port.peer
+PROGRAM = 3  # the link of attached program number port.peer
 
 # Port.offloads: what this port does for us
 CHECKSUM_TX = 1  # fills layer-4 checksums of CHECKSUM_PARTIAL frames
@@ -33,7 +34,7 @@ class Port(View, align=64, size=64):
     kind: u16
     role: u16
     index: u16
-    peer: u16  # output port of role CROSS
+    peer: u16  # output port of roles REFLECT and CROSS; program of role PROGRAM
     mtu: u32  # octets of layer 3
     offloads: u32
     mac: u64  # 48 bits, first octet most significant

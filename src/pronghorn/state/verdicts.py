@@ -138,3 +138,12 @@ TCP_NOT_READ = _define(205, "tcp_not_read", _POLICY, "data for a TCP connection 
 TCP_RESET = _define(206, "tcp_reset", _NORMAL, "a TCP reset that ended a connection")
 SOCKET_FULL = _define(208, "socket_full", _RESOURCE, "the socket holds as much as it may, and nobody reads it")
 SOCKET_NO_MEMORY = _define(209, "socket_no_memory", _RESOURCE, "no memory for a datagram")
+
+# attached programs
+PROGRAM_MARKS = _define(212, "program_marks", _INPUT, "a program's frame that is marked as what it cannot be")
+PROGRAM_SOURCE = _define(213, "program_source", _INPUT, "from a program, with a source address that is not its own")
+PROGRAM_PORT = _define(214, "program_port", _INPUT, "from a program, with a source port that it has not claimed")
+PROGRAM_PROTOCOL = _define(215, "program_protocol", _INPUT, "from a program, of a protocol that programs may not send")
+PROGRAM_ICMP = _define(216, "program_icmp", _INPUT, "from a program, an ICMP message about nothing of its own")
+PROGRAM_RATE = _define(217, "program_rate", _POLICY, "from a program that sends more than it may")
+PROGRAM_GONE = _define(218, "program_gone", _NORMAL, "for a connection whose program has ended; answered by a reset")

@@ -33,6 +33,7 @@ class Worker(View, align=64):
     net: u64
     balancer: u64
     transports: u64  # TCP and UDP endpoints
+    programs: u64  # attached programs
     steering: u64  # array of Outbox, one per worker (state/dispatch.py)
     loop: u64  # engine/loop.py
     due: u64  # ns: when something has to happen even if nothing comes; good after a turn without work (`wake_at`)
