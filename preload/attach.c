@@ -14,6 +14,7 @@
 
 #define PATIENCE (100 * 1000000LL) /* ns that the other side of a link may take to answer */
 #define ANSWER_SECONDS 5
+#define NO_MEMORY 1 /* EngineConfiguration.error */
 
 extern char *program_invocation_short_name;
 
@@ -140,7 +141,7 @@ static int attach_engine(int *numbers, int count)
     process.worker = pronghorn_engine_attach(&configuration, &process.welcome, (int64_t)(uintptr_t)process.memory,
                                              facts.st_size, process.pipe, pipes);
     if (process.worker == NULL)
-        return configuration.error == PRONGHORN_ENGINE_NO_MEMORY ? -ENOMEM : -EPROTO;
+        return configuration.error == NO_MEMORY ? -ENOMEM : -EPROTO;
     return 0;
 }
 

@@ -78,7 +78,7 @@ static ssize_t receive_now(struct description *description, struct msghdr *messa
     struct pronghorn_message own = {
         .vector = (uint64_t)(uintptr_t)message->msg_iov,
         .count = (uint32_t)message->msg_iovlen,
-        .address = message->msg_name != NULL ? (uint64_t)(uintptr_t)&from : 0,
+        .peer = message->msg_name != NULL ? (uint64_t)(uintptr_t)&from : 0,
         .control = (uint64_t)(uintptr_t)message->msg_control,
         .control_octets = message->msg_control != NULL ? message->msg_controllen : 0,
     };

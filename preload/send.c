@@ -163,7 +163,7 @@ static ssize_t send_datagram(int fd, struct description *description, const stru
     struct pronghorn_message own = {
         .vector = (uint64_t)(uintptr_t)message->msg_iov,
         .count = (uint32_t)message->msg_iovlen,
-        .address = message->msg_name != NULL && message->msg_namelen != 0 ? (uint64_t)(uintptr_t)&to : 0,
+        .peer = message->msg_name != NULL && message->msg_namelen != 0 ? (uint64_t)(uintptr_t)&to : 0,
         .control = (uint64_t)(uintptr_t)message->msg_control,
         .control_octets = message->msg_control != NULL ? message->msg_controllen : 0,
     };
