@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import signal
 import subprocess
 import sys
+from io import StringIO
 from typing import get_type_hints
 
 import pytest
+from rich.console import Console
 
-from pronghorn.control.views import KINDS
+from pronghorn.cli.tables import table
+from pronghorn.control.views import KINDS, ProgramView
 from tests.cli.conftest import Run
 from tests.control.gateways import Daemon
 
@@ -26,9 +30,32 @@ SEEN = {
     "udp": ["[2001:db8:1:2:3:4:5:6]:5353", "1500", "213 k"],
     "snmp": ["TcpExtTCPTimeouts", "21"],
 }
+LISTED = [kind for kind in KINDS if kind != "programs"]
+"""What the daemon has some of; no program is attached to it."""
+
+PROGRAM = ProgramView(
+    number=3,
+    name="redis-server",
+    pid=12345,
+    user="nobody",
+    parent=0,
+    age=75.5,
+    linked=True,
+    addresses=("10.0.0.1", "fd00::1"),
+    ports="16384-16639",
+    claims=("tcp *:6379 shared", "tcp [2001:db8:1:2:3:4:5:6]:16379"),
+    flows=1234567,
+    packets_in=10,
+    packets_out=20,
+    octets_in=1000,
+    octets_out=2000,
+    dropped=5,
+    drops={"RATE_EXCEEDED": 5},
+    broken=0,
+)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", LISTED)
 def test_tables_fit_on_80_columns(kind: str, run: Run, daemon: Daemon) -> None:
     code, out, complaints = run("show", kind)
     assert (code, complaints) == (0, "")
@@ -38,10 +65,19 @@ def test_tables_fit_on_80_columns(kind: str, run: Run, daemon: Daemon) -> None:
         assert text in out
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", LISTED)
 def test_json_has_the_documented_fields(kind: str, run: Run, daemon: Daemon) -> None:
     row = json.loads(run("show", kind, "--json")[1])[kind][0]
     assert list(row) == list(get_type_hints(KINDS[kind]))
+
+
+def test_programs(run: Run, daemon: Daemon) -> None:
+    assert run("show", "programs")[1] == "no programs\n"
+    assert json.loads(run("show", "programs", "--json")[1]) == {"programs": []}
+    out = StringIO()
+    Console(file=out, width=80, highlight=False, markup=False).print(table("programs", [dataclasses.asdict(PROGRAM)]))
+    for text in ("redis-server", " tcp *:6379 shared", " tcp [2001:db8:1:2:3:4:5:6]:16379", "1.23 M", "nobody", "1m15"):
+        assert text in out.getvalue()
 
 
 def test_limits_and_lists(run: Run, daemon: Daemon) -> None:

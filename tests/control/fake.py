@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, Concatenate, ParamSpec
 
 from pronghorn.control.filter import Filter
-from pronghorn.control.model import Config, Port, Route, Server, Service, ServiceKey, Tcp, Timeouts, Udp
+from pronghorn.control.model import Config, Port, Programs, Route, Server, Service, ServiceKey, Tcp, Timeouts, Udp
+from pronghorn.control.plane import ProgramPlane
 from pronghorn.control.resolve import resolve
 from pronghorn.control.views import (
     ConnView,
@@ -25,6 +26,7 @@ from pronghorn.control.views import (
     UdpView,
     WorkerView,
 )
+from tests.control.fake_programs import FakePrograms
 
 
 class Broken(Exception):
@@ -64,6 +66,7 @@ class FakeEngine:
         self.busy_poll = starting.gateway.busy_poll
         self.sockets = starting.sockets
         self.socket_ports, self.tcp_settings, self.udp_settings = self.sockets.local_ports, starting.tcp, starting.udp
+        self.programs = starting.programs
         self.filters: list[Filter] = []
         self.table: dict[ServiceKey, Service] = {}
         self.servers: dict[tuple[ServiceKey, Any], Server] = {}
@@ -85,6 +88,7 @@ class FakeEngine:
             self.socket_ports,
             self.tcp_settings,
             self.udp_settings,
+            self.programs,
             self.table,
             self.servers,
         )
@@ -168,6 +172,14 @@ class FakeEngine:
     def change_udp(self, udp: Udp) -> None:
         assert self.sockets.enabled
         self.udp_settings = udp
+
+    @counted
+    def change_programs(self, programs: Programs) -> None:
+        assert self.programs.enabled
+        self.programs = programs
+
+    def program_plane(self) -> ProgramPlane | None:
+        return FakePrograms() if self.programs.enabled else None
 
     @counted
     def add_service(self, service: Service) -> None:

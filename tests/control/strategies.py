@@ -72,6 +72,12 @@ def configs(draw: st.DrawFn) -> Config:
         "sockets": {"enabled": True, "local_ports": draw(st.sampled_from(["32768-60999", "2000-3000"]))},
         "tcp": {"congestion": draw(st.sampled_from(["cubic", "reno"])), "time_wait": draw(st.sampled_from([1, 60]))},
         "udp": {"receive_buffer": draw(st.sampled_from([65_536, 212_992]))},
+        "programs": {
+            "enabled": True,
+            "addresses": [address for address in owned if address not in local][: draw(st.integers(0, 3))],
+            "ports": "3001-32767",
+            "users": draw(st.sampled_from([[], ["nobody"]])),
+        },
     }
     config = Config.model_validate(data)
     assume(not list(check(config)))

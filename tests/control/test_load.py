@@ -106,6 +106,9 @@ servers = [ { address = "10.0.2.1:80", weight = 70000 }, { weight = true } ]
         ("tcp.sack", "false", "has no effect on a gateway without sockets"),
         ("udp.send_buffer", "4096", "allowed: with sockets.enabled = true, any; without, none"),
         ("sockets.local_ports", '"2000-3000"', "has no effect on a gateway without sockets"),
+        ("programs.ports_each", "9", "has no effect on a gateway that takes no programs"),
+        ("programs.most", "193", "is too large; allowed: 1..192"),
+        ("programs.users", '["a b"]', "is not a name"),
         ("balancer", "3", "is a number; allowed: a table with the keys local_addresses, local_ports, timeouts"),
         ("ports", '"x"', "is a string; allowed: an array, each: a table"),
         ("nothing", "1", "unknown key"),
@@ -258,3 +261,40 @@ memory_high = 60
         "6: tcp.memory_pressure = 75: is more than tcp.memory_high; allowed: at most 60",
         "7: tcp.receive_buffer = 4194304: is more than tcp.receive_max; allowed: at most 65536",
     ]
+
+
+def test_what_programs_need() -> None:
+    """Each of the four rules, and that a right section passes."""
+    text = """\
+[[ports]]
+name = "a"
+device = "null:"
+addresses = ["10.0.0.1/24", "10.0.0.2/24"]
+[balancer]
+local_addresses = ["10.0.0.2"]
+[sockets]
+enabled = true
+[programs]
+enabled = true
+addresses = ["10.0.0.1", "10.0.0.2", "10.0.0.3"]
+ports = "32000-33000"
+ports_each = 16
+"""
+    assert [problem.partition(": ")[2] for problem in complaints(text)] == [
+        'programs.addresses[1] = "10.0.0.2": is one of balancer.local_addresses, whose ports are the balancer\'s; '
+        "allowed: another address of a port",
+        'programs.addresses[2] = "10.0.0.3": no port owns 10.0.0.3; '
+        "allowed: an address listed in ports.addresses (10.0.0.1, 10.0.0.2)",
+        'programs.ports = "32000-33000": overlaps sockets.local_ports, the ports of the gateway\'s own sockets; '
+        "allowed: ports outside 32768-60999",
+        "programs.ports_each = 16: is too much for 64 programs (programs.most) in 32000-33000 (programs.ports); "
+        "allowed: 1..15",
+    ]
+    right = text.replace(', "10.0.0.2", "10.0.0.3"', "").replace("33000", "32767").replace("= 16", "= 12")
+    assert loads(right).programs.ports_each == 12
+
+
+def complaints(text: str) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        loads(text)
+    return [str(problem) for problem in caught.value.problems]

@@ -111,6 +111,12 @@ def snmp(
     show("snmp", json, every if watch else None, gateway, **({} if zeros or json else {"counted": "1"}))
 
 
+@commands.command()
+def programs(json: Json = False, watch: Watch = False, every: Every = 1.0, gateway: Gateway = None) -> None:
+    """Attached programs: what they claim, connections, rates, drops."""
+    show("programs", json, every if watch else None, gateway)
+
+
 def _ends(port: int | None, address: str | None, limit: int) -> dict[str, str]:
     """The query that port and address stand for."""
     query = {"limit": str(limit)}

@@ -168,6 +168,18 @@ def _snmp(rows: Sequence[Row]) -> Table:
     return result
 
 
+def _programs(rows: Sequence[Row]) -> Table:
+    result = _table("Program\nclaims", ">Process", "User", ">Flows", ">In/s", ">Out/s", ">Drops", ">Age")
+    for row in rows:
+        name = Text(row["name"], style="bold" if row["linked"] else "yellow")
+        for claim in row["claims"]:
+            name.append(f"\n {claim}", style="not bold")
+        rates = bits(row["octet_rate_in"]), bits(row["octet_rate_out"])
+        numbers = count(row["flows"]), *rates, count(row["dropped"]), seconds(row["age"])
+        result.add_row(name, str(row["pid"]), row["user"], *numbers)
+    return result
+
+
 TABLES: dict[str, Callable[[Sequence[Row]], Table]] = {
     "services": _services,
     "conns": _conns,
@@ -179,4 +191,5 @@ TABLES: dict[str, Callable[[Sequence[Row]], Table]] = {
     "tcp": _tcp,
     "udp": _udp,
     "snmp": _snmp,
+    "programs": _programs,
 }

@@ -11,7 +11,10 @@ running     gateway  daemon  runtime      one gateway; its life; its socket
             api  server  client           HTTP on the Unix socket, and the command line's side of it
             views  rates  filter          what `show` gives, and of what
 programs    launch  direct                what `pronghorn run` does; a link without a keeper
-            welcome                       what a program is told when it attaches
+            welcome  lanes                what a program is told when it attaches; its link to a gateway
+            attach_server  keeper         the gateway's socket for programs; who may come, and what they may claim
+            who  kernel_ports             what the kernel knows of a process, and of its own sockets
+            native_programs               what the keeper asks of the engine
 texts       problems  trouble             errors that say what to do
             describe  reference           the model in words: for messages and for docs/reference
 """

@@ -24,6 +24,7 @@ from pronghorn.control.actions import Action
 from pronghorn.control.apply import ApplyError
 from pronghorn.control.filter import LIMIT, FilterError, read_filter, read_number
 from pronghorn.control.gateway import Gateway
+from pronghorn.control.keeper import Keeper
 from pronghorn.control.load import loads, parse
 from pronghorn.control.model import Config
 from pronghorn.control.part import read_server, read_service
@@ -38,8 +39,8 @@ BODY_LIMIT = 16 << 20  # octets in one request
 class Api:
     """The handlers, by what they are about."""
 
-    def __init__(self, gateway: Gateway) -> None:
-        self.gateway = gateway
+    def __init__(self, gateway: Gateway, keeper: Keeper | None) -> None:
+        self.gateway, self.keeper = gateway, keeper
         self.rates = Rates(time.monotonic)
         self.started = time.time()
 
@@ -57,6 +58,8 @@ class Api:
             views: Any = self.gateway.engine.conns(limit)
         elif kind in ("tcp", "udp"):
             views = getattr(self.gateway.engine, kind)(read_filter(request.query_params))
+        elif kind == "programs":
+            views = await self.rates.watch(kind, self.keeper.views) if self.keeper else []
         else:
             views = await self.rates.watch(kind, getattr(self.gateway.engine, kind))
             if request.query_params.get("counted") == "1":
@@ -112,9 +115,9 @@ class Api:
         return _plan(self.gateway.edit(change), status)
 
 
-def application(gateway: Gateway) -> Starlette:
-    """The table of contents of the API."""
-    api = Api(gateway)
+def application(gateway: Gateway, keeper: Keeper | None = None) -> Starlette:
+    """The table of contents of the API. `keeper`: of a gateway that takes programs."""
+    api = Api(gateway, keeper)
     services, servers = "/v1/services", "/v1/services/{service}/servers"
     routes = [
         Route("/v1", api.about, methods=["GET"]),

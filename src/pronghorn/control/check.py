@@ -8,7 +8,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from pronghorn.control.model import Address, Config, Port, Sockets, Tcp, Udp
+from pronghorn.control.model import Address, Config, Port, Programs, Sockets, Tcp, Udp
 from pronghorn.control.places import Path
 from pronghorn.control.problems import meant
 
@@ -180,6 +180,35 @@ def _tcp_limits(config: Config) -> Iterator[Finding]:
             yield Finding(("tcp", low), least, f"is more than tcp.{high}", f"at most {most}")
 
 
+def _programs(config: Config) -> Iterator[Finding]:
+    """What is said about programs has an effect; their addresses and ports are theirs."""
+    programs = config.programs
+    if not programs.enabled:
+        for key, value in programs:
+            if value != getattr(Programs(), key):
+                wrong = "has no effect on a gateway that takes no programs"
+                shown = config.model_dump(mode="json")["programs"][key]
+                yield Finding(("programs", key), shown, wrong, "with programs.enabled = true, any; without, none")
+        return
+    listed = [(("programs", "addresses", i), address) for i, address in enumerate(programs.addresses)]
+    yield from _unique(listed, "this address is listed twice")
+    owned = _all_owned(config)
+    for path, address in listed:
+        yield from _owned(owned, path, address, str(address))
+        if address in config.balancer.local_addresses:
+            wrong = "is one of balancer.local_addresses, whose ports are the balancer's"
+            yield Finding(path, str(address), wrong, "another address of a port")
+    low, high = programs.ports
+    if programs.most * programs.ports_each > high - low + 1:
+        wrong = f"is too much for {programs.most} programs (programs.most) in {low}-{high} (programs.ports)"
+        allowed = f"1..{(high - low + 1) // programs.most}" if high - low + 1 >= programs.most else "with more ports"
+        yield Finding(("programs", "ports_each"), programs.ports_each, wrong, allowed)
+    first, last = config.sockets.local_ports
+    if config.sockets.enabled and first <= high and low <= last:
+        wrong = "overlaps sockets.local_ports, the ports of the gateway's own sockets"
+        yield Finding(("programs", "ports"), f"{low}-{high}", wrong, f"ports outside {first}-{last}")
+
+
 def _owned(owned: dict[Address, None], path: Path, address: Address, value: str) -> Iterator[Finding]:
     if address not in owned:
         same_family = _listed(str(ip) for ip in owned if ip.version == address.version)
@@ -224,4 +253,5 @@ RULES: tuple[Callable[[Config], Iterator[Finding]], ...] = (
     _local_families,
     _sockets,
     _tcp_limits,
+    _programs,
 )

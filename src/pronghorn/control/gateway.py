@@ -20,6 +20,7 @@ class Gateway:
     def __init__(self, factory: EngineFactory, wanted: Config) -> None:
         """Start the engine and carry out a configuration. When that fails the engine is closed again."""
         self.running = wanted.empty()
+        self.changed: list[Callable[[], None]] = []  # called after each change
         self.engine: Engine = factory(self.running)
         try:
             self.configure(wanted)
@@ -37,6 +38,8 @@ class Gateway:
         actions = self.plan(wanted)
         apply(actions, self.engine)
         self.running = wanted
+        for told in self.changed:
+            told()
         return actions
 
     def edit(self, change: Callable[[Config], Config]) -> list[Action]:

@@ -6,6 +6,7 @@ import ipaddress
 import os
 import re
 import shutil
+import socket
 import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -144,5 +145,31 @@ def _interface(text: str) -> Interface:
 
 
 def attach_socket(wanted: Launch) -> Path:
-    """Where the gateway takes programs."""
-    raise LaunchError("say where the program's packets go: --link NAME --address ADDRESS/LENGTH")
+    """Where the gateway takes programs; it answers there now."""
+    if wanted.addresses:
+        raise LaunchError("--address belongs to --link: on a gateway a program has the addresses of programs.addresses")
+    names = [wanted.gateway] if wanted.gateway else [path.stem for path in runtime.directory().glob("*.attach")]
+    if len(names) > 1:
+        raise LaunchError(f"several gateways take programs: {', '.join(sorted(names))}; choose one with --gateway NAME")
+    path = runtime.attach_path(names[0] if names else "gateway")
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as probe:
+            probe.connect(str(path))
+    except OSError as error:
+        raise LaunchError(_advice(path, error)) from None
+    return path
+
+
+def _advice(path: Path, error: OSError) -> str:
+    """Why there is no gateway, and what to do."""
+    if isinstance(error, PermissionError):
+        return (
+            f"{path}: its gateway takes programs of its own user and root only; list others in programs.users or "
+            "programs.groups"
+        )
+    if path.with_suffix(".sock").exists() and not path.exists():
+        return f"the gateway at {path.parent} takes no programs: set programs.enabled = true and start it anew"
+    return (
+        f"no gateway takes programs at {path} ({error.strerror}); start one with `pronghorn up CONFIG.toml` and "
+        "programs.enabled = true, or join two programs directly: --link NAME --address ADDRESS/LENGTH"
+    )

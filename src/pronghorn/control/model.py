@@ -28,7 +28,10 @@ from pronghorn.control.fields import (
 )
 
 __all__ = ["Address", "Balancer", "Config", "Endpoint", "GatewaySettings", "Interface", "Network", "Port", "Route"]
-__all__ += ["Server", "Service", "ServiceKey", "Sockets", "Tcp", "Timeouts", "Udp"]
+__all__ += ["Programs", "Server", "Service", "ServiceKey", "Sockets", "Tcp", "Timeouts", "Udp"]
+
+ADDRESSES = 16
+"""Addresses of a program: what a Welcome has room for (state/attach.py)."""
 
 T = TypeVar("T")
 Many = Annotated[tuple[T, ...], NotStrict]
@@ -220,6 +223,46 @@ class Udp(_Section):
     send_buffer: Buffer = Field(default=212_992, description="octets that may wait to be sent (net.core.wmem_default)")
 
 
+class Programs(_Section):
+    """Programs on stacks of their own that attach to the gateway (`pronghorn run`), and share its addresses.
+
+    Except for `enabled` and `most` a change holds for programs that attach from then on.
+    """
+
+    enabled: bool = Field(default=False, description="programs may attach")
+    most: int = Field(default=64, ge=1, le=192, description="processes that are attached at a time; read at start")
+    addresses: Annotated[Many[AddressField], Field(max_length=ADDRESSES)] = Field(
+        default=(),
+        description="the programs' own addresses, each owned by a port; empty: all of the ports', 16 at most, that are "
+        "not in balancer.local_addresses",
+    )
+    ports: PortRangeField = Field(
+        default=(16384, 32767), description="for outgoing connections and unbound datagrams of programs"
+    )
+    ports_each: int = Field(default=256, ge=1, le=32_768, description="how many of them a process has")
+    packets_per_second: int = Field(
+        default=0, ge=0, le=1_000_000_000, description="that a process may send; 0: as many as it can"
+    )
+    octets_per_second: int = Field(
+        default=0, ge=0, le=1_000_000_000_000, description="that a process may send; 0: as many as it can"
+    )
+    flows: int = Field(
+        default=0,
+        ge=0,
+        le=16_777_216,
+        description="connections and peers of a process; 0: half of what there is room for",
+    )
+    privileged_ports: bool = Field(
+        default=False,
+        description="ports below 1024 are for every program, not for root's and the gateway's user's alone",
+    )
+    users: Many[NameField] = Field(
+        default=(),
+        description="whose programs may attach, by name or number; root's and the gateway's user's always may",
+    )
+    groups: Many[NameField] = Field(default=(), description="programs with one of these as their group may attach too")
+
+
 class Server(_Section):
     """A real server of a service."""
 
@@ -270,8 +313,10 @@ class Config(_Section):
     sockets: Sockets = Field(default=Sockets(), description="endpoints in the gateway itself")
     tcp: Tcp = Field(default=Tcp(), description="how TCP endpoints behave")
     udp: Udp = Field(default=Udp(), description="how UDP endpoints behave")
+    programs: Programs = Field(default=Programs(), description="programs that attach")
 
     def empty(self) -> "Config":
         """The configuration of a gateway that was just started: its own settings, no ports, no services."""
         shared = self.balancer.model_copy(update={"local_addresses": ()})
-        return Config(gateway=self.gateway, balancer=shared, sockets=self.sockets, tcp=self.tcp, udp=self.udp)
+        kept = {name: getattr(self, name) for name in ("gateway", "sockets", "tcp", "udp")}
+        return Config(balancer=shared, programs=self.programs.model_copy(update={"addresses": ()}), **kept)

@@ -17,7 +17,7 @@ from pronghorn.balancer.tables import Balancer
 from pronghorn.control.endpoint import Address, Endpoint
 from pronghorn.control.fields import Interface
 from pronghorn.control.links import Links
-from pronghorn.control.model import Config, Port, Route, Server, Service, ServiceKey, Tcp, Timeouts, Udp
+from pronghorn.control.model import Config, Port, Programs, Route, Server, Service, ServiceKey, Tcp, Timeouts, Udp
 from pronghorn.control.native_sockets import (
     arena_limit,
     change_socket_ports,
@@ -25,7 +25,7 @@ from pronghorn.control.native_sockets import (
     change_udp,
     create_sockets,
 )
-from pronghorn.control.plane import EngineError
+from pronghorn.control.plane import EngineError, ProgramPlane
 from pronghorn.engine.engine import Engine
 from pronghorn.engine.layout import SPIN
 from pronghorn.engine.loop import Loop
@@ -102,6 +102,7 @@ class NativeEngine:
                 self._growths.append(Growth(arena, worker))
                 self._growths[-1].grow()
         self._sockets = _socket_views(arena) if starting.sockets.enabled else None
+        self._programs = _programs(self.engine, starting.programs) if starting.programs.enabled else None
         self._buffer_memory = starting.sockets.buffer_memory
         self._closing = threading.Event()
         self._grower = threading.Thread(target=self._keep_ahead, name="memory", daemon=True)
@@ -245,6 +246,12 @@ class NativeEngine:
     def change_udp(self, udp: Udp) -> None:
         self._everywhere(lambda worker: change_udp(worker, udp))
 
+    def change_programs(self, programs: Programs) -> None:
+        pass  # they are asked for what holds when they attach (keeper.py)
+
+    def program_plane(self) -> ProgramPlane | None:
+        return self._programs
+
     # --- services and servers -----------------------------------------------------------------------------------------
 
     def add_service(self, service: Service) -> None:
@@ -368,6 +375,12 @@ def _socket_views(arena: Arena) -> SocketViews:
     from pronghorn.control.native_socket_views import SocketViews
 
     return SocketViews(arena)
+
+
+def _programs(engine: Engine, settings: Programs) -> ProgramPlane:
+    from pronghorn.control.native_programs import NativePrograms
+
+    return NativePrograms(engine, settings)
 
 
 def _balancer(worker: Worker) -> Balancer:

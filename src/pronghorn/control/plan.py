@@ -25,6 +25,7 @@ from pronghorn.control.trouble import Trouble
 FIXED = {  # keys read at start only
     "gateway": ("name", "workers", "packets", "arena", "huge_pages"),
     "sockets": ("enabled", "sockets", "datagram_sockets", "connections", "buffer_memory"),
+    "programs": ("enabled", "most"),
 }
 
 
@@ -156,6 +157,8 @@ def _share(running: Config, wanted: Config) -> Iterator[Action]:
             yield do.AddLocalAddress(address)
     if wanted.sockets.enabled:
         yield from _change_sockets(running, wanted)
+    if running.programs != wanted.programs:
+        yield do.ChangePrograms(running.programs, wanted.programs)
 
 
 def _change_sockets(running: Config, wanted: Config) -> Iterator[Action]:

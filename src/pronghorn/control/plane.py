@@ -8,13 +8,80 @@ Between two actions of a plan a service's address may for a moment be owned by n
 in no network: that loses packets for that moment, connections stay.
 """
 
+from __future__ import annotations
+
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from pronghorn.control.endpoint import Address, Endpoint
 from pronghorn.control.fields import Interface
-from pronghorn.control.model import Config, Port, Route, Server, Service, ServiceKey, Tcp, Timeouts, Udp
+from pronghorn.control.model import Config, Port, Programs, Route, Server, Service, ServiceKey, Tcp, Timeouts, Udp
 from pronghorn.control.snapshot import Snapshot
 from pronghorn.control.trouble import Trouble
+from pronghorn.state.attach import Claim
+
+
+class Link(Protocol):
+    """Descriptors of one program's link (lanes.py)."""
+
+    memory: int
+    ours: list[int]  # to read: wake us, one for each queue
+    theirs: list[int]  # to write: wake the program, one for each of its queues
+
+
+class ProgramPlane(Protocol):
+    """What is asked for programs. One thread; each method does all of it, or raises and has changed nothing."""
+
+    @property
+    def queues(self) -> int:
+        """Of each side of a link."""
+
+    @property
+    def octets(self) -> int:
+        """Of a link's memory."""
+
+    def add_program(self, program: Admission, settings: Programs) -> None:
+        """Descriptors are duplicated: the caller may close its own."""
+
+    def remove_program(self, number: int) -> None:
+        """Everything that it had is free, its peers hear of it."""
+
+    def claim(self, number: int, claim: Claim) -> int:
+        """0 or an errno."""
+
+    def release(self, number: int, claim: Claim) -> int:
+        """0 or an errno."""
+
+    def facts(self) -> dict[int, ProgramFacts]:
+        """Counters and claims of every program, by number."""
+
+
+@dataclass(frozen=True)
+class Admission:
+    """A program as the data plane gets to know it."""
+
+    number: int
+    lanes: Link
+    addresses: tuple[Address, ...]
+    mtu: int
+    ports: tuple[int, int]
+    family: int  # of processes that have come from one by fork
+    user: int
+
+
+@dataclass(frozen=True)
+class ProgramFacts:
+    """What the data plane knows of a program. In is from the program, out is to it."""
+
+    packets_in: int = 0
+    octets_in: int = 0
+    packets_out: int = 0
+    octets_out: int = 0
+    flows: int = 0
+    broken: int = 0
+    linked: bool = False
+    drops: dict[str, int] = field(default_factory=dict)
+    claims: tuple[str, ...] = ()
 
 
 class DataPlane(Protocol):
@@ -61,6 +128,9 @@ class DataPlane(Protocol):
 
     def change_udp(self, udp: Udp) -> None: ...
 
+    def change_programs(self, programs: Programs) -> None:
+        """For programs that attach from now on; asked of an engine that takes programs (programs.enabled)."""
+
     def add_service(self, service: Service) -> None:
         """`service.servers` is empty: servers follow one by one."""
 
@@ -92,6 +162,9 @@ class Engine(DataPlane, Snapshot, Protocol):
 
     def start(self) -> None:
         """Begin to forward. Called once, after the first configuration was carried out."""
+
+    def program_plane(self) -> ProgramPlane | None:
+        """What takes programs; None when the configuration that the engine was started with does not."""
 
     def close(self) -> None:
         """End the workers, close all ports, give everything back. Called once."""

@@ -35,6 +35,11 @@ def socket_path(name: str) -> Path:
     return directory() / f"{name}.sock"
 
 
+def attach_path(name: str) -> Path:
+    """Where a gateway takes programs."""
+    return directory() / f"{name}.attach"
+
+
 def names() -> list[str]:
     """Gateways that run or left a socket behind."""
     return sorted(path.stem for path in directory().glob("*.sock"))

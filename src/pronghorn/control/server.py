@@ -10,7 +10,9 @@ import uvicorn
 
 from pronghorn.control import notify
 from pronghorn.control.api import application
+from pronghorn.control.attach_server import attaching
 from pronghorn.control.gateway import Gateway
+from pronghorn.control.keeper import Keeper
 
 
 class _Server(uvicorn.Server):
@@ -30,9 +32,14 @@ def serve(gateway: Gateway, control: socket.socket, reload: Callable[[], None]) 
 
 
 async def _serve(gateway: Gateway, control: socket.socket, reload: Callable[[], None]) -> None:
+    with attaching(gateway) as keeper:
+        await _answer(gateway, keeper, control, reload)
+
+
+async def _answer(gateway: Gateway, keeper: Keeper | None, control: socket.socket, reload: Callable[[], None]) -> None:
     server = _Server(
         uvicorn.Config(
-            application(gateway),
+            application(gateway, keeper),
             http="h11",
             ws="none",
             lifespan="off",

@@ -215,6 +215,37 @@ class SnmpView:
         return self.group + self.name
 
 
+@dataclass(frozen=True, kw_only=True)
+class ProgramView:
+    number: Annotated[int, "the gateway's number for it"]
+    name: Annotated[str, "the program's, as it says itself"]
+    pid: Annotated[int, "its process"]
+    user: Annotated[str, "whose it is"]
+    parent: Annotated[int, "the attached process that it has come from by fork; 0: none"]
+    age: Annotated[float, "seconds since it attached"]
+    linked: Annotated[bool, "frames pass both ways"]
+    addresses: Annotated[tuple[str, ...], "its own addresses"]
+    ports: Annotated[str, "its ports for outgoing connections"]
+    claims: Annotated[tuple[str, ...], "what it listens at or has bound"]
+    flows: Annotated[int, "its connections and peers now"]
+    packets_in: Annotated[int, "packets that it sent"]
+    packets_out: Annotated[int, "packets that were sent to it"]
+    octets_in: Annotated[int, "octets that it sent"]
+    octets_out: Annotated[int, "octets that were sent to it"]
+    dropped: Annotated[int, "of its packets, and of those for it, dropped ones"]
+    drops: Annotated[dict[str, int], "these by verdict"]
+    broken: Annotated[int, "times that it broke the rules of the link"]
+    packet_rate_in: Annotated[float, "packets per second that it sends", RateOf("packets_in")] = 0.0
+    packet_rate_out: Annotated[float, "packets per second to it", RateOf("packets_out")] = 0.0
+    octet_rate_in: Annotated[float, "octets per second that it sends", RateOf("octets_in")] = 0.0
+    octet_rate_out: Annotated[float, "octets per second to it", RateOf("octets_out")] = 0.0
+    drop_rate: Annotated[float, "dropped packets per second", RateOf("dropped")] = 0.0
+
+    @property
+    def key(self) -> str:
+        return f"{self.number} {self.pid}"
+
+
 KINDS: dict[str, type] = {
     "services": ServiceView,
     "conns": ConnView,
@@ -226,4 +257,5 @@ KINDS: dict[str, type] = {
     "tcp": TcpView,
     "udp": UdpView,
     "snmp": SnmpView,
+    "programs": ProgramView,
 }

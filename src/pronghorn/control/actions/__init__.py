@@ -30,7 +30,7 @@ from pronghorn.control.actions.services import (
     RenameService,
     ResumeServer,
 )
-from pronghorn.control.actions.sockets import ChangeSocketPorts, ChangeTcp, ChangeUdp
+from pronghorn.control.actions.sockets import ChangePrograms, ChangeSocketPorts, ChangeTcp, ChangeUdp
 
 __all__ = [
     "Action",
@@ -43,6 +43,7 @@ __all__ = [
     "ChangeLocalPorts",
     "ChangeMtu",
     "ChangePolling",
+    "ChangePrograms",
     "ChangeRoute",
     "ChangeScheduler",
     "ChangeSocketPorts",

@@ -1,10 +1,10 @@
-"""Endpoints of the gateway itself: how TCP and UDP behave, and which ports sockets are given."""
+"""Endpoints of the gateway itself: how TCP and UDP behave, which ports sockets are given; and what programs may."""
 
 from dataclasses import dataclass
 from typing import Any
 
 from pronghorn.control.actions.base import Action
-from pronghorn.control.model import Tcp, Udp
+from pronghorn.control.model import Programs, Tcp, Udp
 from pronghorn.control.plane import DataPlane
 
 
@@ -51,6 +51,21 @@ class ChangeUdp(Action):
 
     def __str__(self) -> str:
         return "change UDP: " + _differences(self.old.model_dump(), self.new.model_dump())
+
+
+@dataclass(frozen=True)
+class ChangePrograms(Action):
+    old: Programs
+    new: Programs
+
+    def carry_out(self, plane: DataPlane) -> None:
+        plane.change_programs(self.new)
+
+    def inverse(self) -> Action:
+        return ChangePrograms(self.new, self.old)
+
+    def __str__(self) -> str:
+        return "change programs: " + _differences(self.old.model_dump(mode="json"), self.new.model_dump(mode="json"))
 
 
 def _differences(before: dict[str, Any], after: dict[str, Any]) -> str:
