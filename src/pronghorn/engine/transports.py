@@ -17,6 +17,7 @@ from pronghorn.memory.buddy import buddy_lay, create_buddy
 from pronghorn.memory.layout import Layout, lay
 from pronghorn.state.endpoints import ANY_NUMBER, Endpoints, Socket
 from pronghorn.state.error_queue import Errors, errors_open
+from pronghorn.state.interests import interests_lay
 from pronghorn.state.owners import Owners, owners_open
 from pronghorn.state.worker import Worker
 from pronghorn.tcp.create import LISTENERS, create_tcp, tcp_lay
@@ -25,6 +26,10 @@ from pronghorn.tcp.tcb import tcp_of
 from pronghorn.tcp.timers import tcp_next, tcp_timers
 from pronghorn.udp.blocked import udp_timers
 from pronghorn.udp.create import create_udp, udp_lay
+
+INTERESTS = 4
+"""Interests for each socket, so that each may be in so many sets."""
+EPOLL_SETS = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -89,11 +94,13 @@ def transports_lay(
     own, other = mix(secret, 5, secret), mix(secret, 6, secret)
     tcp = tcp_lay(layout, worker, conns, min(LISTENERS, sockets), buffers, own, other)
     errors = lay(layout, Errors.SIZE, Errors.ALIGN)
+    interests = interests_lay(layout, INTERESTS * sockets, min(EPOLL_SETS, sockets))
     if layout.full != 0:
         return 0
     endpoints_begin(Endpoints(root), table, sockets, buddy)
     Endpoints(root).udp, Endpoints(root).tcp, Endpoints(root).errors = udp, tcp, errors
     errors_open(Errors(errors))
+    Endpoints(root).interests = interests
     worker.transports = root
     return root
 

@@ -15,6 +15,8 @@ from __future__ import annotations
 import errno
 
 from pronghorn.compiled import Array, View, fixed, hot, leaf, u8, u16, u32, u64
+from pronghorn.state import interests
+from pronghorn.state.interests import Interests, interests_event, interests_forget
 from pronghorn.state.mib import MIB
 from pronghorn.state.worker import Worker
 
@@ -58,7 +60,7 @@ NUMBER = (1 << GENERATIONS) - 1
 EAGAIN, EBADF, ENOMEM, EINVAL = errno.EAGAIN, errno.EBADF, errno.ENOMEM, errno.EINVAL
 
 
-class Socket(View, align=8, size=40):
+class Socket(View, align=8, size=48):
     """One socket."""
 
     kind: u8
@@ -74,6 +76,14 @@ class Socket(View, align=8, size=40):
     user: u64  # the application's own word
     tuning: u32  # number of the protocol's record of rare options; 0: the defaults
     bound: u32  # number of the protocol's Binding plus 1; 0: not bound
+    first: u32  # of its interests in sets (interests.py); 0: none
+    asked: u16  # events that some of them ask for
+    unused: u16
+
+
+assert [Socket.offset(name) for name in ("kind", "events", "first", "asked")] == [
+    interests.KIND, interests.EVENTS, interests.FIRST, interests.ASKED,
+]  # fmt: skip
 
 
 class Address(View, align=8, size=24):
@@ -104,6 +114,7 @@ class Endpoints(View, align=64):
     udp: u64  # address of udp's root
     wall: u64  # ns to be added to worker.now for the time of day
     errors: u64  # address of the Errors (error_queue.py)
+    interests: u64  # address of the Interests (interests.py); 0: there are no sets
     owners: u64  # address of the workers' shared Owners (owners.py); 0: there is one worker
     mib: Array[u64] = fixed(MIB, align=64)
     names: Array[u8] = fixed(NAMED * NAME_OCTETS, align=64)  # of interfaces, ended by zeros
@@ -156,6 +167,7 @@ def socket_open(endpoints: Endpoints, kind: int, family: int) -> int:
     socket.kind, socket.family, socket.flags, socket.options = kind, family, 0, 0
     socket.events, socket.watched, socket.error, socket.bound = 0, 0, 0, 0
     socket.record, socket.user, socket.tuning = ANY_NUMBER, 0, 0
+    socket.first, socket.asked = 0, 0
     return number
 
 
@@ -164,6 +176,8 @@ def socket_release(endpoints: Endpoints, number: int) -> None:
     """The socket is no more: its handle becomes invalid. One that stands on the ready list leaves it when its turn
     comes, and is free only then."""
     socket = endpoints.sockets[number]
+    if socket.first != 0:
+        interests_forget(Interests(endpoints.interests), socket.first)
     socket.kind = FREE_SOCKET
     socket.generation = (socket.generation + 1) & 0x7FFF_FFFF
     socket.record = ANY_NUMBER
@@ -183,8 +197,17 @@ def socket_event(endpoints: Endpoints, number: int, events: int) -> None:
     """Something has become so: readable, writable ... The application hears of it if it watches."""
     socket = endpoints.sockets[number]
     socket.events |= events
+    if (socket.watched | socket.asked) & events != 0:
+        _hear(endpoints, number, events)
+
+
+@hot
+def _hear(endpoints: Endpoints, number: int, events: int) -> None:
+    socket = endpoints.sockets[number]
     if socket.watched & events != 0 and socket.flags & LISTED == 0:
         _list(endpoints, number)
+    if socket.asked & events != 0:
+        interests_event(Interests(endpoints.interests), socket.first, events)
 
 
 @leaf
