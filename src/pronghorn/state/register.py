@@ -62,9 +62,10 @@ class Record(View, align=64, size=128):
     own_port: u16
     far_port: u16
     unused: u16
+    unused32: u32
     handle: u64  # the engine's; all ones: none
     own_hi: u64
     own_lo: u64
     far_hi: u64
     far_lo: u64
-    reason: Array[u8] = fixed(56)  # why it took this path, ends with a zero octet; empty: because it could
+    reason: Array[u8] = fixed(64)  # why it took this path, ends with a zero octet; empty: because it could
