@@ -10,5 +10,5 @@ wishes  wish_options      options that few sockets set   error_queue  what ICMP 
 owners    which worker has a port, or a flow
 selection which sockets somebody wants to see
 interests  interest_sets  which sockets an application waits for: epoll
-attach    what a program and its keeper say to each other
+attach    what a program and its keeper say to each other   register  what a program tells of its sockets
 """
