@@ -53,6 +53,27 @@ def carry(congestion: int, wire: Impairment, flows: int = 1, sack: int = 1, seco
         return Result([sink.octets * 8 / seconds / 1e6 for sink in sinks], counters)
 
 
+@pytest.mark.parametrize("whole", [True, False])
+def test_bursts_that_are_read_at_once_are_acknowledged_at_once(whole: bool) -> None:
+    """A burst each round trip of 2 ms, also when quick acks are used up. Waiting for ATO makes that 40 ms."""
+    delay, burst, seconds = MILLISECOND, 20_000, 0.1
+    with Network(seed=5) as network:
+        sizes = {"packets": 2048, "large": 64 if whole else 0}
+        left, right = network.host("left", **sizes), network.host("right", **sizes)
+        sending, receiving = (tcp_of(host.worker).tunings[0] for host in (left, right))
+        sending.send_limit, sending.fixed_buffers = burst, 2
+        receiving.receive_limit, receiving.fixed_buffers = 1_000_001, 1  # which is rounded up to be told
+        wire = Impairment(delay=delay)
+        link = network.link(left, right, wire, Impairment(delay=delay), options="mtu=1500&store=4096")
+        right.listen(link.address(1, 4), 80)
+        left.stream(link.address(1, 4), 80)
+        network.run(seconds=seconds)
+        sink = right.flows().flows[1]
+        assert sink.wrong == 0
+        rounds = seconds * 1e9 / (2 * delay)
+        assert sink.octets > 0.8 * rounds * burst
+
+
 def line(loss: int = 0, queue: int = 125_000, reorder: int = 0) -> Impairment:
     """10 Mbit/s, 100 ms there and back."""
     delay = 50 * MILLISECOND
