@@ -100,15 +100,14 @@ class Claims:
         """Different claims."""
         return sum(map(len, self._held.values()))
 
-    def add(self, new: Held, worker: Worker, addresses: Sequence[tuple[int, int]]) -> tuple[int, bool]:
-        """(0 or EADDRINUSE, whether the workers are to be told). `worker` is any one of them."""
+    def add(self, new: Held) -> tuple[int, bool]:
+        """(0 or EADDRINUSE, whether the workers are to be told)."""
         there = self._held.setdefault((new.protocol, new.port), [])
         for place, (held, times) in enumerate(there):
             if held.claimant == new.claimant and held.key == new.key:
                 there[place] = held, times + 1
                 return 0, False
-        taken = any(new.meets(held) and not new.suffers(held) for held, _ in there)
-        if taken or in_use(worker, new, addresses):
+        if any(new.meets(held) and not new.suffers(held) for held, _ in there):
             return errno.EADDRINUSE, False
         there.append((new, 1))
         return 0, True
@@ -135,7 +134,7 @@ class Claims:
 
 
 def in_use(worker: Worker, new: Held, addresses: Sequence[tuple[int, int]]) -> bool:
-    """Whether a service or a socket of the gateway's own has the port at one of the addresses."""
+    """Whether a service or a socket of the gateway's own has the port at one of these addresses."""
     if worker.transports != 0 and new.protocol == PROTOCOL_UDP and udp_of(worker).users[new.port] != 0:
         return True
     for hi, lo in addresses if new.any else [(new.hi, new.lo)]:

@@ -18,22 +18,22 @@ from ipaddress import IPv4Address, IPv6Address
 
 from pronghorn.compiled import Array, fill
 from pronghorn.engine.engine import Engine
-from pronghorn.engine.program_claims import Claimant, Claims, Held, held_of
+from pronghorn.engine.program_claims import Claimant, Claims, Held, held_of, in_use
 from pronghorn.engine.program_facts import ClaimFacts, ProgramFacts, claim_facts, program_facts
 from pronghorn.net.addresses import owned_find
-from pronghorn.net.change import interface_add, interface_remove
-from pronghorn.net.change_routes import route_add, route_drop, route_exact
 from pronghorn.net.configure_routes import halves
-from pronghorn.net.state import DIRECT, FAR_MAC, SECOND, net_of
+from pronghorn.net.state import FAR_MAC, SECOND, net_of
 from pronghorn.ports.here_port import HerePort
 from pronghorn.ports.link_lay import lanes_octets
 from pronghorn.ports.program_port import ProgramPort
 from pronghorn.programs.change import (
+    address_left,
     flow_program,
     flow_take,
     program_address,
     program_block,
     program_end,
+    program_here,
     program_open,
 )
 from pronghorn.programs.claims import claim_add, claim_remove
@@ -95,9 +95,8 @@ class Programs:
         self._everywhere(self._lead_here)
 
     def _lead_here(self, worker: Worker) -> None:
-        if interface_add(worker, self._here, DIRECT) < 0:
+        if not program_here(worker, self._here):
             raise ProgramError("there is no room for the interface that leads to our own addresses")
-        net_of(worker).here = self._here + 1
 
     def _everywhere(self, do: Callable[[Worker], object]) -> None:
         for index in range(self.engine.worker_count):
@@ -165,18 +164,13 @@ class Programs:
 
     def _open(self, worker: Worker, number: int, new: _Attached) -> None:
         """On every worker: interface, program, addresses, block; and the way to its addresses from inside."""
-        if interface_add(worker, new.port, DIRECT) < 0:
-            raise ProgramError("there is no room for another interface or its neighbours")
         limited = new.limits.packets or new.limits.octets
         bucket = self._buckets[number].address if limited else 0
         flows = new.limits.flows or max(1, self.tables.flows // 2)
         if not program_open(worker, number, new.port, new.claimant.family, self._life, bucket, flows):
-            raise ProgramError("there is no room for the program's neighbours")
+            raise ProgramError("there is no room for another interface, or for its neighbours")
         for hi, lo in new.addresses:
-            program_address(worker, number, hi, lo)
-            if route_exact(net_of(worker), hi, lo, 128, self._here, 0, 0, 0) < 0 and (
-                route_add(worker, hi, lo, 128, self._here, 0, 0, 0) < 0
-            ):
+            if not program_address(worker, number, hi, lo):
                 raise ProgramError("there is no room for a route to one of its addresses")
         program_block(worker, number, *new.block)
 
@@ -188,12 +182,8 @@ class Programs:
 
         def end(worker: Worker) -> None:
             program_end(worker, number)
-            interface_remove(worker, gone.port)
             for hi, lo in set(gone.addresses) - left:
-                index = route_exact(net_of(worker), hi, lo, 128, self._here, 0, 0, 0)
-                if index >= 0:
-                    route_drop(net_of(worker), index)
-            net_of(worker).generation += 1
+                address_left(worker, hi, lo)
 
         self._everywhere(end)
         self.engine.remove_port(gone.port)
@@ -217,8 +207,9 @@ class Programs:
                 return errno.EADDRINUSE
         if self._claims.count() >= self.tables.claims:
             return errno.ENOSPC
-        worker = self.engine.workers[0]
-        error, new = self._claims.add(held, worker, known.addresses)
+        if self.engine.call(0, lambda worker: in_use(worker, held, known.addresses)):
+            return errno.EADDRINUSE
+        error, new = self._claims.add(held)
         if new:
             self._everywhere(lambda worker: claim_add(Root(worker.programs), number, *held.key))
         return error

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from pronghorn.compiled import entry, fill
+from pronghorn.net.change import interface_add, interface_remove
+from pronghorn.net.change_routes import route_add, route_drop, route_exact
 from pronghorn.net.neighbours import neighbour_find
-from pronghorn.net.state import LINK_LOCAL_HI, MAPPED, net_of
+from pronghorn.net.state import DIRECT, LINK_LOCAL_HI, MAPPED, net_of
 from pronghorn.programs.claims import block_set, claims_end
 from pronghorn.programs.flows import add_flow, find_flow, is_alive, move_flow, set_ports
 from pronghorn.programs.tables import CLOSED, CLOSING, DEAD, OPEN, Program, Programs
@@ -12,30 +14,54 @@ from pronghorn.state.worker import Worker, wake_at
 
 
 @entry
-def program_open(worker: Worker, number: int, port: int, family: int, life: int, bucket: int, flow_limit: int) -> int:
-    """Program `number` is there, behind the engine's port `port`, whose interface is DIRECT. It has no addresses yet.
-
-    1, or 0 when the interface's neighbours are missing.
-    """
-    root, net = Programs(worker.programs), net_of(worker)
-    four = neighbour_find(net, port, 0, MAPPED)
-    six = neighbour_find(net, port, LINK_LOCAL_HI, 0)
-    if four < 0 or six < 0:
+def program_here(worker: Worker, port: int) -> int:
+    """The port leads back in: our own addresses are reached through it (Net.here). 1, or 0 when there is no room."""
+    if interface_add(worker, port, DIRECT) < 0:
         return 0
-    program = root.programs[number]
-    fill(program.address, 0, Program.SIZE)
-    program.port, program.family, program.bucket, program.flow_limit = port, family, bucket, flow_limit
-    program.neighbour4, program.neighbour6, program.life = four, six, life
+    net_of(worker).here = port + 1
     return 1
 
 
 @entry
-def program_address(worker: Worker, number: int, hi: int, lo: int) -> None:
-    """Give it an address."""
-    program = Programs(worker.programs).programs[number]
+def program_open(worker: Worker, number: int, port: int, family: int, life: int, bucket: int, flow_limit: int) -> int:
+    """Program `number` is there, behind the engine's port `port`. It has no addresses yet.
+
+    1, or 0 when there is no room for its interface and what leads to it.
+    """
+    root, net = Programs(worker.programs), net_of(worker)
+    program = root.programs[number]
+    fill(program.address, 0, Program.SIZE)
+    program.port = port
+    if interface_add(worker, port, DIRECT) < 0:
+        return 0
+    program.family, program.bucket, program.flow_limit = family, bucket, flow_limit
+    program.neighbour4 = neighbour_find(net, port, 0, MAPPED)
+    program.neighbour6 = neighbour_find(net, port, LINK_LOCAL_HI, 0)
+    program.life = life
+    return 1
+
+
+@entry
+def program_address(worker: Worker, number: int, hi: int, lo: int) -> int:
+    """Give it an address of ours, and let that be reached from inside. 1, or 0 when there is no room."""
+    program, net = Programs(worker.programs).programs[number], net_of(worker)
+    here = net.here - 1
+    if route_exact(net, hi, lo, 128, here, 0, 0, 0) < 0 and route_add(worker, hi, lo, 128, here, 0, 0, 0) < 0:
+        return 0
     program.hi[program.count] = hi
     program.lo[program.count] = lo
     program.count += 1
+    return 1
+
+
+@entry
+def address_left(worker: Worker, hi: int, lo: int) -> None:
+    """No program has the address of ours any more."""
+    net = net_of(worker)
+    index = route_exact(net, hi, lo, 128, net.here - 1, 0, 0, 0)
+    if index >= 0:
+        route_drop(net, index)
+        net.generation += 1
 
 
 @entry
@@ -51,8 +77,10 @@ def program_block(worker: Worker, number: int, low: int, high: int) -> None:
 def program_end(worker: Worker, number: int) -> None:
     """The program has ended: its claims and its block at once, its connections in the next turns (mourning.py)."""
     root = Programs(worker.programs)
+    program = root.programs[number]
     claims_end(root, number)
-    root.programs[number].life = 0
+    program.life, program.count = 0, 0
+    interface_remove(worker, program.port)
     root.left = root.flow_fresh if root.flow_count != 0 else 0
     wake_at(worker, worker.now)
 
