@@ -117,10 +117,12 @@ struct libc *libc_find(void);
 
 /* --- process.c -------------------------------------------------------------------------------------------------- */
 
+#define CALLS 64 /* on sockets of ours, after which the stack is turned though nobody waits */
 #define PRELOAD_PIPES 64 /* as PIPES of state/attach.py */
 
 struct process {
     struct pronghorn_worker *worker; /* the engine; NULL: not attached (yet) */
+    unsigned calls;                  /* since the last turn */
     bool enabled;                    /* PRONGHORN_ATTACH or PRONGHORN_ATTACH_FD is there; otherwise all is libc's */
     bool refused;                    /* attaching has failed: the kernel's from now on, or errors with `strict` */
     bool strict;                     /* PRONGHORN_STRICT: what cannot be ours is an error */
@@ -215,6 +217,8 @@ struct description {
 
 extern struct description *descriptions[DESCRIPTORS];
 
+void turn_meanwhile(void);
+
 /* Of any kind; NULL: not ours. */
 static inline struct description *description_of(int fd)
 {
@@ -248,6 +252,8 @@ static inline int lock_on(int fd, const struct description *description)
 {
     if (UNLIKELY(!lock()))
         return -EAGAIN;
+    if (UNLIKELY(++process.calls >= CALLS))
+        turn_meanwhile();
     if (LIKELY(descriptions[fd] == description))
         return 0;
     unlock();
@@ -284,6 +290,8 @@ void turn(void);
 /* Something was given to the engine that calls for a turn (a send, a close): turns at once, or soon, as is best for the
  * description. Lock held. */
 void turn_after(struct description *description);
+/* A call that may not wait has found nothing: true: the stack was turned, it may look again. Lock held. */
+bool turn_late(void);
 /* What a signal that ended a sleep means for read(), accept() and the like: true: go on sleeping (SA_RESTART). */
 bool restarts(void);
 void turn_begin(void);  /* after attaching */

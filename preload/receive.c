@@ -16,6 +16,14 @@ static inline bool may_wait(const struct description *description, int flags)
 
 /* --- streams ----------------------------------------------------------------------------------------------------- */
 
+/* MSG_PEEK of everything: whether it is not there yet, and may come. */
+static bool peeks_on(struct description *description, const struct iovec *parts, int count, ssize_t there)
+{
+    for (int place = 0; place < count; place++)
+        there -= (ssize_t)parts[place].iov_len;
+    return there < 0 && (description_events(description) & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) == 0;
+}
+
 /* Nothing has come yet, or not all of it. `parts` may be changed. Lock held. */
 static ssize_t receive_later(struct description *description, struct iovec *parts, int count, int flags, ssize_t before)
 {
@@ -27,6 +35,9 @@ static ssize_t receive_later(struct description *description, struct iovec *part
             result = pronghorn_receive_vector(process.worker, description->handle, (struct pronghorn_part *)parts, count,
                                               flags & ~OWN_FLAGS, NULL);
         if (result == -EAGAIN && description->receive_timeout == 0)
+            continue;
+        if (result > 0 && (flags & (MSG_PEEK | MSG_WAITALL)) == (MSG_PEEK | MSG_WAITALL) &&
+            peeks_on(description, parts, count, result))
             continue;
         if (result > 0)
             taken += result;
@@ -52,11 +63,14 @@ static ssize_t receive_stream(struct description *description, const struct iove
 {
     ssize_t taken = pronghorn_receive_vector(process.worker, description->handle, (struct pronghorn_part *)parts, count,
                                              flags & ~OWN_FLAGS, NULL);
-    bool more = taken == -EAGAIN || (taken > 0 && UNLIKELY((flags & (MSG_WAITALL | MSG_PEEK)) == MSG_WAITALL));
+    if (taken == -EAGAIN && !may_wait(description, flags) && turn_late())
+        taken = pronghorn_receive_vector(process.worker, description->handle, (struct pronghorn_part *)parts, count,
+                                         flags & ~OWN_FLAGS, NULL);
+    bool more = taken == -EAGAIN || (taken > 0 && UNLIKELY((flags & MSG_WAITALL) != 0));
     if (LIKELY(!more) || !may_wait(description, flags))
         return taken;
     struct iovec rest[MOST_PARTS];
-    ssize_t before = taken > 0 ? taken : 0, skip = before;
+    ssize_t before = taken > 0 && (flags & MSG_PEEK) == 0 ? taken : 0, skip = before;
     int left = 0;
     for (int place = 0; place < count; place++) {
         ssize_t passed = skip < (ssize_t)parts[place].iov_len ? skip : (ssize_t)parts[place].iov_len;
@@ -98,6 +112,7 @@ static ssize_t receive_now(struct description *description, struct msghdr *messa
 static ssize_t receive_datagram(struct description *description, struct msghdr *message, int flags)
 {
     ssize_t result;
+    bool looked_again = false;
     description_use(description);
     for (;;) {
         result = receive_now(description, message, flags);
@@ -111,8 +126,13 @@ static ssize_t receive_datagram(struct description *description, struct msghdr *
             if (result != -EAGAIN)
                 break;
         }
-        if (!may_wait(description, flags) || (flags & MSG_ERRQUEUE) != 0)
+        if (!may_wait(description, flags) || (flags & MSG_ERRQUEUE) != 0) {
+            if (!looked_again && turn_late()) {
+                looked_again = true;
+                continue;
+            }
             break;
+        }
         int waited = wait_for_events(description, EPOLLIN, POLLIN, description->receive_timeout);
         if (waited != 0) {
             result = waited;
@@ -164,8 +184,13 @@ static ssize_t receive_one(int fd, struct description *description, void *data, 
             return fail(result);
         result = pronghorn_receive(process.worker, description->handle, (int64_t)(uintptr_t)data, (int64_t)part.iov_len,
                                    flags & ~OWN_FLAGS);
-        if (result == -EAGAIN && may_wait(description, flags))
-            result = receive_later(description, &part, 1, flags, 0);
+        if (result == -EAGAIN) {
+            if (may_wait(description, flags))
+                result = receive_later(description, &part, 1, flags, 0);
+            else if (turn_late())
+                result = pronghorn_receive(process.worker, description->handle, (int64_t)(uintptr_t)data,
+                                           (int64_t)part.iov_len, flags & ~OWN_FLAGS);
+        }
         unlock();
         return LIKELY(result >= 0) ? result : fail(result);
     }

@@ -23,6 +23,7 @@
 #define SPIN 30000        /* ns that a turner goes on turning when there is no work */
 #define GLANCE 20000      /* ns between looks at the kernel's descriptors meanwhile */
 #define STALE 50000       /* ns since the last turn after which a send is not left to the next one */
+#define FRESH 1000        /* ns since the last turn in which nothing new is expected */
 #define LINGER (2 * SECOND) /* that a process which ends waits for what is under way */
 #define WAITER_TRIES 400  /* looks at its word before a waiter sleeps, run-to-wakeup */
 
@@ -66,6 +67,7 @@ static inline int64_t turn_once(void)
 {
     int64_t work = pronghorn_engine_poll(process.worker);
     last_turn = (int64_t)process.worker->now;
+    process.calls = 0;
     if (UNLIKELY(waiters != NULL) && (work != 0 || changed))
         wake_those_met();
     return work;
@@ -100,6 +102,22 @@ void turn_after(struct description *description)
     if (process.wakeup || (description->flags & O_NONBLOCK) == 0 || waiters != NULL || turning ||
         pronghorn_engine_now(process.worker) - last_turn > STALE)
         turn();
+}
+
+/* Programs that never wait, but ask again and again, turn the stack too. */
+void turn_meanwhile(void)
+{
+    process.calls = 0;
+    if (process.worker != NULL && (!turning || asleep_until != 0))
+        turn();
+}
+
+bool turn_late(void)
+{
+    if ((turning && asleep_until == 0) || pronghorn_engine_now(process.worker) - last_turn < FRESH)
+        return false;
+    turn();
+    return true;
 }
 
 /* --- sleeping ---------------------------------------------------------------------------------------------------- */
