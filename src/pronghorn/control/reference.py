@@ -128,7 +128,7 @@ def _fields(view: type) -> Iterator[str]:
 
 
 def _json_type(kind: Any) -> str:
-    plain = {int: "integer", float: "number", str: "string", type(None): "null"}
+    plain = {bool: "boolean", int: "integer", float: "number", str: "string", type(None): "null"}
     if kind in plain:
         return plain[kind]
     if get_origin(kind) is dict:
