@@ -244,7 +244,7 @@ def test_an_option_of_one_octet(bench: CallBench) -> None:
     handle = socket(bench.worker(), 4, DATAGRAM)
     assert bench.set(handle, linux.SOL_IP, linux.IP_TOS, 8, octets=1) == 0
     assert bench.get(handle, linux.SOL_IP, linux.IP_TOS) == 8
-    assert bench.set(handle, linux.SOL_IP, linux.IP_TOS, 8, octets=0) == -errno.EINVAL
+    assert bench.set(handle, linux.SOL_IP, linux.IP_TTL, 8, octets=0) == -errno.EINVAL
     assert bench.set(handle, linux.SOL_SOCKET, linux.SO_RCVBUF, 8, octets=2) == -errno.EINVAL
 
 

@@ -24,7 +24,8 @@ from pronghorn.tcp.calls import (
     tcp_open,
     tcp_shutdown,
 )
-from pronghorn.tcp.set_option import tcp_get_option, tcp_set_option
+from pronghorn.tcp.get_option import tcp_get_option
+from pronghorn.tcp.set_option import tcp_set_option
 from pronghorn.tcp.tcb import CLOSED
 from pronghorn.tcp.transfer import MSG_MORE, MSG_OOB, MSG_PEEK, record_of, tcp_receive, tcp_send
 from tests.fuzz.talk_state import (

@@ -17,12 +17,21 @@ from pronghorn.compiled import Const, copy, entry, fill, hot, leaf, load8, load3
 from pronghorn.engine.wishes import is_stream, wishes_own, wishes_read
 from pronghorn.net.state import PRESENT, net_of
 from pronghorn.state import linux
-from pronghorn.state.endpoints import NAME_OCTETS, NAMED, RECEIVE_ERRORS, RECEIVE_ERRORS6, endpoints_of, socket_handle
+from pronghorn.state.endpoints import (
+    NAME_OCTETS,
+    NAMED,
+    RECEIVE_ERRORS,
+    RECEIVE_ERRORS6,
+    UNCHECKED,
+    endpoints_of,
+    socket_handle,
+)
 from pronghorn.state.options import ENOPROTOOPT, common_get, common_set, option_value, set_bit, write_int
 from pronghorn.state.wish_options import is_wish, wish_get, wish_set
 from pronghorn.state.wishes import TELL_INQ
 from pronghorn.state.worker import Worker
-from pronghorn.tcp.set_option import tcp_get_option, tcp_set_option
+from pronghorn.tcp.get_option import tcp_get_option
+from pronghorn.tcp.set_option import tcp_set_option
 from pronghorn.udp.endpoint import endpoint_of
 from pronghorn.udp.options import udp_get_option, udp_set_option
 
@@ -70,7 +79,9 @@ def _set_socket(worker: Worker, number: int, option: int, value: int, octets: in
     if is_stream(worker, number):
         if option == linux.SO_BROADCAST:
             return common_set(endpoints_of(worker), number, linux.SOL_SOCKET, option, value, octets)
-        return 0 if option == linux.SO_NO_CHECK else -ENOPROTOOPT
+        if option == linux.SO_NO_CHECK:
+            return set_bit(endpoints_of(worker), number, UNCHECKED, asked)
+        return -ENOPROTOOPT
     if option == linux.SO_LINGER:
         if octets < 8:
             return -EINVAL
@@ -227,7 +238,10 @@ def _get_socket(worker: Worker, number: int, option: int, value: int, octets: in
         store64(value, socket_handle(endpoints_of(worker), number) + 1)
         return 8
     if is_stream(worker, number):
-        return write_int(linux.SOL_SOCKET, value, octets, 0) if option == linux.SO_NO_CHECK else -ENOPROTOOPT
+        kept = endpoints_of(worker).sockets[number].options & UNCHECKED != 0
+        if option == linux.SO_NO_CHECK:
+            return write_int(linux.SOL_SOCKET, value, octets, 1 if kept else 0)
+        return -ENOPROTOOPT
     wishes = endpoint_of(worker, number).wishes
     if option == linux.SO_RCVLOWAT:
         return write_int(linux.SOL_SOCKET, value, octets, wishes.receive_low + 1)

@@ -47,6 +47,7 @@ OOB_INLINE = 32
 NO_CHECK6_RX = 64
 RECEIVE_ERRORS = 128  # IP_RECVERR: ICMP errors are reported to unconnected sockets too, and queued
 RECEIVE_ERRORS6 = 256  # IPV6_RECVERR: the same of ICMPv6
+UNCHECKED = 512  # SO_NO_CHECK of a stream, which has no effect
 
 ANY_NUMBER = 0xFFFFFFFF
 """No record, no socket: the end of a list."""

@@ -163,11 +163,15 @@ def wish_set(wishes: Wishes, level: int, option: int, value: int, octets: int) -
     if level == linux.SOL_SOCKET and _is_timeout(option):
         return _set_timeout(wishes, option, value, octets)
     asked = option_value(value, octets)
-    if level == linux.SOL_IP and asked == UNREADABLE:
-        asked = 0
-    if asked == UNREADABLE or (octets < 4 and level != linux.SOL_IP):
-        return -EINVAL
     bit = wish_bit(level, option)
+    if (level == linux.SOL_IP and asked == UNREADABLE) or (bit == DO_NOT_FRAGMENT6 and octets < 4):
+        if bit == FREE_BIND:
+            return -EINVAL
+        asked = 0
+    elif asked == UNREADABLE or (octets < 4 and level != linux.SOL_IP):
+        return -EINVAL
+    if bit == RFC4884 and (asked < 0 or asked > 1):
+        return -EINVAL
     if bit != 0:
         wishes.bits = wishes.bits | bit if asked != 0 else wishes.bits & ~bit
         return 0
@@ -222,7 +226,7 @@ def _set_number(wishes: Wishes, option: int, asked: int, value: int, octets: int
     elif option == linux.SO_BUSY_POLL:
         if asked < 0:
             return -EINVAL
-        wishes.busy_poll = min(asked, 0xFFFF)
+        wishes.busy_poll = asked
     elif option == linux.SO_MAX_PACING_RATE:
         rate = load64(value) if octets >= 8 else (asked & 0xFFFF_FFFF)
         unlimited = rate == -1 or (octets < 8 and rate == 0xFFFF_FFFF)

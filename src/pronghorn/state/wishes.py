@@ -6,7 +6,7 @@ until somebody changes something. All zero is the default. state/wish_options.py
 
 from __future__ import annotations
 
-from pronghorn.compiled import View, u8, u16, u32, u64
+from pronghorn.compiled import View, u8, u32, u64
 
 # Wishes.bits: what recvmsg(2) is to say beside the octets
 TELL_TIME = 1  # SO_TIMESTAMP: a timeval
@@ -41,7 +41,7 @@ FLOW_LABELS = 1 << 27  # IPV6_AUTOFLOWLABEL was set, to ...
 FLOW_LABELS_ON = 1 << 28  # ... this
 TELL_FLOW6 = 1 << 29
 SEND_FLOW6 = 1 << 30
-MARKS = 1 << 31
+THIN = 1 << 31  # TCP_THIN_LINEAR_TIMEOUTS
 
 
 class Wishes(View, align=8, size=64):
@@ -60,5 +60,6 @@ class Wishes(View, align=8, size=64):
     receive_low: u32  # SO_RCVLOWAT of a datagram socket, less 1
     least_ttl: u8  # IP_MINTTL
     least_hops: u8
-    unused: u16
-    peek_from: u32  # SO_PEEK_OFF, plus 1; 0: off
+    discover: u8  # IP_MTU_DISCOVER of a stream, plus 1; 0: not set
+    discover6: u8
+    unused: u32

@@ -1,7 +1,7 @@
 """Connections that end here (RFC 9293), and what Linux makes of them where the RFC leaves a choice.
 
 tcb          everything a connection keeps: read this first          create       the tables
-calls  transfer   what an application asks for                      set_option   tuning  info   setsockopt, TCP_INFO
+calls  transfer   what an application asks for                      set_option  get_option   tuning  info   setsockopt
                                                                      show  statistics   for whoever looks
 
 the way in   input        whose segment is it                        lookup  identity    finding it

@@ -13,6 +13,7 @@ from pronghorn.compiled import hot, leaf
 from pronghorn.net.addresses import owned_find
 from pronghorn.net.state import MAPPED, net_of
 from pronghorn.state.endpoints import ENOMEM, REUSE_ADDRESS, REUSE_PORT, Address, Socket, endpoints_of
+from pronghorn.state.wishes import FREE_BIND
 from pronghorn.state.worker import Worker, random_number
 from pronghorn.tcp.lookup import is_conflict, listener_add, listener_new, listener_remove
 from pronghorn.tcp.owner import listens
@@ -38,7 +39,8 @@ def bind_to(worker: Worker, number: int, address: Address) -> int:
         return -EAFNOSUPPORT
     if not any_address:
         family = address.family
-        if owned_find(net_of(worker), address.hi, address.lo) < 0:
+        free = tcp_of(worker).tunings[socket.tuning].wishes.bits & FREE_BIND != 0
+        if not free and owned_find(net_of(worker), address.hi, address.lo) < 0:
             return -EADDRNOTAVAIL
     elif address.family == 4:
         family = 4

@@ -37,6 +37,7 @@ from pronghorn.tcp.tcb import (
     Tcp,
 )
 from pronghorn.tcp.time_wait import time_wait
+from pronghorn.tcp.tuning import NO_FIN_WAIT
 
 ECONNRESET, ECONNREFUSED, EPIPE = errno.ECONNRESET, errno.ECONNREFUSED, errno.EPIPE
 
@@ -62,7 +63,8 @@ def fin_acknowledged(worker: Worker, tcp: Tcp, tcb: Tcb) -> bool:
 @hot
 def start_fin_wait(worker: Worker, tcp: Tcp, tcb: Tcb) -> None:
     """Nobody would notice if the peer's FIN never came: give up after a while (Linux's tcp_fin_timeout)."""
-    tcb.alarm_at = worker.now + tcp.tunings[tcb.tuning].fin_timeout * SECOND
+    wait = tcp.tunings[tcb.tuning].fin_timeout
+    tcb.alarm_at = worker.now + (wait * SECOND if wait != NO_FIN_WAIT else 0)
     arm(tcp, tcb, tcb.alarm_at)
 
 

@@ -8,7 +8,7 @@ a listener may be in this state as TCP_FASTOPEN says.
 A cookie is a keyed hash of both addresses and of the day, under a key that all workers share: whichever worker a SYN
 comes to knows it. The key of the day before is taken as well; then the SYN-ACK brings a new cookie.
 
-Left out: the experimental option (254), TCP_FASTOPEN_KEY, data with a FIN in the SYN.
+Left out: the experimental option (254), data with a FIN in the SYN.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def may_open_fast(worker: Worker, tcp: Tcp, tcb: Tcb, listener: Listener, octets
     if listener.fast_opens >= limit:
         count(worker, FAST_OPEN_LISTEN_OVERFLOW, 1)
         return False
-    if tcp.fast_open & SERVER_NO_COOKIE != 0:
+    if tcp.fast_open & SERVER_NO_COOKIE != 0 or tcp.tunings[listener.tuning].keys.no_cookie != 0:
         return True
     if not asks:
         return False

@@ -90,6 +90,9 @@ def listen_input(worker: Worker, tcp: Tcp, packet: Packet, hash: int) -> int:
     if found < 0:
         return NO_LISTENER
     listener = tcp.listeners[found]
+    only = tcp.tunings[listener.tuning].wishes.interface
+    if only != 0 and only != packet.port + 1:
+        return NO_LISTENER  # SO_BINDTODEVICE
     # 3.10.7.2, first: a reset is ignored
     if flags & RST != 0:
         return NO_LISTENER

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pronghorn.compiled import View, copy, fill, hot, leaf, u8, u32, u64
+from pronghorn.state.endpoints import LISTENER, Socket
 from pronghorn.state.worker import Worker
 from pronghorn.tcp.options import announced_mss, find_path_mtu
 from pronghorn.tcp.output import limit_of
@@ -10,9 +11,11 @@ from pronghorn.tcp.rtt import rto_now
 from pronghorn.tcp.sample import REORDER_SEEN
 from pronghorn.tcp.statistics import data_counted
 from pronghorn.tcp.tcb import (
+    CLOSED,
     ECN,
     FAST_OPEN,
     FIN_SENT,
+    LISTEN,
     RECOVERY,
     SACK,
     SCALING,
@@ -150,6 +153,24 @@ def write_info(worker: Worker, tcp: Tcp, tcb: Tcb, info: TcpInfo) -> None:
     info.delivered = _segments(tcb, max(tcb.delivered - 1, 0)) + (1 if tcb.delivered != 0 else 0)  # the SYN is one
     info.data_segs_in, info.data_segs_out = data_counted(tcb.receive), data_counted(tcb.send)
     info.snd_wnd, info.rcv_wnd = tcb.snd_window, offered(tcb)
+
+
+@hot
+def copy_bare_info(tcp: Tcp, socket: Socket, target: int, octets: int) -> int:
+    """The same of a socket that has no connection: a listener says how many wait, and how many may."""
+    info = TcpInfo(tcp.scratch_info)
+    fill(info.address, 0, TcpInfo.SIZE)
+    info.state = CLOSED
+    if socket.kind == LISTENER:
+        listener = tcp.listeners[socket.bound - 1]
+        info.state, info.unacked, info.sacked = LISTEN, listener.waiting, listener.backlog
+    else:
+        info.snd_mss, info.snd_cwnd, info.snd_ssthresh = 536, tcp.initial_window, UNLIMITED_SSTHRESH
+        info.rto, info.reordering = 1_000_000, REORDERING
+        info.pacing_rate, info.max_pacing_rate = UNLIMITED, UNLIMITED
+    taken = min(octets, TcpInfo.SIZE)
+    copy(target, info.address, taken)
+    return taken
 
 
 @hot

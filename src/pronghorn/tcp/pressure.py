@@ -111,7 +111,7 @@ def _refuse(worker: Worker, tcp: Tcp, tcb: Tcb) -> None:
     count(worker, RCV_Q_DROP, 1)
     if tcb.beyond.count == 0:
         tcb.rcv_right = tcb.rcv_nxt
-    if tcp.tunings[tcb.tuning].fixed_buffers & 1 == 0:  # it grows again with what is read
+    if tcp.tunings[tcb.tuning].fixed_buffers & 5 == 0:  # it grows again with what is read
         tcb.receive_limit = min(tcb.receive_limit, max(stream_size(tcb.receive), 4 * tcb.rcv_mss))
 
 

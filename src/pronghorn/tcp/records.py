@@ -36,3 +36,16 @@ class Cookie(View, align=64, size=64):
     failed: u32  # ms when data in a SYN was lost last, when `failures` is not 0
     failures: u32
     cookie: Array[u8] = fixed(16)
+
+
+class FastKeys(View, align=8, size=40):
+    """What a listener has set for its fast open cookies."""
+
+    key: u64  # TCP_FASTOPEN_KEY, ...
+    key2: u64
+    old: u64  # ... and one whose cookies are good still
+    old2: u64
+    count: u8  # of keys; 0: the engine's own
+    no_cookie: u8  # TCP_FASTOPEN_NO_COOKIE
+    unused16: u16
+    told: u32  # TCP_FASTOPEN as it is read back

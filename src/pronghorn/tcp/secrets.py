@@ -9,7 +9,7 @@ from __future__ import annotations
 from pronghorn.compiled import hot, leaf
 from pronghorn.compiled.hashing import mix, shift_right, wrap
 from pronghorn.state.worker import Worker
-from pronghorn.tcp.tcb import SECOND, Tcb, Tcp
+from pronghorn.tcp.tcb import SECOND, Tcb, Tcp, tcp_of
 
 MASK = 0xFFFF_FFFF
 DAY = 86_400 * SECOND
@@ -85,8 +85,15 @@ def timestamp_offset(tcp: Tcp, tcb: Tcb) -> int:
 def fast_open_cookie(worker: Worker, tcb: Tcb, age: int) -> int:
     """A fast open cookie (RFC 7413 4.1.2) of 64 bits: of the connection's addresses, with the key of `age` days ago.
 
-    All workers of an engine have the same keys, so that whichever a SYN comes to knows the cookie.
+    All workers of an engine have the same keys, so that whichever a SYN comes to knows the cookie. A listener may have
+    keys of its own (TCP_FASTOPEN_KEY): then age 1 is the second of them.
     """
     key, key2 = mix(worker.secret, 11, worker.secret), mix(worker.secret, 12, worker.secret)
     day = worker.now // DAY - age
+    tuning = tcp_of(worker).tunings[tcb.tuning]
+    if tuning.keys.count != 0:  # the application's own keys are good for ever
+        old = age != 0 and tuning.keys.count > 1
+        key, key2, day = tuning.keys.key, tuning.keys.key2, 0
+        if old:
+            key, key2 = tuning.keys.old, tuning.keys.old2
     return sip5(key, key2, tcb.remote_hi, tcb.remote_lo, tcb.local_hi, tcb.local_lo, day)

@@ -19,7 +19,7 @@ from pronghorn.state.mib import LOCAL_PORTS_EXHAUSTED
 from pronghorn.state.worker import Worker
 from pronghorn.tcp.lookup import find_twin
 from pronghorn.tcp.secrets import sip5
-from pronghorn.tcp.tcb import Tcb, Tcp
+from pronghorn.tcp.tcb import Tcb, Tcp, tcp_of
 from pronghorn.tcp.time_wait import reuse, waiting_end
 
 EADDRNOTAVAIL, ENETUNREACH, EHOSTUNREACH = errno.EADDRNOTAVAIL, errno.ENETUNREACH, errno.EHOSTUNREACH
@@ -36,6 +36,9 @@ def choose_address(worker: Worker, tcb: Tcb) -> int:
         index = resolve6(worker, tcb.remote_hi, tcb.remote_lo)
     if index < 0:
         return -ENETUNREACH if index == UNREACHABLE else -EHOSTUNREACH
+    only = tcp_of(worker).tunings[tcb.tuning].wishes.interface
+    if only != 0 and net_of(worker).neighbours[index].interface != only - 1:
+        return -ENETUNREACH  # SO_BINDTODEVICE
     if tcb.local_hi != 0 or tcb.local_lo != 0:
         return 0
     net = net_of(worker)

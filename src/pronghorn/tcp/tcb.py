@@ -22,7 +22,7 @@ from pronghorn.memory.wheel import Timer
 from pronghorn.state.endpoints import Endpoints
 from pronghorn.state.wishes import Wishes
 from pronghorn.state.worker import Worker
-from pronghorn.tcp.records import Cookie, Rare
+from pronghorn.tcp.records import Cookie, FastKeys, Rare
 from pronghorn.tcp.sample import Sample
 from pronghorn.wire.tcp import TCPOptions
 
@@ -223,7 +223,7 @@ class Waiting(View, align=64, size=64):
     unused: u8
 
 
-class Tuning(View, align=64, size=128):
+class Tuning(View, align=64, size=192):
     """Options that few connections change; shared by all that have the same, number 0 holds the defaults."""
 
     users: u32
@@ -245,12 +245,13 @@ class Tuning(View, align=64, size=128):
     ttl: u8
     congestion: u8
     fast_open: u8  # of a listener: TCP_FASTOPEN, connections that may be open before their handshake ends
-    fixed_buffers: u8  # 1: SO_RCVBUF was set: no auto-tuning; 2: SO_SNDBUF was
+    fixed_buffers: u8  # 1: SO_RCVBUF was set: no auto-tuning; 2: SO_SNDBUF was; 4: TCP_WINDOW_CLAMP was
     fast_connect: u8  # TCP_FASTOPEN_CONNECT
     flags: u16  # NO_DELAY and CORKED of a connection that is still to come
     next: u32
     window_clamp: u32  # TCP_WINDOW_CLAMP; 0: none
     wishes: Wishes
+    keys: FastKeys
 
 
 class Listener(View, align=64, size=64):

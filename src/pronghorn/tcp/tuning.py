@@ -11,6 +11,9 @@ from pronghorn.state.endpoints import ANY_NUMBER, STREAM, endpoints_of
 from pronghorn.state.worker import Worker
 from pronghorn.tcp.tcb import NO_TCB, Tcp, Tuning, tcp_of
 
+NO_FIN_WAIT = 0xFFFF_FFFF
+"""Tuning.fin_timeout of TCP_LINGER2 below 0: a closed socket does not wait for the other side's FIN."""
+
 
 @hot
 def tuning_take(tcp: Tcp, number: int) -> int:

@@ -84,7 +84,7 @@ def was_read(worker: Worker, tcp: Tcp, tcb: Tcb) -> None:
     taken = tcb.rcv_read - tcb.drs_from & MASK
     tcb.drs_at, tcb.drs_from = now, tcb.rcv_read
     wanted = 2 * taken + 16 * tcb.rcv_mss
-    if wanted > tcb.receive_limit and tcp.pressed == 0 and tcp.tunings[tcb.tuning].fixed_buffers & 1 == 0:
+    if wanted > tcb.receive_limit and tcp.pressed == 0 and tcp.tunings[tcb.tuning].fixed_buffers & 5 == 0:
         tcb.receive_limit = min(wanted, max(tcp.receive_max, tcb.receive_limit))
 
 

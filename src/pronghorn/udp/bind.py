@@ -12,6 +12,7 @@ from pronghorn.compiled import hot, leaf
 from pronghorn.net.addresses import is_local4, is_local6
 from pronghorn.net.state import MAPPED
 from pronghorn.state.endpoints import ONLY_V6, Address, Endpoints
+from pronghorn.state.wishes import FREE_BIND
 from pronghorn.state.worker import Worker, random_number
 from pronghorn.udp.endpoint import (
     ADDRESS_CHOSEN,
@@ -90,7 +91,7 @@ def endpoint_bind(worker: Worker, endpoint: Endpoint, address: Address) -> int:
 @hot
 def _check_local(worker: Worker, endpoint: Endpoint, hi: int, lo: int, interface: int) -> int:
     """0 when the address can be bound: any, ours, a group or broadcast. Or -errno."""
-    if is_any(hi, lo):
+    if is_any(hi, lo) or endpoint.wishes.bits & FREE_BIND != 0:
         return 0
     if is_four(hi, lo):
         dst = lo & 0xFFFF_FFFF

@@ -24,7 +24,7 @@ from pronghorn.state.options import (
     buffer_limit,
     option_value,
     set_bit,
-    write_option,
+    write_int,
 )
 from pronghorn.state.worker import Worker
 from pronghorn.udp.calls import udp_uncork
@@ -44,6 +44,7 @@ from pronghorn.udp.endpoint import (
 from pronghorn.udp.member_options import is_member_option, member_option
 from pronghorn.udp.way import find_way, way_mtu
 
+EOPNOTSUPP = errno.EOPNOTSUPP
 EINVAL, ENOTCONN, ENODEV, EADDRNOTAVAIL = errno.EINVAL, errno.ENOTCONN, errno.ENODEV, errno.EADDRNOTAVAIL
 
 
@@ -56,7 +57,14 @@ def udp_set_option(worker: Worker, number: int, level: int, option: int, value: 
     if level == linux.SOL_IP and option == linux.IP_MULTICAST_IF:
         return _set_multicast_interface4(worker, endpoint, value, octets)
     asked = option_value(value, octets)
-    if asked == UNREADABLE or (octets < 4 and level != linux.SOL_IP and level != linux.SOL_IPV6):
+    if level == linux.SOL_IP and asked == UNREADABLE:
+        if option != linux.IP_TOS and option != linux.IP_MTU_DISCOVER:
+            return -EINVAL if option != linux.IP_MTU and _get_ip(worker, endpoint, 0, option) != -ENOPROTOOPT else -ENOPROTOOPT
+        asked = 0
+    if level == linux.SOL_IPV6 and octets < 4:
+        known = option != linux.IPV6_MTU and _get_ipv6(worker, endpoint, 0, option) != -ENOPROTOOPT
+        return -EINVAL if known else -ENOPROTOOPT
+    if octets < 4 and (level == linux.SOL_SOCKET or level == linux.SOL_UDP):
         return -EINVAL
     if level == linux.SOL_SOCKET:
         return _set_socket(worker, endpoint, option, asked)
@@ -142,7 +150,7 @@ def _set_ip(worker: Worker, endpoint: Endpoint, number: int, option: int, asked:
     if option == linux.IP_MULTICAST_LOOP:
         return _flag(endpoint, MULTICAST_LOOP, asked)
     if option == linux.IP_MULTICAST_ALL:
-        return _flag(endpoint, MULTICAST_ALL, asked)
+        return _flag(endpoint, MULTICAST_ALL, asked) if 0 <= asked <= 1 else -EINVAL
     if option == linux.IP_RECVERR:
         return set_bit(endpoints_of(worker), number, RECEIVE_ERRORS, asked)
     if option == linux.IP_MTU_DISCOVER:
@@ -205,7 +213,7 @@ def _set_ipv6(worker: Worker, endpoint: Endpoint, number: int, option: int, aske
         endpoint.way.generation = 0
         return 0
     if option == linux.IPV6_MULTICAST_LOOP:
-        return _flag(endpoint, MULTICAST_LOOP, asked)
+        return _flag(endpoint, MULTICAST_LOOP, asked) if 0 <= asked <= 1 else -EINVAL
     if option == linux.IPV6_MULTICAST_ALL:
         return _flag(endpoint, MULTICAST_ALL, asked)
     if option == linux.IPV6_RECVERR:
@@ -235,7 +243,9 @@ def udp_get_option(worker: Worker, number: int, level: int, option: int, value: 
         found = _get_ip(worker, endpoint, options, option)
     elif level == linux.SOL_IPV6:
         found = _get_ipv6(worker, endpoint, options, option)
-    return found if found < 0 else write_option(value, octets, found)
+    elif endpoint.family == 4:
+        found = -EOPNOTSUPP
+    return found if found < 0 else write_int(level, value, octets, found)
 
 
 @leaf
