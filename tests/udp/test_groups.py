@@ -387,3 +387,52 @@ def test_members_on_other_workers_hear_too() -> None:
         bench.put(query(4), worker=0)
         bench.wait(2, 0.1)
         assert reports(bench.sent(), 4) == [[(IS_EXCLUDE, GROUP[4], NOBODY)]]
+
+
+@pytest.mark.parametrize("family", [4, 6])
+def test_what_all_workers_want_is_reported_once(family: int) -> None:
+    """RFC 3376 3.2: the host's filter is made of all memberships, wherever they are; worker 0 reports it."""
+    with GroupBench(workers=3) as bench:
+        numbers = [bench.open(family, 7, worker=index) for index in range(3)]
+        group = GROUP[family]
+        include = linux.MCAST_JOIN_SOURCE_GROUP
+        assert bench.group(numbers[1], include, group, FIRST[family], worker=1) == 0
+        bench.wait(3)
+        assert reports(bench.sent(), family)[0] == [(ALLOW, group, frozenset({FIRST[family]}))]
+        assert bench.group(numbers[2], include, group, SECOND[family], worker=2) == 0
+        bench.wait(3)
+        assert reports(bench.sent(), family)[0] == [(ALLOW, group, frozenset({SECOND[family]}))]
+        assert bench.join(numbers[0], group, worker=0) == 0
+        bench.wait(3)
+        assert reports(bench.sent(), family) == [[(TO_EXCLUDE, group, NOBODY)]] * 2
+        assert bench.close_socket(numbers[2], worker=2) == 0
+        bench.wait(3)
+        assert bench.sent() == [], "nothing has changed for the router"
+        bench.put(query(family), worker=1)
+        bench.wait(2, 0.1)
+        assert reports(bench.sent(), family) == [[(IS_EXCLUDE, group, NOBODY)]], "one answer for the host"
+        assert bench.close_socket(numbers[0], worker=0) == 0
+        bench.wait(3)
+        assert reports(bench.sent(), family)[0] == [(TO_INCLUDE, group, frozenset({FIRST[family]}))]
+        assert bench.close_socket(numbers[1], worker=1) == 0
+        bench.wait(3)
+        assert reports(bench.sent(), family)[0] == [(BLOCK, group, frozenset({FIRST[family]}))]
+        for index in range(3):
+            groups = groups_of(net_of(bench.worker(index)))
+            assert (groups.count, sum(groups.shares[place].used for place in range(groups.share_fresh))) == (0, 0)
+
+
+def test_shares_of_other_workers_run_out_of_groups() -> None:
+    """More groups than worker 0 can keep: the rest is not reported, and all are forgotten when they are left."""
+    with GroupBench(workers=2) as bench:
+        numbers = [bench.open(4, 7, worker=1, options=REUSE_ADDRESS) for _ in range(5)]
+        for place in range(GROUPS - 1):
+            assert bench.join(numbers[place // 60], f"239.1.{place >> 8}.{place & 255}", worker=1) == 0
+        assert bench.join(bench.open(4, 8), "239.2.0.1") == 0
+        assert bench.join(bench.open(4, 9), "239.2.0.2") == 0
+        bench.wait(8, 0.1)
+        assert groups_of(net_of(bench.worker(0))).count == GROUPS
+        for number in numbers:
+            assert bench.close_socket(number, worker=1) == 0
+        bench.wait(8, 0.1)
+        assert groups_of(net_of(bench.worker(0))).count == 2

@@ -10,6 +10,8 @@ from pronghorn.compiled import hot
 from pronghorn.engine.handle import handle
 from pronghorn.engine.loop import COMMAND_ENTRY, ENTRY_TAG, Loop
 from pronghorn.memory.mpsc_ring import mpsc_pop, mpsc_waiting
+from pronghorn.net.group_merge import group_state_input
+from pronghorn.state.packet import GROUP_STATE
 from pronghorn.state.port import BURST
 from pronghorn.state.worker import Worker
 
@@ -31,8 +33,13 @@ def take_inbox(worker: Worker) -> int:
             if entry & ENTRY_TAG == COMMAND_ENTRY:
                 loop.command = entry & 0xFFFFFFFF
                 break
-            worker.burst[count] = worker.packets[entry & 0xFFFFFFFF].address
-            count += 1
+            packet = worker.packets[entry & 0xFFFFFFFF]
+            if packet.flags & GROUP_STATE != 0:
+                worker.received += 1
+                group_state_input(worker, packet)
+            else:
+                worker.burst[count] = packet.address
+                count += 1
         if count != 0:
             worker.received += count
             handle(worker, count)

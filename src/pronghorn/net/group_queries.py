@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from pronghorn.compiled import hot
 from pronghorn.net.addresses import input_interface
+from pronghorn.net.group_merge import is_keeper
 from pronghorn.net.groups import INTERFACES, Groups, group_delay, group_find, group_wake, groups_of
 from pronghorn.net.state import MAPPED, SECOND, net_of
-from pronghorn.state.dispatch import tell_others
-from pronghorn.state.packet import ORIGINATED, REDIRECTED, Packet
+from pronghorn.state.dispatch import dispatch
+from pronghorn.state.packet import REDIRECTED, Packet
 from pronghorn.state.verdicts import CONSUMED, ICMP_IGNORED
 from pronghorn.state.worker import Worker
 from pronghorn.wire import igmp, mld
@@ -34,7 +35,8 @@ def igmp_input(worker: Worker, packet: Packet) -> int:
     version = igmp.version(query, octets)
     if version == 0:
         return ICMP_IGNORED
-    _tell(worker, packet)
+    if not is_keeper(worker):
+        return _pass_on(worker, packet)
     groups = groups_of(net_of(worker))
     if version < 3:
         groups.older4[interface], groups.version4[interface] = worker.now + OLDER, version
@@ -56,7 +58,8 @@ def mld_input(worker: Worker, packet: Packet, octets: int) -> int:
     version = mld.version(octets)
     if interface < 0 or interface >= INTERFACES or version == 0:
         return ICMP_IGNORED
-    _tell(worker, packet)
+    if not is_keeper(worker):
+        return _pass_on(worker, packet)
     groups = groups_of(net_of(worker))
     if version == 1:
         groups.older6[interface] = worker.now + OLDER
@@ -69,10 +72,9 @@ def mld_input(worker: Worker, packet: Packet, octets: int) -> int:
 
 
 @hot
-def _tell(worker: Worker, packet: Packet) -> None:
-    """Each worker answers for its own members."""
-    if worker.workers > 1 and packet.flags & (REDIRECTED | ORIGINATED) == 0:
-        tell_others(worker, packet)
+def _pass_on(worker: Worker, packet: Packet) -> int:
+    """Worker 0 answers for all."""
+    return dispatch(worker, packet, 0) if packet.flags & REDIRECTED == 0 else ICMP_IGNORED
 
 
 @hot

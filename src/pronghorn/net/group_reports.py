@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from pronghorn.compiled import hot, leaf, store_be32, store_be64
 from pronghorn.net.addresses import source4
+from pronghorn.net.group_merge import is_keeper, tell_keeper
 from pronghorn.net.groups import (
     EXCLUDE,
     GROUPS,
@@ -109,7 +110,9 @@ def report_change(worker: Worker, groups: Groups, number: int) -> None:
     """Report the group's changes, and set the time of the next report of them. A group that is over is forgotten."""
     group = groups.groups[number]
     older = older_version(worker, groups, group.interface, family_of(group))
-    if older != 0:
+    if not is_keeper(worker):
+        tell_keeper(worker, groups, number)
+    elif older != 0:
         _say(worker, group, older, 1 if group.members != 0 else 0)
     else:
         packet = _begin(worker, group.interface, family_of(group))

@@ -6,8 +6,8 @@ if anybody excludes; else INCLUDE of whatever somebody includes. Counts per grou
 memberships calls `group_settle` then, which compares the filter with what was reported last, and lets group_reports.py
 report the difference.
 
-Tables have fixed sizes. IPv4 groups stand in the IPv4-mapped block. Each worker keeps its own, and reports as if it
-were a host of its own: a group that one leaves is asked for by the router, and another answers.
+Tables have fixed sizes. IPv4 groups stand in the IPv4-mapped block. Each worker keeps its own; worker 0 reports what
+all of them want (group_merge.py).
 
 Left out: groups of scope 0 and 1, all hosts and all nodes, which are never reported; the solicited-node groups, which
 are heard without being joined (addresses.py).
@@ -25,6 +25,8 @@ GROUPS = 256
 SOURCES = 1024
 """Sources of all groups' filters together."""
 INTERFACES = 64
+SHARES = 512
+"""Groups of other workers, each counted for itself."""
 
 ROBUSTNESS = 2
 """How often a change is reported (RFC 3376 8.1)."""
@@ -69,6 +71,19 @@ class GroupSource(View, align=8, size=32):
     unused16: u16
 
 
+class GroupShare(View, align=64, size=576):
+    """What another worker wants of a group (group_merge.py): a membership, to worker 0."""
+
+    group: u32
+    worker: u16
+    used: u8
+    mode: u8
+    count: u32  # sources
+    unused: u32
+    his: Array[u64] = fixed(32, align=64)
+    los: Array[u64] = fixed(32)
+
+
 class Groups(View, align=64):
     """The table's root, at Net.groups."""
 
@@ -79,6 +94,8 @@ class Groups(View, align=64):
     source_free: u32
     source_fresh: u32
     reports: u32  # reports sent
+    share_fresh: u32  # shares below were used
+    unused: u32
     heads: Array[u32] = fixed(GROUPS, align=64)  # first group plus 1, by hash
     general4: Array[u64] = fixed(INTERFACES, align=64)  # ns: when a query about all groups is answered; 0: none
     general6: Array[u64] = fixed(INTERFACES)
@@ -87,6 +104,7 @@ class Groups(View, align=64):
     version4: Array[u8] = fixed(INTERFACES)  # that querier's version
     groups: Array[Group] = fixed(GROUPS, align=64)
     sources: Array[GroupSource] = fixed(SOURCES, align=64)
+    shares: Array[GroupShare] = fixed(SHARES, align=64)
 
 
 _TABLES = Groups.offset("groups")

@@ -26,6 +26,7 @@ WHOLE = 64  # put together from fragments here: may be longer than any MTU, and 
 PREPARED = 256  # input/look_ahead.py has parsed and hashed it
 STRAYED = 512  # another worker's by the rules, this one's because only some listen: its connection says whose it is
 FROM_PROGRAM = 1024  # from an attached program, and not yet checked (programs/input.py)
+GROUP_STATE = 1024  # no frame: what a worker wants of a group, for worker 0 (net/group_merge.py)
 REDIRECTED = 128  # came from another worker by software dispatch: it is not dispatched again
 
 

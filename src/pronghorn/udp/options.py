@@ -59,7 +59,8 @@ def udp_set_option(worker: Worker, number: int, level: int, option: int, value: 
     asked = option_value(value, octets)
     if level == linux.SOL_IP and asked == UNREADABLE:
         if option != linux.IP_TOS and option != linux.IP_MTU_DISCOVER:
-            return -EINVAL if option != linux.IP_MTU and _get_ip(worker, endpoint, 0, option) != -ENOPROTOOPT else -ENOPROTOOPT
+            known = option != linux.IP_MTU and _get_ip(worker, endpoint, 0, option) != -ENOPROTOOPT
+            return -EINVAL if known else -ENOPROTOOPT
         asked = 0
     if level == linux.SOL_IPV6 and octets < 4:
         known = option != linux.IPV6_MTU and _get_ipv6(worker, endpoint, 0, option) != -ENOPROTOOPT
