@@ -14,12 +14,14 @@ import secrets
 import select
 import time
 from collections.abc import Sequence
+from typing import Any
 
-from pronghorn.compiled import Array, array_at, bounds, i32, u64
+from pronghorn.compiled import Array, array_at, bounds, fill, i32, u64
+from pronghorn.memory.arena import Arena
 from pronghorn.memory.mapping import Mapping, map_shared
-from pronghorn.ports.driver import EngineMemory, PortError, describe, fresh_table
+from pronghorn.ports.driver import EngineMemory, PortError, describe
 from pronghorn.ports.link_lay import lanes_octets, link_lanes, link_lay
-from pronghorn.ports.rss import SYMMETRIC_KEY, create_rss_table
+from pronghorn.ports.rss import SYMMETRIC_KEY, RssTable, create_rss_table
 from pronghorn.ports.veth import VethQueue
 from pronghorn.ports.veth_lane import LANE_RING, UP, LaneEnd, lane_close, lane_open
 from pronghorn.ports.veth_link import LinkQueue, link_call
@@ -29,6 +31,13 @@ from pronghorn.state.worker import NEVER
 
 _PATIENCE = 1.0  # s that a worker may take for one burst
 _SEALS = fcntl.F_SEAL_SHRINK
+
+
+def _zeros(arena: Arena, name: str, kind: Any, count: int, octets: int) -> Array[Any]:
+    """A zeroed table; the one of an earlier program behind the port, so that coming and going is quick."""
+    table = arena.find(name, kind) or arena.table(name, kind, count)
+    fill(table.address, 0, octets * count)
+    return table
 
 
 class ProgramPort:
@@ -60,7 +69,7 @@ class ProgramPort:
         try:
             self._map(memory, engine.workers)
             self._descriptors = [os.dup(each) for each in (*ours, *theirs)]
-            self._lay(engine, f"port.{port.index}.program", queues)
+            self._lay(engine, f"port.{port.index}.program{engine.workers}", queues)
         except BaseException:
             self.close()
             raise
@@ -79,15 +88,14 @@ class ProgramPort:
         assert self._memory is not None
         arena, count = engine.arena, engine.workers
         per_worker = link_lanes(count, 0, count)
-        lanes = fresh_table(arena, f"{prefix}.lanes", LaneEnd, per_worker * count)
-        marks = fresh_table(arena, f"{prefix}.marks", u64, LANE_RING * count * count)
-        links: Array[LinkQueue] = fresh_table(arena, f"{prefix}.links", LinkQueue, count)
-        ends: Array[VethQueue] = fresh_table(arena, f"{prefix}.ends", VethQueue, count)
-        inlets: Array[Inlet] = fresh_table(arena, f"{prefix}.inlets", Inlet, count)
-        pipes = fresh_table(arena, f"{prefix}.pipes", i32, 2 * count)
-        if any(known.name == f"{prefix}.rss" for known in arena.tables()):
-            arena.drop(f"{prefix}.rss")
-        rss = create_rss_table(arena, f"{prefix}.rss", SYMMETRIC_KEY, count)
+        lanes: Array[LaneEnd] = _zeros(arena, f"{prefix}.lanes", LaneEnd, per_worker * count, LaneEnd.SIZE)
+        marks: Array[u64] = _zeros(arena, f"{prefix}.marks", u64, LANE_RING * count * count, 8)
+        links: Array[LinkQueue] = _zeros(arena, f"{prefix}.links", LinkQueue, count, LinkQueue.SIZE)
+        ends: Array[VethQueue] = _zeros(arena, f"{prefix}.ends", VethQueue, count, VethQueue.SIZE)
+        inlets: Array[Inlet] = _zeros(arena, f"{prefix}.inlets", Inlet, count, Inlet.SIZE)
+        pipes: Array[i32] = _zeros(arena, f"{prefix}.pipes", i32, 2 * count, 4)
+        known = arena.find(f"programs.rss{count}", RssTable)  # the same for all programs
+        rss = known[0] if known is not None else create_rss_table(arena, f"programs.rss{count}", SYMMETRIC_KEY, count)
         for place, descriptor in enumerate(self._descriptors):
             pipes[place] = descriptor
         for worker, queue in enumerate(queues):
