@@ -173,7 +173,7 @@ def test_super_segment_is_a_millisecond() -> None:
         assert super_segment(sender.worker, sender.tcb) == 2896
         sender.tcb.pacing_rate = 20_480_000
         assert super_segment(sender.worker, sender.tcb) == 20_000
-        sender.tcb.pacing_rate = 10**10
+        sender.tcb.pacing_rate = 4 * 10**9
         assert super_segment(sender.worker, sender.tcb) == 65_535
 
 

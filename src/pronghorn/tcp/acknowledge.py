@@ -40,6 +40,7 @@ from pronghorn.tcp.sample import (
     Sample,
 )
 from pronghorn.tcp.segments import FRESH_ONLY, PROBED, SACKED, Flight, close_flight, flight_of, record
+from pronghorn.tcp.statistics import count_reordering
 from pronghorn.tcp.tcb import DISORDER, NEVER, OPEN, RECOVERY, REDUCED, TIMESTAMPS, Tcb, Tcp, moment, stamp
 from pronghorn.wire.tcp import HAS_SACK, HAS_TIMESTAMPS, TCPOptions
 
@@ -76,6 +77,7 @@ def acknowledge(worker: Worker, tcp: Tcp, tcb: Tcb, ack: int, options: TCPOption
         sample.flags |= DUPLICATE
     if sample.flags & REORDERED != 0:
         count(worker, SACK_REORDER, 1)
+        count_reordering(tcb)
     _measure(worker, tcb, flight, sample)
     if flight.count > 0 and record(flight, 0).flags & SACKED != 0:
         sample.flags |= RENEGED
@@ -129,7 +131,7 @@ def _measure(worker: Worker, tcb: Tcb, flight: Flight, sample: Sample) -> None:
         count(worker, DELIVERED_TOTAL, 1 if delivered <= mss else (delivered + mss - 1) // max(mss, 1))
         tcb.delivered_at = sample.now
         if sample.flags & RATED != 0:
-            finish_rate(tcb, sample)
+            finish_rate(tcb, flight, sample)
     rtt = _round_trip(worker, tcb, flight, sample)
     sample.rtt_last = min(sample.rtt_last, rtt) if rtt != NO_RTT else NO_RTT
     if rtt != NO_RTT:

@@ -38,6 +38,7 @@ from pronghorn.tcp.segments import (
     record,
     unmark,
 )
+from pronghorn.tcp.statistics import note_rate
 from pronghorn.tcp.tcb import SACK, Tcb, elapsed
 
 
@@ -125,19 +126,20 @@ def _acknowledge(tcb: Tcb, flight: Flight, segment: Segment, sample: Sample, oct
 
 
 @hot
-def finish_rate(tcb: Tcb, sample: Sample) -> None:
-    """Compute the delivery rate of a RATED sample, if BBR asks, and end the time that the application limited."""
-    if tcb.marks & BUBBLE != 0 and sequence.after(tcb.delivered & 0xFFFF_FFFF, tcb.app_limited_until):
+def finish_rate(tcb: Tcb, flight: Flight, sample: Sample) -> None:
+    """Compute the delivery rate of a RATED sample, and end the time that the application limited."""
+    if tcb.marks & BUBBLE != 0 and sequence.after(tcb.delivered, tcb.app_limited_until):
         tcb.marks &= ~BUBBLE
-    tcb.first_sent = sample.sent
-    if not is_own_master(tcb):
-        return
+    flight.first_sent = sample.sent
     sending = elapsed(sample.sent, sample.first_sent)
     interval = max(sending, elapsed(sample.now, sample.prior_at))
-    if interval < max(tcb.rtt_min, 1):  # compressed acknowledgements: more than the path can carry
+    octets = tcb.delivered - sample.prior_delivered & 0xFFFF_FFFF
+    if interval >= max(min(tcb.rtt_min, sample.rtt), 1):  # else compressed: more than the path can carry
+        note_rate(tcb, octets, interval, sample.flags & RATE_LIMITED != 0)
+    if not is_own_master(tcb) or interval < max(tcb.rtt_min, 1):
         return
     sample.interval = interval
-    sample.rate = (tcb.delivered - sample.prior_delivered & 0xFFFF_FFFF) * 1_000_000 // interval
+    sample.rate = octets * 1_000_000 // interval
 
 
 @leaf

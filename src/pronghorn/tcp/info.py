@@ -8,8 +8,7 @@ from pronghorn.state.worker import Worker
 from pronghorn.tcp.options import announced_mss, find_path_mtu
 from pronghorn.tcp.output import limit_of
 from pronghorn.tcp.rtt import rto_now
-from pronghorn.tcp.sample import REORDER_SEEN
-from pronghorn.tcp.statistics import data_counted
+from pronghorn.tcp.statistics import RATE_OF_APP, data_counted, duplicates_reported, reorderings
 from pronghorn.tcp.tcb import (
     CLOSED,
     ECN,
@@ -19,6 +18,7 @@ from pronghorn.tcp.tcb import (
     RECOVERY,
     SACK,
     SCALING,
+    SYN_RECEIVED,
     SYN_SENT,
     TIMESTAMPS,
     Tcb,
@@ -48,7 +48,7 @@ class TcpInfo(View, align=8, size=248):
     backoff: u8
     options: u8
     scales: u8  # snd_wscale in the low four bits, rcv_wscale in the high ones
-    limited: u8
+    limited: u8  # 1: the application limited delivery_rate
     rto: u32
     ato: u32
     snd_mss: u32
@@ -139,7 +139,7 @@ def write_info(worker: Worker, tcp: Tcp, tcb: Tcb, info: TcpInfo) -> None:
     info.snd_ssthresh = _segments(tcb, tcb.ssthresh) if tcb.ssthresh < UNLIMITED_SSTHRESH else UNLIMITED_SSTHRESH
     info.reordering = REORDERING
     info.snd_cwnd = tcb.cwnd // max(tcb.mss, 1)
-    info.reord_seen = 1 if tcb.marks & REORDER_SEEN != 0 else 0
+    info.reord_seen, info.dsack_dups, info.rcv_ooopack = reorderings(tcb), duplicates_reported(tcb), tcb.beyond_in
     info.rcv_space = tcb.receive_limit
     info.total_retrans = tcb.retransmits
     info.pacing_rate = tcb.pacing_rate if tcb.pacing_rate != 0 else UNLIMITED
@@ -150,7 +150,12 @@ def write_info(worker: Worker, tcp: Tcp, tcb: Tcb, info: TcpInfo) -> None:
     sent = (tcb.snd_nxt - tcb.snd_una & 0xFFFF_FFFF) - (1 if tcb.flags & FIN_SENT != 0 else 0)
     info.bytes_sent = tcb.octets_out + sent + tcb.octets_resent
     info.notsent_bytes = limit_of(tcb) - tcb.snd_nxt & 0xFFFF_FFFF
-    info.delivered = _segments(tcb, max(tcb.delivered - 1, 0)) + (1 if tcb.delivered != 0 else 0)  # the SYN is one
+    opened = tcb.state != SYN_SENT and tcb.state != SYN_RECEIVED
+    info.delivered = _segments(tcb, tcb.octets_out + tcb.sacked) + (1 if opened else 0)  # the SYN is one
+    interval = tcb.rate_interval & ~RATE_OF_APP
+    info.limited = 1 if tcb.rate_interval & RATE_OF_APP != 0 else 0
+    if interval != 0:  # in whole segments, as Linux counts
+        info.delivery_rate = _segments(tcb, tcb.rate_octets) * tcb.mss * 1_000_000 // interval
     info.data_segs_in, info.data_segs_out = data_counted(tcb.receive), data_counted(tcb.send)
     info.snd_wnd, info.rcv_wnd = tcb.snd_window, offered(tcb)
 

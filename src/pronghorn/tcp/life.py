@@ -65,7 +65,7 @@ def tcb_new(tcp: Tcp) -> Tcb:
         tcp.fresh = number + 1
     tcb = tcp.tcbs[number]
     fill(tcb.address, 0, Tcb.SIZE)
-    tcb.index, tcb.socket, tcb.neighbour, tcb.next, tcb.accept_next = number, ANY_NUMBER, NO_TCB, NO_TCB, NO_TCB
+    tcb.index, tcb.socket, tcb.neighbour, tcb.next = number, ANY_NUMBER, NO_TCB, NO_TCB
     tcp.count += 1
     return tcb
 
@@ -209,6 +209,6 @@ def accept_pop(tcp: Tcp, listener: Listener) -> Tcb:
     if listener.first == NO_TCB:
         listener.last = NO_TCB
     listener.waiting -= 1
-    tcb.accept_next = NO_TCB
+    tcb.accept_next = 0
     tcb.flags &= ~PASSIVE
     return tcb

@@ -166,6 +166,7 @@ def _beyond(worker: Worker, tcp: Tcp, tcb: Tcb, seq: int, address: int, octets: 
         return TCP_OLD
     stream_put(buddy, tcb.receive, seq, address, octets)
     count(worker, OFO_QUEUE, 1)
+    tcb.beyond_in += 1
     tcb.quick = max(tcb.quick, 2)  # the gap will be filled soon: answer that at once
     emit_duplicate_ack(worker, tcp, tcb, 0, 0)
     return DELIVERED

@@ -48,6 +48,7 @@ from pronghorn.tcp.segments import (
     record,
     split,
 )
+from pronghorn.tcp.statistics import RATE_OF_APP
 from pronghorn.tcp.tcb import LOSS, NEVER, OPEN, RECOVERY, REDUCED, SACK, Tcb, Tcp, elapsed, in_flight, stamp
 from pronghorn.tcp.timeout import timer_due
 
@@ -86,6 +87,7 @@ def recovery_open(worker: Worker, tcp: Tcp, tcb: Tcb) -> None:
     tcb.recovery_point, tcb.rtt_round, tcb.small_end = tcb.snd_una, tcb.snd_una, tcb.snd_una
     tcb.segments.flight_max, tcb.segments.flight_end, tcb.segments.persist = 0, tcb.snd_una, 0
     tcb.delivered, tcb.pacing_rate, tcb.paced_at = 0, 0, 0
+    tcb.rate_octets, tcb.rate_interval = 0, RATE_OF_APP
     tcb.marks, tcb.reorder_steps = 0, 1
 
 
@@ -107,6 +109,7 @@ def recovery_established(worker: Worker, tcp: Tcp, tcb: Tcb) -> None:
     tcb.recovery, tcb.backoff, tcb.segments.slow = OPEN, 0, 0
     tcb.marks &= ~(UNDO_ARMED | UNDO_SENT | HANDSHAKE_LOST | WINDOW_LIMITED)
     tcb.recovery_point = tcb.snd_una
+    tcb.rate_octets, tcb.rate_interval = 0, RATE_OF_APP  # a SYN tells of no rate
     tcb.segments.flight_max, tcb.segments.flight_end = 0, tcb.snd_una
     tcb.spoken = stamp(worker)
     if tcb.srtt == 0 and tcb.retransmits != 0:
@@ -144,10 +147,10 @@ def segment_sent(worker: Worker, tcp: Tcp, tcb: Tcb, octets: int) -> bool:
     segment = append(flight, tcb.snd_nxt, octets)
     now = stamp(worker)
     if flight.count == 1:  # stored twice: what was just stored in halves is slow to read back as a whole
-        tcb.first_sent, tcb.delivered_at = now, now
+        flight.first_sent, tcb.delivered_at = now, now
         segment.sent, segment.delivered, segment.delivered_at, segment.first_sent = now, tcb.delivered, now, now
     else:
-        _stamp(tcb, segment, now)
+        _stamp(tcb, flight, segment, now)
     if tcb.marks & BUBBLE != 0:
         segment.flags |= LIMITED
     tcb.snd_nxt = sequence.add(tcb.snd_nxt, octets)
@@ -162,9 +165,9 @@ def segment_sent(worker: Worker, tcp: Tcp, tcb: Tcb, octets: int) -> bool:
 
 
 @leaf
-def _stamp(tcb: Tcb, segment: Segment, now: int) -> None:
+def _stamp(tcb: Tcb, flight: Flight, segment: Segment, now: int) -> None:
     segment.sent = now
-    segment.delivered, segment.delivered_at, segment.first_sent = tcb.delivered, tcb.delivered_at, tcb.first_sent
+    segment.delivered, segment.delivered_at, segment.first_sent = tcb.delivered, tcb.delivered_at, flight.first_sent
 
 
 @leaf
@@ -205,7 +208,7 @@ def segment_resent(worker: Worker, tcp: Tcp, tcb: Tcb, seq: int, octets: int) ->
     segment = record(flight, number)
     now = stamp(worker)
     mark_resent(tcb, flight, segment)
-    _stamp(tcb, segment, now)
+    _stamp(tcb, flight, segment, now)
     tcb.marks |= UNDO_SENT
     tcb.octets_resent += segment.octets
     tcb.undo_count += segment.octets

@@ -30,6 +30,7 @@ from pronghorn.tcp.segments import (
     split,
     unmark,
 )
+from pronghorn.tcp.statistics import count_duplicates
 from pronghorn.tcp.tcb import Tcb
 from pronghorn.wire.tcp import TCPOptions
 
@@ -188,6 +189,8 @@ def _reports_duplicate(tcb: Tcb, options: TCPOptions) -> bool:
 def _take_duplicate(worker: Worker, tcb: Tcb, left: int, right: int, sample: Sample) -> None:
     """Something arrived twice: a retransmission was needless, or the network duplicates."""
     sample.flags |= DSACK_SEEN
+    octets = sequence.difference(right, left)
+    count_duplicates(tcb, 1 if octets <= tcb.mss else (octets + tcb.mss - 1) // max(tcb.mss, 1))
     count(worker, DSACK_RECV if sequence.before(left, tcb.snd_una) else DSACK_OFO_RECV, 1)
     # RFC 8985 6.2, step 4: once a round trip
     if tcb.marks & DSACK_WAITS == 0 or not sequence.before(sample.before, tcb.dsack_round):
@@ -196,7 +199,7 @@ def _take_duplicate(worker: Worker, tcb: Tcb, left: int, right: int, sample: Sam
         tcb.marks |= DSACK_WAITS
         tcb.dsack_round = tcb.snd_nxt
     if tcb.marks & UNDO_ARMED != 0 and sequence.after(right, tcb.undo_from):
-        tcb.undo_count -= min(sequence.difference(right, left), tcb.undo_count)
+        tcb.undo_count -= min(octets, tcb.undo_count)
     flight = flight_of(worker, tcb)
     if flight.address != 0 and flight.flags & PROBE_RESENT != 0 and right == flight.probe_end:
         flight.flags &= ~(PROBED | PROBE_RESENT)  # RFC 8985 7.4.2: the probe was needless

@@ -59,7 +59,7 @@ class Sample(View, align=64, size=128):
     flight: u32  # octets in flight before it
     rtt: u32  # us, of the oldest segment now delivered; NO_RTT
     rtt_last: u32  # us, of the one sent last; NO_RTT
-    prior_delivered: u32  # low half of tcb.delivered when the most recently sent of the delivered segments was sent
+    prior_delivered: u32  # tcb.delivered when the most recently sent of the delivered segments was sent
     prior_at: u32  # stamp of the delivery before that
     sent: u32  # stamp: when it was sent
     end: u32  # its end

@@ -61,9 +61,9 @@ class Segment(View, align=8, size=32):
     octets: u16
     flags: u16
     sent: u32  # stamp of the last transmission
-    delivered: u32  # low half of tcb.delivered at that time
+    delivered: u32  # tcb.delivered at that time
     delivered_at: u32  # tcb.delivered_at at that time
-    first_sent: u32  # tcb.first_sent at that time
+    first_sent: u32  # the Flight's first_sent at that time
     next: u32  # RESENT: start of the record sent again after this one; SACKED: all up to there is SACKED
     previous: u32  # RESENT: start of the one before
 
@@ -88,6 +88,7 @@ class Flight(View, align=8, size=64):
     probe_end: u32  # snd_nxt after the loss probe
     resent_ts: u32  # our timestamp of the first retransmission of the episode
     sack_high: u32  # end of the highest segment that arrived
+    first_sent: u32  # stamp: of the segment that began the current sampling interval
 
 
 @leaf

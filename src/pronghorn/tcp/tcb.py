@@ -67,6 +67,8 @@ MILLISECOND = 1_000_000
 SECOND = 1_000_000_000
 NEVER = 0
 """A deadline that is not set."""
+PACING_MOST = 0xFFFF_FFFF
+"""Octets a second: 34 Gbit/s."""
 POSITIVE = (1 << 63) - 1
 """A time is never negative: said to the compiler, a division by a constant is a multiplication and a shift."""
 
@@ -157,15 +159,17 @@ class Tcb(View, align=64, size=448):
     ack_at: u64  # delayed acknowledgement
     alarm_at: u64  # keep-alive, FIN-WAIT-2, user time-out, waiting for accept data
     paced_at: u64  # no new data before
-    pacing_rate: u64  # octets a second; 0: not paced
-    delivered: u64  # octets that arrived at the peer, as far as known
+    pacing_rate: u32  # octets a second, PACING_MOST at most; 0: not paced
+    delivered: u32  # octets that arrived at the peer, as far as known; their low half
     delivered_at: u32  # stamp
-    first_sent: u32  # stamp: of the segment that began the current sampling interval
+    rate_octets: u32  # the delivery rate for TCP_INFO: so many octets ...
+    rate_interval: u32  # ... in so many us; RATE_OF_APP: the application limited it (statistics.py)
+    beyond_in: u32  # segments that came out of order
     heard: u32  # ms: of the last segment from the peer (`moment`)
     spoken: u32  # stamp: of the last data sent
     # line 5: the congestion control's own; rarely used
     control: Array[u32] = fixed(CONTROL, align=64)
-    app_limited_until: u32  # low half of `delivered` until which samples are application-limited
+    app_limited_until: u32  # `delivered` until which samples are application-limited
     tuning: u32  # number of the Tuning
     challenged: u16  # when it last sent a challenge acknowledgement (challenge.py); 0: never
     peer_mss: u16  # from the peer's SYN
@@ -187,7 +191,7 @@ class Tcb(View, align=64, size=448):
     octets_resent: u32  # sent again, altogether
     drs_from: u32  # rcv_read when the current measurement for receive_limit began
     drs_at: u32  # stamp of that moment
-    accept_next: u32  # tcb after this one on its listener's queue; in SYN_RECEIVED the listener
+    accept_next: u32  # PASSIVE: tcb after this one on its listener's queue, in SYN_RECEIVED the listener; else statistics
 
 
 class Identity(View, size=36):

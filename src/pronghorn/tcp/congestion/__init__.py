@@ -19,7 +19,7 @@ from pronghorn.tcp.congestion.bbr import bbr_acked, bbr_idle, bbr_loss, bbr_star
 from pronghorn.tcp.congestion.cubic import cubic_acked, cubic_idle, cubic_loss, cubic_start, cubic_timeout
 from pronghorn.tcp.congestion.newreno import newreno_acked, newreno_loss
 from pronghorn.tcp.sample import PACED, Sample
-from pronghorn.tcp.tcb import CONTROL, Tcb, stamp
+from pronghorn.tcp.tcb import CONTROL, PACING_MOST, Tcb, stamp
 
 NEWRENO, CUBIC, BBR = 0, 1, 2
 CONGESTION = {"reno": NEWRENO, "cubic": CUBIC, "bbr": BBR}
@@ -86,4 +86,4 @@ def pace(tcb: Tcb) -> None:
     """Set the pacing rate, of a connection that asks for it: twice the window in a round trip, 1.2 times later on."""
     if tcb.marks & PACED != 0 and tcb.srtt != 0 and not is_own_master(tcb):
         percent = 200 if tcb.cwnd < tcb.ssthresh >> 1 else 120
-        tcb.pacing_rate = tcb.cwnd * percent * 80_000 // tcb.srtt
+        tcb.pacing_rate = min(tcb.cwnd * percent * 80_000 // tcb.srtt, PACING_MOST)

@@ -17,11 +17,11 @@ from __future__ import annotations
 from pronghorn.compiled import hot, leaf, sequence
 from pronghorn.state.worker import Worker, random_number
 from pronghorn.tcp.sample import BUBBLE, NO_RTT, RATE_LIMITED, RATED, Sample
-from pronghorn.tcp.tcb import RECOVERY, Tcb, elapsed, in_flight
+from pronghorn.tcp.tcb import PACING_MOST, RECOVERY, Tcb, elapsed, in_flight
 
 # control words
 STATE = 0  # mode, phase and the bits below
-NEXT_ROUND = 1  # low half of tcb.delivered at which the round ends
+NEXT_ROUND = 1  # tcb.delivered at which the round ends
 ROUNDS = 2
 RATE = 3  # 16 octets/s: largest rate of the last rounds ...
 RATE_BEFORE = 4  # ... and of the eight before them
@@ -116,7 +116,7 @@ def bbr_start(tcb: Tcb, now: int) -> None:
 @leaf
 def _first_rate(tcb: Tcb) -> int:
     rtt = max(tcb.srtt >> 3, 1) if tcb.srtt != 0 else 1000
-    return max((tcb.cwnd * 1_000_000 // rtt * HIGH) >> GAIN, 1)
+    return min(max((tcb.cwnd * 1_000_000 // rtt * HIGH) >> GAIN, 1), PACING_MOST)
 
 
 @hot
@@ -264,7 +264,7 @@ def _set_rate(tcb: Tcb) -> None:
     if not _is(tcb, SEEN_RTT) and tcb.srtt != 0:
         _set(tcb, 0, SEEN_RTT)
         tcb.pacing_rate = _first_rate(tcb)
-    rate = (_rate(tcb) * 16 * _pacing_gain(tcb) >> GAIN) * 99 // 100
+    rate = min((_rate(tcb) * 16 * _pacing_gain(tcb) >> GAIN) * 99 // 100, PACING_MOST)
     if rate != 0 and (_is(tcb, FULL) or rate > tcb.pacing_rate):
         tcb.pacing_rate = rate
 
@@ -292,7 +292,7 @@ def _set_window(tcb: Tcb, sample: Sample) -> None:
             target = _inflight(tcb, _window_gain(tcb))
             if _is(tcb, FULL):
                 cwnd = min(cwnd + sample.delivered, target)
-            elif cwnd < target or tcb.delivered < 10 * mss:
+            elif cwnd < target or tcb.octets_out < 10 * mss:
                 cwnd += sample.delivered
             cwnd = max(cwnd, 4 * mss)
     if _mode(tcb) == PROBE_RTT:
@@ -331,6 +331,6 @@ def bbr_idle(worker: Worker, tcb: Tcb, now: int) -> None:
         return
     _set(tcb, 0, IDLE)
     if _mode(tcb) == PROBE_BW and _rate(tcb) != 0:
-        tcb.pacing_rate = _rate(tcb) * 16
+        tcb.pacing_rate = min(_rate(tcb) * 16, PACING_MOST)
     elif _mode(tcb) == PROBE_RTT:
         _end_probe_least(worker, tcb, now)
