@@ -17,7 +17,8 @@ from pronghorn.memory.buddy import buddy_lay, create_buddy
 from pronghorn.memory.layout import Layout, lay
 from pronghorn.state.endpoints import ANY_NUMBER, Endpoints, Socket
 from pronghorn.state.error_queue import Errors, errors_open
-from pronghorn.state.interests import interests_lay
+from pronghorn.state.interests import EpollSet, Interest, Interests, interests_lay, interests_open
+from pronghorn.state.loans import PAIRS, Loan, Loans, loans_lay, loans_open
 from pronghorn.state.owners import Owners, owners_open
 from pronghorn.state.worker import Worker
 from pronghorn.tcp.create import LISTENERS, create_tcp, tcp_lay
@@ -61,12 +62,26 @@ def create_transports(arena: Arena, worker: Worker, limits: Limits | None = None
     errors: Errors = arena.table(f"{name}.errors", Errors, 1, owner)[0]
     errors_open(errors)
     endpoints.errors = errors.address
+    _create_waiting(arena, endpoints, name, limits.sockets, owner)
     endpoints.udp = create_udp(arena, worker, limits.datagrams).address
     endpoints.tcp = create_tcp(arena, worker, limits.conns, limits.buffers).address
     if worker.workers > 1:
         endpoints.owners = _create_owners(arena, worker).address
     worker.transports = endpoints.address
     return endpoints
+
+
+def _create_waiting(arena: Arena, endpoints: Endpoints, name: str, sockets: int, owner: int) -> None:
+    """Sets, interests and loans."""
+    interests: Interests = arena.table(f"{name}.interests", Interests, 1, owner)[0]
+    many, sets = INTERESTS * sockets + 1, min(EPOLL_SETS, sockets) + 1
+    table = arena.table(f"{name}.interests.all", Interest, many, owner)
+    epolls = arena.table(f"{name}.epolls", EpollSet, sets, owner)
+    interests_open(interests, table.address, many, epolls.address, sets)
+    loans: Loans = arena.table(f"{name}.loans", Loans, 1, owner)[0]
+    pairs = min(sockets, PAIRS)
+    loans_open(loans, arena.table(f"{name}.loans.all", Loan, 2 * (pairs + 1), owner).address, pairs)
+    endpoints.interests, endpoints.loans = interests.address, loans.address
 
 
 def _create_owners(arena: Arena, worker: Worker) -> Owners:
@@ -95,12 +110,13 @@ def transports_lay(
     tcp = tcp_lay(layout, worker, conns, min(LISTENERS, sockets), buffers, own, other)
     errors = lay(layout, Errors.SIZE, Errors.ALIGN)
     interests = interests_lay(layout, INTERESTS * sockets, min(EPOLL_SETS, sockets))
+    loans = loans_lay(layout, min(sockets, PAIRS))
     if layout.full != 0:
         return 0
     endpoints_begin(Endpoints(root), table, sockets, buddy)
     Endpoints(root).udp, Endpoints(root).tcp, Endpoints(root).errors = udp, tcp, errors
     errors_open(Errors(errors))
-    Endpoints(root).interests = interests
+    Endpoints(root).interests, Endpoints(root).loans = interests, loans
     worker.transports = root
     return root
 

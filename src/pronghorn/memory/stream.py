@@ -13,6 +13,7 @@ power of two, so a stream that grew to n octets has copied fewer than 2n. An idl
 Rules:
 * The owner knows which positions hold octets, and that what it puts fits: the ring does not.
 * A ring has 256 octets to 8 MiB. A piece of it is at most two stretches of memory.
+* Memory that is lent (stream_lend) is not given back, though the stream moves away or ends, before its return.
 """
 
 from __future__ import annotations
@@ -20,12 +21,16 @@ from __future__ import annotations
 from pronghorn.compiled import View, cold, copy, hot, leaf, u8, u16, u32
 from pronghorn.memory.buddy import Buddy, buddy_address, buddy_give, buddy_take, order_for
 
+LENT = 128
+"""In Stream.order: somebody else looks at the memory, or writes it."""
+_ORDER = 31
+
 
 class Stream(View, align=8, size=8):
     """Embedded in the owner's record. All zero when it has no memory."""
 
     block: u32  # in the Buddy; 0: no memory
-    order: u8  # log2 of the ring's octets
+    order: u8  # log2 of the ring's octets, and LENT
     owner8: u8  # of no meaning here: the owner's own
     owner16: u16
 
@@ -33,19 +38,19 @@ class Stream(View, align=8, size=8):
 @leaf
 def stream_size(stream: Stream) -> int:
     """Octets that the ring can hold; 0 when there is none."""
-    return 1 << stream.order if stream.block != 0 else 0
+    return 1 << (stream.order & _ORDER) if stream.block != 0 else 0
 
 
 @leaf
 def _at(buddy: Buddy, stream: Stream, position: int) -> int:
     """Address of the octet at `position`."""
-    return buddy_address(buddy, stream.block) + (position & ((1 << stream.order) - 1))
+    return buddy_address(buddy, stream.block) + (position & ((1 << (stream.order & _ORDER)) - 1))
 
 
 @leaf
 def _left(stream: Stream, position: int) -> int:
     """Octets from `position` to where the ring's memory ends."""
-    size = 1 << stream.order
+    size = 1 << (stream.order & _ORDER)
     return size - (position & (size - 1))
 
 
@@ -86,7 +91,7 @@ def stream_shrink(buddy: Buddy, stream: Stream, first: int, used: int) -> int:
         stream_free(buddy, stream)
         return size
     order = order_for(2 * used)
-    if order >= stream.order or not _resize(buddy, stream, first, used, order):
+    if order >= stream.order & _ORDER or not _resize(buddy, stream, first, used, order):
         return 0
     return size - (1 << order)
 
@@ -123,8 +128,26 @@ def stream_piece(buddy: Buddy, stream: Stream, position: int, octets: int) -> tu
 def stream_free(buddy: Buddy, stream: Stream) -> None:
     """Give the ring's memory back, if it has any."""
     if stream.block != 0:
-        buddy_give(buddy, stream.block, stream.order)
+        if stream.order & LENT == 0:
+            buddy_give(buddy, stream.block, stream.order)
         stream.block, stream.order = 0, 0
+
+
+@leaf
+def stream_lend(stream: Stream) -> int:
+    """Lend the ring's memory, which is not lent yet: its order. `stream_returned` is to follow some time."""
+    order = stream.order
+    stream.order = order | LENT
+    return order
+
+
+@hot
+def stream_returned(buddy: Buddy, stream: Stream, block: int, order: int) -> None:
+    """The memory `block` that the stream has lent is not looked at any more."""
+    if stream.block == block and stream.order & LENT != 0:
+        stream.order = order
+    else:
+        buddy_give(buddy, block, order)
 
 
 @cold

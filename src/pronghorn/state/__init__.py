@@ -9,6 +9,6 @@ ancillary what recvmsg and sendmsg carry beside octets
 wishes  wish_options      options that few sockets set   error_queue  what ICMP said about sockets that ask
 owners    which worker has a port, or a flow
 selection which sockets somebody wants to see
-interests  interest_sets  which sockets an application waits for: epoll
+interests  interest_sets  which sockets an application waits for: epoll    loans  memory lent to it
 attach    what a program and its keeper say to each other   register  what a program tells of its sockets
 """

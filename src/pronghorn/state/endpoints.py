@@ -17,6 +17,7 @@ import errno
 from pronghorn.compiled import Array, View, fixed, hot, leaf, u8, u16, u32, u64
 from pronghorn.state import interests
 from pronghorn.state.interests import Interests, interests_event, interests_forget
+from pronghorn.state.loans import Loans, loans_leave
 from pronghorn.state.mib import MIB
 from pronghorn.state.worker import Worker
 
@@ -79,7 +80,7 @@ class Socket(View, align=8, size=48):
     bound: u32  # number of the protocol's Binding plus 1; 0: not bound
     first: u32  # of its interests in sets (interests.py); 0: none
     asked: u16  # events that some of them ask for
-    unused: u16
+    lent: u16  # number of its pair of loans (loans.py); 0: nothing is lent
 
 
 assert [Socket.offset(name) for name in ("kind", "events", "first", "asked")] == [
@@ -116,6 +117,7 @@ class Endpoints(View, align=64):
     wall: u64  # ns to be added to worker.now for the time of day
     errors: u64  # address of the Errors (error_queue.py)
     interests: u64  # address of the Interests (interests.py); 0: there are no sets
+    loans: u64  # address of the Loans (loans.py); 0: nothing is lent
     owners: u64  # address of the workers' shared Owners (owners.py); 0: there is one worker
     mib: Array[u64] = fixed(MIB, align=64)
     names: Array[u8] = fixed(NAMED * NAME_OCTETS, align=64)  # of interfaces, ended by zeros
@@ -168,7 +170,7 @@ def socket_open(endpoints: Endpoints, kind: int, family: int) -> int:
     socket.kind, socket.family, socket.flags, socket.options = kind, family, 0, 0
     socket.events, socket.watched, socket.error, socket.bound = 0, 0, 0, 0
     socket.record, socket.user, socket.tuning = ANY_NUMBER, 0, 0
-    socket.first, socket.asked = 0, 0
+    socket.first, socket.asked, socket.lent = 0, 0, 0
     return number
 
 
@@ -179,6 +181,8 @@ def socket_release(endpoints: Endpoints, number: int) -> None:
     socket = endpoints.sockets[number]
     if socket.first != 0:
         interests_forget(Interests(endpoints.interests), socket.first)
+    if socket.lent != 0:
+        loans_leave(Loans(endpoints.loans), socket.lent)
     socket.kind = FREE_SOCKET
     socket.generation = (socket.generation + 1) & 0x7FFF_FFFF
     socket.record = ANY_NUMBER

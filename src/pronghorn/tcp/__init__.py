@@ -16,7 +16,7 @@ the way in   input        whose segment is it                        lookup  ide
 the way out  output       what to send, and when                     pending      whom to look at in this turn
              emit         one segment                                options      what the SYNs say; MSS
              source  bind addresses and ports                        pacing       not all at once
-             here       to oneself
+             here       to oneself                                   lend         without copies
              fast_connect  data in a SYN of ours                     fast_cache   cookies that servers gave us
              mtu_probe    what the path takes, by trying
 the end      closing      FIN and RST                                life         records, TIME-WAIT, accept queues

@@ -18,6 +18,7 @@ from pronghorn.state.endpoints import (
     socket_quiet,
 )
 from pronghorn.state.error_queue import error_taken
+from pronghorn.state.loans import READING, SENDING, Loans, is_lent
 from pronghorn.state.worker import Worker
 from pronghorn.tcp.fast_connect import is_deferred, send_syn_with
 from pronghorn.tcp.output import not_sent, output
@@ -46,7 +47,7 @@ from pronghorn.tcp.tcb import (
 from pronghorn.tcp.urgent import mark_passed, receive_urgent, start_urgent, until_mark
 from pronghorn.tcp.window import was_read
 
-ENOTCONN, EPIPE = errno.ENOTCONN, errno.EPIPE
+ENOTCONN, EPIPE, EBUSY = errno.ENOTCONN, errno.EPIPE, errno.EBUSY
 MSG_OOB, MSG_PEEK, MSG_TRUNC, MSG_MORE = 1, 2, 0x20, 0x8000
 MASK = 0xFFFF_FFFF
 PIECE = 65_536
@@ -84,6 +85,9 @@ def tcp_send(worker: Worker, number: int, data: int, octets: int, flags: int) ->
     tcb = record_of(worker, number)
     if tcb.address == 0:
         return -EPIPE
+    lent = endpoints.sockets[number].lent
+    if lent != 0 and is_lent(Loans(endpoints.loans), lent, SENDING):
+        return -EBUSY
     if endpoints.sockets[number].error != 0:
         return -take_error(endpoints, number)
     if tcb.flags & FIN_QUEUED != 0:
@@ -95,6 +99,18 @@ def tcp_send(worker: Worker, number: int, data: int, octets: int, flags: int) ->
         if tcb.state != SYN_RECEIVED or tcb.agreed & FAST_OPEN == 0:
             return -EAGAIN if tcb.state == SYN_SENT or tcb.state == SYN_RECEIVED else -EPIPE
     tcp = tcp_of(worker)
+    taken = space_for(worker, tcp, tcb, octets)
+    if taken <= 0:
+        tcb.flags |= WANTS_SPACE
+        socket_quiet(endpoints, number, WRITABLE)
+        return -EAGAIN if octets > 0 else 0
+    stream_put(Buddy(endpoints.buddy), tcb.send, tcb.snd_end, data, taken)
+    return queued(worker, tcp, tcb, number, taken, octets, flags)
+
+
+@leaf
+def space_for(worker: Worker, tcp: Tcp, tcb: Tcb, octets: int) -> int:
+    """For how many of the octets there is room in the send ring, which has grown for them; 0 or less: for none."""
     waiting = tcb.snd_end - tcb.snd_una & MASK
     low = tcp.tunings[tcb.tuning].low_water
     taken = min(octets, queue_limit(tcp, tcb) - waiting)
@@ -102,11 +118,13 @@ def tcp_send(worker: Worker, number: int, data: int, octets: int, flags: int) ->
         taken = min(taken, PIECE if not_sent(tcb) < low else 0)
     if waiting + taken > stream_size(tcb.send) and taken > 0:
         taken = send_room(worker, tcp, tcb, waiting, taken)
-    if taken <= 0:
-        tcb.flags |= WANTS_SPACE
-        socket_quiet(endpoints, number, WRITABLE)
-        return -EAGAIN if octets > 0 else 0
-    stream_put(Buddy(endpoints.buddy), tcb.send, tcb.snd_end, data, taken)
+    return taken
+
+
+@leaf
+def queued(worker: Worker, tcp: Tcp, tcb: Tcb, number: int, taken: int, octets: int, flags: int) -> int:
+    """The next `taken` of `octets` are in the send ring: send what may be sent. Returns `taken`."""
+    endpoints = endpoints_of(worker)
     tcb.snd_end = sequence.add(tcb.snd_end, taken)
     if taken < octets:
         tcb.flags |= WANTS_SPACE
@@ -121,6 +139,7 @@ def tcp_send(worker: Worker, number: int, data: int, octets: int, flags: int) ->
         tcb.flags &= ~CORKED
     else:
         output(worker, tcp, tcb)
+    low = tcp.tunings[tcb.tuning].low_water
     if low != 0 and 2 * not_sent(tcb) >= low:
         tcb.flags |= WANTS_SPACE
         socket_quiet(endpoints, number, WRITABLE)
@@ -142,6 +161,9 @@ def tcp_receive(worker: Worker, number: int, data: int, octets: int, flags: int)
     tcb = record_of(worker, number)
     if tcb.address == 0:
         return -ENOTCONN
+    lent = endpoints.sockets[number].lent
+    if lent != 0 and flags & MSG_PEEK == 0 and is_lent(Loans(endpoints.loans), lent, READING):
+        return -EBUSY
     if flags & MSG_OOB != 0:
         return receive_urgent(worker, tcp, tcb, data, octets, flags)
     waiting, passed = readable(tcb), 0
@@ -149,17 +171,17 @@ def tcp_receive(worker: Worker, number: int, data: int, octets: int, flags: int)
         passed, waiting = until_mark(worker, tcp, tcb, waiting)
     taken = max(min(waiting, octets), 0)
     if taken + passed <= 0 or (octets <= 0 and waiting > 0):
-        return _nothing(endpoints, tcb, number) if octets > 0 or waiting == 0 else 0
+        return nothing_to_read(endpoints, tcb, number) if octets > 0 or waiting == 0 else 0
     buddy = Buddy(endpoints.buddy)
     if flags & MSG_TRUNC == 0:
         stream_get(buddy, tcb.receive, sequence.add(tcb.rcv_read, passed), data, taken)
     if flags & MSG_PEEK == 0:
-        _was_taken(worker, tcp, tcb, number, passed + taken)
-    return taken if taken > 0 else _nothing(endpoints, tcb, number)
+        was_taken(worker, tcp, tcb, number, passed + taken)
+    return taken if taken > 0 else nothing_to_read(endpoints, tcb, number)
 
 
 @hot
-def _was_taken(worker: Worker, tcp: Tcp, tcb: Tcb, number: int, octets: int) -> None:
+def was_taken(worker: Worker, tcp: Tcp, tcb: Tcb, number: int, octets: int) -> None:
     """The next `octets` are the application's now."""
     endpoints = endpoints_of(worker)
     tcb.rcv_read = sequence.add(tcb.rcv_read, octets)
@@ -175,7 +197,7 @@ def _was_taken(worker: Worker, tcp: Tcp, tcb: Tcb, number: int, octets: int) -> 
 
 
 @cold
-def _nothing(endpoints: Endpoints, tcb: Tcb, number: int) -> int:
+def nothing_to_read(endpoints: Endpoints, tcb: Tcb, number: int) -> int:
     """There is nothing to read: why."""
     if endpoints.sockets[number].error != 0:
         return -take_error(endpoints, number)
