@@ -6,20 +6,25 @@ no address space (some 2 GiB of each worker), no start time, no look at a table 
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+from collections.abc import Iterator
+
+from pronghorn.compiled import bounds
 from pronghorn.control.model import Config, Sockets, Tcp, Udp
+from pronghorn.engine.settings import Settings, engine_settings_now, settings_apply
 from pronghorn.engine.transports import Limits, create_transports
 from pronghorn.memory.arena import Arena
 from pronghorn.state.worker import Worker
 from pronghorn.tcp.congestion import CONGESTION
-from pronghorn.tcp.tcb import SECOND, tcp_of
-from pronghorn.udp.endpoint import udp_of
 
 ECN = {"off": 0, "on": 1, "passive": 2}
 SYNCOOKIES = {"off": 0, "full": 1, "always": 2}
 FAST_OPEN = {"off": 0, "client": 1, "server": 2, "both": 3}
+NUMBERS = {"congestion": CONGESTION, "ecn": ECN, "syncookies": SYNCOOKIES, "fast_open": FAST_OPEN}
 
 _ORDINARY = 64 << 30  # octets of addresses: what an arena has without sockets
-_CONNECTION, _DATAGRAMS, _SOCKET = 1024, 1024, 64  # octets of addresses for each, generously
+_CONNECTION, _DATAGRAMS, _SOCKET = 1024, 1024, 512  # octets of addresses for each, generously
 _FIXED = 64 << 20
 
 
@@ -44,37 +49,44 @@ def create_sockets(arena: Arena, worker: Worker, config: Config) -> None:
 
 def change_socket_ports(worker: Worker, low: int, high: int) -> None:
     """Ports that sockets are given from now on, by TCP and by UDP."""
-    tcp, udp = tcp_of(worker), udp_of(worker)
-    tcp.port_low, tcp.port_high = low, high
-    udp.port_low, udp.port_high = low, high
+    with _settings(worker) as settings:
+        settings.port_low, settings.port_high = low, high
 
 
 def change_tcp(worker: Worker, wanted: Tcp, octets: int) -> None:
     """Everything that [tcp] says; `octets` is the worker's buffer memory."""
-    tcp = tcp_of(worker)
-    tcp.congestion, tcp.initial_window = CONGESTION[wanted.congestion], wanted.initial_window
-    tcp.ecn, tcp.syncookies, tcp.fast_open = (
-        ECN[wanted.ecn],
-        SYNCOOKIES[wanted.syncookies],
-        FAST_OPEN[wanted.fast_open],
-    )
-    tcp.timestamps, tcp.sack, tcp.window_scaling = int(wanted.timestamps), int(wanted.sack), int(wanted.window_scaling)
-    tcp.time_wait_reuse, tcp.time_wait_ns = int(wanted.time_wait_reuse), wanted.time_wait * SECOND
-    tcp.mtu_probing = int(wanted.mtu_probing)
-    tcp.waiting_limit = min(wanted.time_wait_limit, tcp.waiting_mask + 1)
-    tcp.challenge_limit = wanted.challenge_limit
-    tcp.receive_max, tcp.send_max = wanted.receive_max, wanted.send_max
-    tcp.memory_low = octets // 100 * wanted.memory_low
-    tcp.memory_pressure = octets // 100 * wanted.memory_pressure
-    tcp.memory_high = octets // 100 * wanted.memory_high
-    usual = tcp.tunings[0]
-    usual.congestion = tcp.congestion
-    usual.receive_limit, usual.send_limit = wanted.receive_buffer, wanted.send_buffer
-    usual.keep_idle, usual.keep_interval, usual.keep_count = wanted.keep_idle, wanted.keep_interval, wanted.keep_count
-    usual.syn_retries, usual.retries, usual.fin_timeout = wanted.syn_retries, wanted.retries, wanted.fin_timeout
+    with _settings(worker, octets) as settings:
+        write_tcp(settings, wanted)
 
 
 def change_udp(worker: Worker, wanted: Udp) -> None:
     """Everything that [udp] says."""
-    udp = udp_of(worker)
-    udp.receive_limit, udp.send_limit = wanted.receive_buffer, wanted.send_buffer
+    with _settings(worker) as settings:
+        write_udp(settings, wanted)
+
+
+def write_tcp(settings: Settings, wanted: Tcp) -> None:
+    """[tcp] as numbers: for a worker here, or for a program that gets them with its link."""
+    for name, value in wanted:
+        numbers = NUMBERS.get(name)
+        setattr(settings, name, int(value) if numbers is None else numbers[value])
+
+
+def write_udp(settings: Settings, wanted: Udp) -> None:
+    """[udp] likewise."""
+    settings.udp_receive_buffer, settings.udp_send_buffer = wanted.receive_buffer, wanted.send_buffer
+
+
+@contextlib.contextmanager
+def _settings(worker: Worker, octets: int = 0) -> Iterator[Settings]:
+    """The worker's settings, to be changed; they hold when the block is left."""
+    memory = ctypes.create_string_buffer(Settings.SIZE + Settings.ALIGN)
+    settings = Settings(-(-ctypes.addressof(memory) // Settings.ALIGN) * Settings.ALIGN)
+    bounds.register(settings.address, Settings.SIZE, Settings.SIZE, "settings")
+    try:
+        engine_settings_now(worker, settings)
+        yield settings
+        if settings_apply(worker, settings, octets) < 0:
+            raise AssertionError(f"the model allows what the engine refuses, at octet {settings.wrong} of its settings")
+    finally:
+        bounds.unregister(settings.address)

@@ -10,6 +10,6 @@ message  tell  errors   recvmsg and sendmsg, and what they say    wishes  option
 calls  urgent  amounts  what applications ask of sockets   transports  sockets' tables, and their timers
 embedded  an engine for C programs                  harness   network  what they do with it
 attached  a program's own engine at the end of a link          interests  its epoll
-lending   sending and receiving without copies
+lending   sending and receiving without copies                 settings   what a configuration says of endpoints
 transports_growth  memory ahead of connections
 """
