@@ -159,6 +159,8 @@ static void apply_settings(void)
         octets[place] = (uint8_t)strtoul(digits, &end, 16);
         sound = *end == 0;
     }
+    settings.port_low = process.welcome.port_low; /* who gives the link knows which are free */
+    settings.port_high = process.welcome.port_high;
     if (!sound)
         report("settings", "PRONGHORN_SETTINGS has not the form of this version's settings; the defaults hold");
     else if (pronghorn_engine_settings(process.worker, &settings) != 0)

@@ -10,7 +10,8 @@ running     gateway  daemon  runtime      one gateway; its life; its socket
             notify  log  links            what the service manager, the log and the kernel's links are told or tell
             api  server  client           HTTP on the Unix socket, and the command line's side of it
             views  rates  filter          what `show` gives, and of what
-programs    launch  direct                what `pronghorn run` does; a link without a keeper
+programs    launch  program_settings      what `pronghorn run` does; what a configuration says to a program
+            direct                        a link without a keeper
             welcome  lanes                what a program is told when it attaches; its link to a gateway
             attach_server  keeper         the gateway's socket for programs; who may come, and what they may claim
             who  kernel_ports             what the kernel knows of a process, and of its own sockets

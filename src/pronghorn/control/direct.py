@@ -19,7 +19,7 @@ import socket
 from collections.abc import Sequence
 
 from pronghorn.control.trouble import Trouble
-from pronghorn.control.welcome import Grant, Interface, send_welcome
+from pronghorn.control.welcome import LOCAL_PORTS, Grant, Interface, send_welcome
 from pronghorn.ports.driver import PortError
 from pronghorn.ports.veth_share import Busy, Share, alone, sweep
 from pronghorn.state.attach import DIRECT_LINK
@@ -34,7 +34,9 @@ class LinkError(Trouble):
 class DirectLink:
     """An end of the link `name`, until this process becomes the program or closes it."""
 
-    def __init__(self, name: str, addresses: Sequence[Interface], mtu: int) -> None:
+    def __init__(
+        self, name: str, addresses: Sequence[Interface], mtu: int, ports: tuple[int, int] = LOCAL_PORTS
+    ) -> None:
         """Raises LinkError."""
         try:
             with alone():
@@ -50,7 +52,7 @@ class DirectLink:
             raise LinkError(f"link {name}: {error.filename or ''}: {error.strerror or error}") from error
         self._kept: list[int] = []
         try:
-            self.descriptor = self._leave(addresses, mtu)
+            self.descriptor = self._leave(addresses, mtu, ports)
         except BaseException:
             self.close()
             raise
@@ -60,7 +62,7 @@ class DirectLink:
         """0 for who comes first."""
         return "ab".index(self._share.end)
 
-    def _leave(self, addresses: Sequence[Interface], mtu: int) -> int:
+    def _leave(self, addresses: Sequence[Interface], mtu: int, ports: tuple[int, int]) -> int:
         """The Welcome in a socket, and the lock, at numbers that the program inherits; the socket's."""
         share = self._share
         if share.queues != 1:
@@ -71,7 +73,8 @@ class DirectLink:
         pipe, other = share.pipe(share.end, 0), share.pipe(share.other, 0)
         keeper, program = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with contextlib.closing(keeper), contextlib.closing(program):
-            send_welcome(keeper, Grant(self.end, share.descriptor, pipe, [other], addresses, DIRECT_LINK, mtu))
+            grant = Grant(self.end, share.descriptor, pipe, [other], addresses, DIRECT_LINK, mtu, ports)
+            send_welcome(keeper, grant)
             os.close(pipe)
             os.close(other)
             self._keep(share.lock)

@@ -16,7 +16,7 @@ from pronghorn.compiled import native
 from pronghorn.control import runtime
 from pronghorn.control.direct import DirectLink
 from pronghorn.control.trouble import Trouble
-from pronghorn.control.welcome import Interface
+from pronghorn.control.welcome import LOCAL_PORTS, Interface
 from pronghorn.state.attach import ADDRESSES
 
 PRELOAD = "libpronghorn-preload.so"
@@ -48,9 +48,14 @@ def launch(wanted: Launch) -> None:
     program = find_program(wanted.command[0])
     library = find_library() if wanted.preload else None
     environment = settings(wanted, os.environ, library)
-    link = None
+    link, ports = None, LOCAL_PORTS
+    if wanted.config is not None:
+        from pronghorn.control.program_settings import read_settings, settings_text
+
+        config = read_settings(wanted.config)
+        environment["PRONGHORN_SETTINGS"], ports = settings_text(config), config.sockets.local_ports
     if wanted.link is not None:
-        link = DirectLink(wanted.link, interfaces(wanted), wanted.mtu)
+        link = DirectLink(wanted.link, interfaces(wanted), wanted.mtu, ports)
         environment["PRONGHORN_ATTACH_FD"] = str(link.descriptor)
     else:
         environment["PRONGHORN_ATTACH"] = str(attach_socket(wanted))
