@@ -191,7 +191,7 @@ class Tcb(View, align=64, size=448):
     octets_resent: u32  # sent again, altogether
     drs_from: u32  # rcv_read when the current measurement for receive_limit began
     drs_at: u32  # stamp of that moment
-    accept_next: u32  # PASSIVE: tcb after this one on its listener's queue, in SYN_RECEIVED the listener; else statistics
+    accept_next: u32  # PASSIVE: tcb behind it on the listener's queue, in SYN_RECEIVED the listener; else statistics
 
 
 class Identity(View, size=36):
