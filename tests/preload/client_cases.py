@@ -1,6 +1,6 @@
 """What sockets do, call by call: run on the kernel's and on ours, the two lists must be the same.
 
-    client_cases.py ADDRESS PORT       peer.py listens there
+client_cases.py ADDRESS PORT       peer.py listens there
 """
 
 import array
