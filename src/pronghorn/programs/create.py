@@ -8,7 +8,7 @@ from typing import Any
 from pronghorn.compiled import fill, u32
 from pronghorn.memory.arena import Arena
 from pronghorn.memory.hashtable import create_hash_index
-from pronghorn.programs.tables import PORTS, Claimed, Flow, Program, Programs
+from pronghorn.programs.tables import PORTS, Claimed, Program, ProgramFlow, Programs
 from pronghorn.state.worker import Worker
 
 
@@ -36,7 +36,7 @@ def create_programs(arena: Arena, worker: Worker, tables: Tables) -> Programs:
     root.heads = table("heads", u32, 2 * PORTS, 4)
     root.blocks = table("blocks", u32, PORTS, 4)
     root.claims, root.claim_limit = table("claims", Claimed, tables.claims), tables.claims
-    root.flows, root.flow_limit = table("flows", Flow, tables.flows), tables.flows
+    root.flows, root.flow_limit = table("flows", ProgramFlow, tables.flows), tables.flows
     root.index = create_hash_index(arena, f"{name}.flow", tables.flows, owner, worker.secret).address
     worker.programs = root.address
     return root

@@ -28,8 +28,8 @@ from pronghorn.programs.tables import (
     SEEN_FAR,
     SEEN_OWN,
     TICK,
-    Flow,
     Key,
+    ProgramFlow,
     Programs,
 )
 from pronghorn.state.packet import Packet
@@ -78,7 +78,7 @@ def key_of(root: Programs, packet: Packet, leaves: bool) -> None:
 
 
 @leaf
-def _is_of(flow: Flow, key: Key) -> bool:
+def _is_of(flow: ProgramFlow, key: Key) -> bool:
     return (
         flow.ports == key.ports
         and flow.far_lo == key.far_lo
@@ -99,7 +99,7 @@ def find_flow(root: Programs) -> int:
 
 
 @leaf
-def is_alive(root: Programs, flow: Flow) -> bool:
+def is_alive(root: Programs, flow: ProgramFlow) -> bool:
     """Whether the flow's program is still there."""
     return flow.life == root.programs[flow.program].life
 
@@ -192,7 +192,7 @@ def move_flow(root: Programs, place: int, number: int) -> None:
 
 
 @hot
-def follow(worker: Worker, flow: Flow, packet: Packet, leaves: bool) -> None:
+def follow(worker: Worker, flow: ProgramFlow, packet: Packet, leaves: bool) -> None:
     """A packet of the flow, from the program (`leaves`) or from the far end."""
     flow.seen = worker.now >> TICK
     if packet.protocol != PROTOCOL_TCP:
@@ -223,7 +223,7 @@ def follow(worker: Worker, flow: Flow, packet: Packet, leaves: bool) -> None:
 
 
 @leaf
-def _advance(flow: Flow, flags: int) -> None:
+def _advance(flow: ProgramFlow, flags: int) -> None:
     if flow.marks & (FIN_OWN | FIN_FAR) == FIN_OWN | FIN_FAR:
         flow.state = CLOSING
     elif flags & SYN == 0 and flow.state != DEAD:

@@ -27,7 +27,7 @@ from pronghorn.programs.tables import (
     SEEN_FAR,
     SEEN_OWN,
     TICK,
-    Flow,
+    ProgramFlow,
     Programs,
 )
 from pronghorn.state.packet import Packet
@@ -101,7 +101,7 @@ def _mourn(worker: Worker, root: Programs) -> None:
 
 
 @hot
-def _bury(worker: Worker, flow: Flow) -> None:
+def _bury(worker: Worker, flow: ProgramFlow) -> None:
     """Reset the flow towards its far end."""
     marks = flow.marks
     ack, flags = 0, RST
@@ -118,7 +118,7 @@ def _bury(worker: Worker, flow: Flow) -> None:
 
 
 @hot
-def answer_dead(worker: Worker, flow: Flow, packet: Packet) -> None:
+def answer_dead(worker: Worker, flow: ProgramFlow, packet: Packet) -> None:
     """Answer a segment of a dead flow, no reset itself."""
     segment = TCP(packet.transport)
     flags = segment.flags
@@ -131,7 +131,7 @@ def answer_dead(worker: Worker, flow: Flow, packet: Packet) -> None:
 
 
 @hot
-def _reset(worker: Worker, flow: Flow, seq: int, ack: int, flags: int) -> None:
+def _reset(worker: Worker, flow: ProgramFlow, seq: int, ack: int, flags: int) -> None:
     """A reset in the program's name."""
     packet = originate(worker)
     if packet.address == 0:

@@ -3,7 +3,7 @@
     Programs    the root: where everything lies
     Program     an attached program: its link, its addresses, its block of ports, its counters
     Claimed     an address and a port that a program listens at or is bound to
-    Flow        a connection of a program, or a datagram flow of a port that several programs share
+    ProgramFlow        a connection of a program, or a datagram flow of a port that several programs share
     Bucket      a program's rate limits, shared by all workers
 
 Every worker has its own tables, and all have the same programs and claims: the control plane writes them between two
@@ -27,7 +27,7 @@ TICK = 20
 
 PORTS = 65_536
 
-# Flow.state; the timeouts have the same order. 0: the record is free
+# ProgramFlow.state; the timeouts have the same order. 0: the record is free
 OPENING = 1  # a SYN was seen
 OPEN = 2
 CLOSING = 3  # a FIN from each side
@@ -36,7 +36,7 @@ DATAGRAM = 5
 DEAD = 6  # its program has ended: the far end was reset, and is again if it goes on
 STATES = 7
 
-# Flow.marks
+# ProgramFlow.marks
 SEEN_OWN, SEEN_FAR = 1, 2  # a segment from this end was seen: own_next, far_next are good
 ACKED = 4  # far_ack is good
 FIN_OWN, FIN_FAR = 8, 16
@@ -90,7 +90,7 @@ class Key(View, align=8, size=48):
     hash: u64  # 32 bits of them all, keyed
 
 
-class Flow(View, align=64, size=128):
+class ProgramFlow(View, align=64, size=128):
     """A connection as the gateway follows it: coarsely."""
 
     far_hi: u64  # as in Key; ports 0: free
@@ -129,7 +129,7 @@ class Programs(View, align=64):
     heads: Array[u32]  # by port, UDP's behind TCP's: first claim, plus 1
     blocks: Array[u32]  # by port: the program in whose block it is, plus 1
     claims: Array[Claimed]
-    flows: Array[Flow]
+    flows: Array[ProgramFlow]
     index: u64  # address of the HashIndex of the flows
     limit: u32  # programs
     claim_limit: u32
