@@ -54,6 +54,10 @@ PROGRAMS = {
         Program("nginx", "HTTP servers", "nginx", "nginx-core", unit="nginx.service"),
         Program("dpdk-testpmd", "DPDK's forwarder, to compare with", "dpdk dpdk-dev", "dpdk"),
         Program("ethtool", "offload settings of veth pairs", "ethtool", "ethtool"),
+        Program(
+            "redis-server", "a server for programs on the stack", "redis-server", "redis", unit="redis-server.service"
+        ),
+        Program("redis-benchmark", "its clients", "redis-tools", "redis"),
         Program("iperf3", "the kernel's bulk goodput, to compare with", "iperf3", "iperf3"),
         Program(
             "lwip",

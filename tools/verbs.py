@@ -120,14 +120,13 @@ def execute(*arguments: str) -> int:
 
 
 COMMON = ("gcc", "ip", "curl")
-TEST = (*COMMON, "ping", "tshark", "ethtool")
+PROGRAMS = ("redis-server", "redis-benchmark", "iperf3", "nginx", "wrk")
+TEST = (*COMMON, *PROGRAMS, "ping", "tshark", "ethtool")
 VERBS = {
     "demo": Verb(demo, "[ARGS]", COMMON),
     "test": Verb(test, "[ARGS]", TEST),
     "check": Verb(check, "[ARGS]", TEST),
-    "bench": Verb(
-        bench, "[NAME ...] [--json]", (*COMMON, "ethtool", "nft", "wrk", "nginx", "dpdk-testpmd", "iperf3", "lwip")
-    ),
+    "bench": Verb(bench, "[NAME ...] [--json]", (*COMMON, *PROGRAMS, "ethtool", "nft", "dpdk-testpmd", "lwip")),
     "build": Verb(build, "", ("gcc",)),
     "docs": Verb(docs, ""),
     "lock": Verb(lock, "", environment=False),
