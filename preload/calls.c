@@ -178,16 +178,14 @@ static int new_number(bool on_exec)
     return fd < 0 ? -errno : fd;
 }
 
-/* A number for the engine's connection. Minus an errno, and the connection is closed. */
-static int number_connection(struct description *listener, int64_t handle, int flags)
+/* The number `fd` means the engine's connection from now on. */
+static int number_connection(struct description *listener, int64_t handle, int fd, int flags)
 {
-    int fd = new_number((flags & SOCK_CLOEXEC) != 0);
-    struct description *made = fd < 0 ? NULL : description_new(fd, PATH_OURS);
+    struct description *made = description_new(fd, PATH_OURS);
     if (made == NULL) {
         pronghorn_close_socket(process.worker, handle);
-        if (fd >= 0)
-            LIBC->close(fd);
-        return fd < 0 ? fd : -EMFILE;
+        LIBC->close(fd);
+        return -EMFILE;
     }
     made->family = listener->family;
     made->type = SOCK_STREAM;
@@ -198,6 +196,26 @@ static int number_connection(struct description *listener, int64_t handle, int f
     made->connected = made->placeholder = true;
     made->handle = handle;
     register_update(made, NULL);
+    return fd;
+}
+
+/* The engine's next connection. -EAGAIN: there is none. One for which there is no number stays, as on Linux. */
+static int accept_now(struct description *listener, struct sockaddr *address, socklen_t *room, int flags)
+{
+    struct pronghorn_address peer;
+    if ((description_events(listener) & EPOLLIN) == 0)
+        return -EAGAIN;
+    int fd = new_number((flags & SOCK_CLOEXEC) != 0);
+    if (fd < 0)
+        return fd;
+    int64_t handle = pronghorn_accept(process.worker, listener->handle, &peer);
+    if (handle < 0) {
+        LIBC->close(fd);
+        return (int)handle;
+    }
+    fd = number_connection(listener, handle, fd, flags);
+    if (fd >= 0)
+        address_out(listener, &peer, address, room);
     return fd;
 }
 
@@ -218,19 +236,12 @@ static int accept_ours(struct description *listener, struct sockaddr *address, s
 {
     if (!listener->listening)
         return listener->type == SOCK_STREAM ? -EINVAL : -EOPNOTSUPP;
-    for (;;) {
-        struct pronghorn_address peer;
-        int64_t handle = pronghorn_accept(process.worker, listener->handle, &peer);
-        if (handle >= 0) {
-            int fd = number_connection(listener, handle, flags);
-            if (fd >= 0)
-                address_out(listener, &peer, address, room);
+    for (bool again = false;; again = true) {
+        int fd = accept_now(listener, address, room, flags);
+        if (fd != -EAGAIN)
             return fd;
-        }
-        if (handle != -EAGAIN)
-            return (int)handle;
         if (listener->path == PATH_BOTH && listener->fd >= 0) {
-            int fd = LIBC->accept4(listener->fd, address, room, flags);
+            fd = LIBC->accept4(listener->fd, address, room, flags);
             if (fd >= 0) {
                 note_kernels(listener, fd);
                 return fd;
@@ -238,8 +249,11 @@ static int accept_ours(struct description *listener, struct sockaddr *address, s
             if (errno != EAGAIN)
                 return -errno;
         }
-        if ((listener->flags & O_NONBLOCK) != 0)
+        if ((listener->flags & O_NONBLOCK) != 0) {
+            if (!again && turn_late())
+                continue;
             return -EAGAIN;
+        }
         int result = wait_for_events(listener, EPOLLIN, POLLIN, listener->receive_timeout);
         if (result != 0)
             return result;

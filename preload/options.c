@@ -98,10 +98,12 @@ EXPORT int setsockopt(int fd, int level, int name, const void *value, socklen_t 
         result = set_timeout(receiving ? &description->receive_timeout : &description->send_timeout, value, octets);
     else if (result == 0 && description->path == PATH_UNDECIDED && value != NULL)
         remember(description, level, name, value, octets);
-    else if (description->path >= PATH_OURS)
+    else if (result == 0 && description->path >= PATH_OURS)
         result = value == NULL ? -EFAULT
                                : (int)pronghorn_set_option(process.worker, description->handle, level, name,
                                                            (int64_t)(uintptr_t)value, octets);
+    if (result == 0 && description->path >= PATH_OURS && !description->connected && !receiving && !sending)
+        remember(description, level, name, value, octets); /* a forked child opens the listener again */
     if (description->path >= PATH_OURS)
         turn_after(description); /* TCP_NODELAY and TCP_CORK send */
     unlock();
