@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from pronghorn.compiled import array_at, u8
+from pronghorn.compiled import array_at, u64
 from pronghorn.memory.pool import PoolCache
 from pronghorn.ports.driver import EngineMemory, describe, fresh_table
 from pronghorn.ports.veth import VethQueue
@@ -36,7 +36,7 @@ class HerePort:
     def open(self, engine: EngineMemory, port: Port, queues: Sequence[Queue]) -> None:
         """Lay a ring out for each worker."""
         self._engine, step = engine, -(-here_octets() // 64) * 64
-        memory = fresh_table(engine.arena, f"port.{port.index}.here", u8, step * engine.workers)
+        memory = fresh_table(engine.arena, f"port.{port.index}.here", u64, step * engine.workers // 8)
         for worker, queue in enumerate(queues):
             end = here_lay(memory.address + step * worker)
             wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
