@@ -5,17 +5,19 @@ from __future__ import annotations
 import ctypes
 import errno
 import socket
-from ipaddress import ip_address
+from ipaddress import IPv6Interface, ip_address
 from typing import Any
 
 import pytest
 
+from pronghorn.net.configure import add_address, remove_address
+from pronghorn.net.group_nodes import nodes_report
 from pronghorn.net.groups import GROUPS, groups_of
 from pronghorn.net.state import net_of
 from pronghorn.state import linux
 from pronghorn.state.endpoints import BROADCAST_ALLOWED, REUSE_ADDRESS
 from pronghorn.udp.options import udp_set_option
-from tests.support.feed import OWN4, OWN6, ROUTER
+from tests.support.feed import OWN, OWN4, OWN6, ROUTER
 from tests.udp.bench import UdpBench
 from tests.udp.frames import PEER, incoming, outgoing
 from tests.udp.group_frames import (
@@ -436,3 +438,36 @@ def test_shares_of_other_workers_run_out_of_groups() -> None:
             assert bench.close_socket(number, worker=1) == 0
         bench.wait(8, 0.1)
         assert groups_of(net_of(bench.worker(0))).count == 2
+
+
+def test_solicited_node_groups() -> None:
+    """RFC 4861 7.2.1: reported for every address, those that end alike once, and left with the last of them."""
+    with GroupBench() as bench:
+        worker = bench.worker()
+        nodes_report(worker)
+        bench.wait(3)
+        first = {record[1] for report in reports(messages(bench), 6) for record in report}
+        octets = bytes.fromhex(OWN[0].replace(":", ""))
+        link_local = f"ff02::1:ff{octets[3]:02x}:{int.from_bytes(octets[4:], 'big'):x}"
+        assert {solicited(OWN6[0]), str(ip_address(link_local))} <= first
+        for text in ("2001:db8:77::aabb:ccdd/64", "2001:db8:78::11bb:ccdd/64"):
+            add_address(worker, 0, IPv6Interface(text))
+        bench.wait(3)
+        told = reports(messages(bench), 6)
+        assert told == [[(TO_EXCLUDE, "ff02::1:ffbb:ccdd", NOBODY)]] * 2
+        remove_address(worker, 0, IPv6Interface("2001:db8:77::aabb:ccdd/64"))
+        bench.wait(3)
+        assert messages(bench) == []
+        remove_address(worker, 0, IPv6Interface("2001:db8:78::11bb:ccdd/64"))
+        bench.wait(3)
+        assert reports(messages(bench), 6) == [[(TO_INCLUDE, "ff02::1:ffbb:ccdd", NOBODY)]] * 2
+
+
+def solicited(text: str) -> str:
+    """The group of an address."""
+    return str(ip_address(int(ip_address("ff02::1:ff00:0")) | int(ip_address(text)) & 0xFF_FFFF))
+
+
+def messages(bench: GroupBench) -> list[bytes]:
+    """What was sent about groups, announcements of addresses aside."""
+    return [frame for frame in bench.sent() if frame[20] == 0]

@@ -37,6 +37,7 @@ from pronghorn.memory.directory import ArenaError
 from pronghorn.net import configure as network
 from pronghorn.net import configure_routes as routing
 from pronghorn.net.create import create_net
+from pronghorn.net.group_nodes import nodes_report
 from pronghorn.ports.catalogue import driver_for
 from pronghorn.state.worker import Worker
 
@@ -95,6 +96,7 @@ class NativeEngine:
             worker = self.engine.workers[index]
             worker_start(worker)  # tables are made for a time
             create_net(arena, worker)
+            nodes_report(worker)
             balancing.create_balancer(arena, worker)
             grow(arena, worker)
             if starting.sockets.enabled:

@@ -11,6 +11,7 @@ from pronghorn.compiled import Const, constants, entry, hot, leaf, load_be32, lo
 from pronghorn.net import change_routes as refusals
 from pronghorn.net.change import address_add, address_remove, mtu_change
 from pronghorn.net.change_routes import BAD_LENGTH, BAD_MTU, neighbour_set, prefix_hi, prefix_lo, route_add
+from pronghorn.net.group_nodes import nodes_report
 from pronghorn.net.state import GATEWAY, MAPPED
 from pronghorn.state.endpoints import Address
 from pronghorn.state.worker import Worker, wake_at
@@ -84,6 +85,13 @@ def engine_remove_address6(worker: Worker, interface: int, address: Const[u8], l
     """Undo engine_address6."""
     hi, lo = load_be64(address.address), load_be64(address.address + 8)
     return _due(worker, address_remove(worker, interface, hi, lo, length))
+
+
+@entry
+def engine_report_nodes(worker: Worker) -> None:
+    """Report the solicited-node groups of IPv6 addresses to routers and to switches that snoop on MLD, from now on."""
+    nodes_report(worker)
+    wake_at(worker, worker.now)
 
 
 @entry

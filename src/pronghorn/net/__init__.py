@@ -10,5 +10,5 @@ output       the way out                           path_mtu  fragment_output
 fragments    putting packets together              icmp  icmpv6  errors  errors4  errors6  rates
 reset        the answer to unexpected TCP          group_neighbours  groups' hardware addresses
 groups       what we are members of                group_reports  group_queries   IGMP and MLD
-                                                   group_merge   of all workers
+                                                   group_merge  group_nodes   whose they are
 """

@@ -27,6 +27,7 @@ from pronghorn.net.change_routes import (
     route_put,
 )
 from pronghorn.net.forget import forget_neighbour, forget_neighbours
+from pronghorn.net.group_nodes import node_join, node_leave
 from pronghorn.net.neighbours import neighbour_find
 from pronghorn.net.state import (
     CONNECTED,
@@ -98,7 +99,7 @@ def interface_remove(worker: Worker, interface: int) -> int:
         if route.flags & USED != 0 and route.interface == interface:
             route_drop(net, index)
     while own.addresses != NONE:
-        _disown(net, own, own.addresses)
+        _disown(worker, own, own.addresses)
     forget_neighbours(worker, interface)
     own.flags = 0
     net.generation += 1
@@ -150,7 +151,7 @@ def address_add(worker: Worker, interface: int, hi: int, lo: int, length: int) -
     if length < 128:
         done = route_put(net, prefix_hi(hi, length), prefix_lo(lo, length), length, interface, 0, 0, CONNECTED)
         if done < 0:
-            _disown(net, own, index)
+            _disown(worker, own, index)
             return done
     stranger = neighbour_find(net, interface, hi, lo)
     if stranger >= 0:
@@ -178,7 +179,7 @@ def address_remove(worker: Worker, interface: int, hi: int, lo: int, length: int
         if route < 0:
             return OTHER_LENGTH
         route_drop(net, route)
-    _disown(net, own, index)
+    _disown(worker, own, index)
     _choose_sources(net, own)
     net.generation += 1
     return index
@@ -202,6 +203,7 @@ def _own(worker: Worker, interface: int, hi: int, lo: int, length: int) -> int:
     owned.announce_at, owned.defended, owned.conflicts, owned.next = 0, 0, 0, NONE
     owned.announcements = ANNOUNCEMENTS if worker.index == 0 and own.flags & DIRECT == 0 else 0
     net.announcing += 1 if owned.announcements != 0 else 0
+    node_join(worker, interface, hi, lo)
     if own.addresses == NONE:
         own.addresses = index
         return index
@@ -213,9 +215,11 @@ def _own(worker: Worker, interface: int, hi: int, lo: int, length: int) -> int:
 
 
 @hot
-def _disown(net: Net, own: Interface, index: int) -> None:
+def _disown(worker: Worker, own: Interface, index: int) -> None:
     """Free the record of an address of the interface."""
+    net = net_of(worker)
     owned = net.owned[index]
+    node_leave(worker, owned.interface, owned.hi, owned.lo)
     hashes = HashIndex(net.owned_index)
     hash_remove(hashes, mix(owned.hi, owned.lo, hashes.secret), index)
     if own.addresses == index:

@@ -9,8 +9,7 @@ report the difference.
 Tables have fixed sizes. IPv4 groups stand in the IPv4-mapped block. Each worker keeps its own; worker 0 reports what
 all of them want (group_merge.py).
 
-Left out: groups of scope 0 and 1, all hosts and all nodes, which are never reported; the solicited-node groups, which
-are heard without being joined (addresses.py).
+Left out: groups of scope 0 and 1, all hosts and all nodes, which are never reported.
 """
 
 from __future__ import annotations
@@ -95,7 +94,7 @@ class Groups(View, align=64):
     source_fresh: u32
     reports: u32  # reports sent
     share_fresh: u32  # shares below were used
-    unused: u32
+    nodes: u32  # 1: solicited-node groups are reported (group_nodes.py)
     heads: Array[u32] = fixed(GROUPS, align=64)  # first group plus 1, by hash
     general4: Array[u64] = fixed(INTERFACES, align=64)  # ns: when a query about all groups is answered; 0: none
     general6: Array[u64] = fixed(INTERFACES)
