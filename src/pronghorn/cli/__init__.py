@@ -1,6 +1,6 @@
 """The command `pronghorn`. Its parts are imported when they are needed: a command should be quick to start.
 
-app       the table of contents              up  apply  run  show  service  server    one command each
+app       the table of contents              up  apply  run  check  sockets  show  service  server    one command each
 options   shared by commands                 output  tables  units               what is printed
 """
 

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from pronghorn.cli import apply, run, server, service, show, up
+from pronghorn.cli import apply, check, run, server, service, show, sockets, up
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -16,6 +16,8 @@ app = typer.Typer(
 app.command("up")(up.up)
 app.command("apply")(apply.apply)
 app.command("run", context_settings={"allow_interspersed_args": False})(run.run)
+app.command("sockets")(sockets.sockets)
+app.command("check")(check.check)
 app.add_typer(show.commands, name="show")
 app.add_typer(service.commands, name="service")
 app.add_typer(server.commands, name="server")

@@ -180,6 +180,19 @@ def _programs(rows: Sequence[Row]) -> Table:
     return result
 
 
+def _sockets(rows: Sequence[Row]) -> Table:
+    result = _table("Program", "Proto", "State", "Local\nremote", "Path\nwhy")
+    for row in rows:
+        program = Text(row["program"], style="bold")
+        program.append(f"\n{row['pid']}/{row['fd']}", style="not bold")
+        path = Text(row["path"], style={"ours": "green", "kernel": "red"}.get(row["path"], "yellow"))
+        if row["reason"]:
+            path.append(f"\n{row['reason']}", style="not bold default")
+        ends = f"{row['local'] or '-'}" + (f"\n{row['remote']}" if row["remote"] else "")
+        result.add_row(program, row["protocol"], row["state"], ends, path)
+    return result
+
+
 TABLES: dict[str, Callable[[Sequence[Row]], Table]] = {
     "services": _services,
     "conns": _conns,
@@ -192,4 +205,5 @@ TABLES: dict[str, Callable[[Sequence[Row]], Table]] = {
     "udp": _udp,
     "snmp": _snmp,
     "programs": _programs,
+    "sockets": _sockets,
 }

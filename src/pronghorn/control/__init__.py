@@ -12,6 +12,8 @@ running     gateway  daemon  runtime      one gateway; its life; its socket
             views  rates  filter          what `show` gives, and of what
 programs    launch  program_settings      what `pronghorn run` does; what a configuration says to a program
             direct                        a link without a keeper
+            examine  elf                  what stands in a program's way
+            register                      the sockets of programs, as they tell of them
             welcome  lanes                what a program is told when it attaches; its link to a gateway
             attach_server  keeper         the gateway's socket for programs; who may come, and what they may claim
             who  kernel_ports             what the kernel knows of a process, and of its own sockets
