@@ -14,7 +14,6 @@ from pathlib import Path
 
 import pytest
 
-from pronghorn.control import examine as looking
 from pronghorn.control.elf import NotElf, read_elf
 from pronghorn.control.examine import CheckError, Finding, examine
 
@@ -122,8 +121,8 @@ def test_go_programs_cannot(tmp_path: Path) -> None:
 def test_programs_with_rights_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = forge(tmp_path / "gains")
     path.chmod(0o755 | stat.S_ISUID)
-    monkeypatch.setattr(looking.os, "geteuid", lambda: 4321)
-    monkeypatch.setattr(looking.os, "listxattr", lambda path: ["security.capability"])
+    monkeypatch.setattr(os, "geteuid", lambda: 4321)
+    monkeypatch.setattr(os, "listxattr", lambda path: ["security.capability"])
     verdict, findings = found(path)
     assert verdict == "no"
     assert ["set-user-ID" in findings[0].what, "setcap" in findings[1].what] == [True, True]

@@ -15,7 +15,6 @@ from typing import Any
 import pytest
 
 from pronghorn.compiled import native
-from pronghorn.control import launch as launching
 from pronghorn.control.launch import Launch, LaunchError, find_library, find_program, interfaces, launch, settings
 from pronghorn.control.problems import ConfigError
 from pronghorn.control.program_settings import read_settings, settings_text
@@ -77,7 +76,7 @@ def test_programs_that_cannot_be_started(tmp_path: Path, monkeypatch: pytest.Mon
     gains.write_text("#!/bin/sh\n")
     gains.chmod(0o755 | stat.S_ISUID)
     assert find_program(str(gains)) == str(gains)  # of the same user: nothing is gained
-    monkeypatch.setattr(launching.os, "geteuid", lambda: 4321)
+    monkeypatch.setattr(os, "geteuid", lambda: 4321)
     with pytest.raises(LaunchError, match="rights of another user"):
         find_program(str(gains))
 
