@@ -14,7 +14,7 @@ import pytest
 
 from pronghorn.compiled import Array, array_at
 from pronghorn.engine.calls import bind, connect, receive, send, send_to, socket, watch
-from pronghorn.engine.message import MessageHeader, engine_wall, receive_message, send_message
+from pronghorn.engine.message import Message, engine_wall, receive_message, send_message
 from pronghorn.state import linux
 from pronghorn.state.endpoints import DATAGRAM, FAILED, READABLE, STREAM, WRITABLE
 from tests.engine.test_calls import CallBench
@@ -29,7 +29,7 @@ class MessageBench(CallBench):
     """Messages in and out, as Python's socket module has them."""
 
     def _message(self, octets: int, control: int) -> Any:
-        messages: Array[Any] = array_at(MessageHeader, self.memory.address + 256)
+        messages: Array[Any] = array_at(Message, self.memory.address + 256)
         message = messages[0]
         message.vector, message.count = self.parts([octets]), 1
         message.control, message.control_octets = self.memory.address + (1 << 16), control

@@ -35,7 +35,7 @@ from pronghorn.udp.endpoint import endpoint_of, udp_of
 EAGAIN = errno.EAGAIN
 
 
-class MessageHeader(View, align=8, size=48):
+class Message(View, align=8, size=48):
     """What a call takes and gives, beside the result."""
 
     vector: Array[Part]
@@ -49,7 +49,7 @@ class MessageHeader(View, align=8, size=48):
 
 
 @entry
-def receive_message(worker: Worker, handle: int, message: MessageHeader, flags: int) -> int:
+def receive_message(worker: Worker, handle: int, message: Message, flags: int) -> int:
     """Take a datagram or octets of a stream, and what is known about them: octets, or -errno."""
     endpoints = endpoints_of(worker)
     number = socket_number(endpoints, handle)
@@ -71,7 +71,7 @@ def receive_message(worker: Worker, handle: int, message: MessageHeader, flags: 
 
 
 @hot
-def _receive(worker: Worker, number: int, message: MessageHeader, control: Control, flags: int) -> int:
+def _receive(worker: Worker, number: int, message: Message, control: Control, flags: int) -> int:
     kind = endpoints_of(worker).sockets[number].kind
     done = receive_parts(worker, number, message.vector, message.count, flags, message.peer)
     if done < 0:
@@ -91,7 +91,7 @@ def _receive(worker: Worker, number: int, message: MessageHeader, control: Contr
 
 
 @hot
-def _receive_error(worker: Worker, number: int, message: MessageHeader, control: Control) -> int:
+def _receive_error(worker: Worker, number: int, message: Message, control: Control) -> int:
     """The oldest error."""
     endpoints = endpoints_of(worker)
     record = error_first(endpoints, number)
@@ -105,7 +105,7 @@ def _receive_error(worker: Worker, number: int, message: MessageHeader, control:
 
 
 @entry
-def send_message(worker: Worker, handle: int, message: MessageHeader, flags: int) -> int:
+def send_message(worker: Worker, handle: int, message: Message, flags: int) -> int:
     """Send the parts' octets, ancillary data saying how: octets taken, or -errno."""
     number = socket_number(endpoints_of(worker), handle)
     if number < 0:
