@@ -1,6 +1,5 @@
 """A server and a client, each on a core of its own, joined by a direct link of ours or by a Linux veth.
 
-
 Both sides of a benchmark run the same programs with the same arguments on the same cores. Nothing of the kernel's is
 slowed down: its veth passes unfinished checksums and 64 KB segments, as Linux sets it up.
 """
@@ -85,17 +84,17 @@ def pinned(core: int) -> list[str]:
 
 
 @contextlib.contextmanager
-def accelerated(*options: str) -> Iterator[Pair]:
-    """Two programs on stacks of their own, joined by a direct link."""
-    server, others = cores.split()
+def accelerated(server: Sequence[str] = (), client: Sequence[str] = ()) -> Iterator[Pair]:
+    """Two programs on stacks of their own, joined by a direct link; the options are those of `pronghorn run`."""
+    core, others = cores.split()
     with tempfile.TemporaryDirectory(prefix="pronghorn-bench-") as place:
         environment = {**os.environ, "PRONGHORN_RUNTIME_DIR": place, "PRONGHORN_MODE": "native"}
 
-        def run(core: int, address: str) -> list[str]:
+        def run(core: int, address: str, options: Sequence[str]) -> list[str]:
             start = [sys.executable, "-m", "pronghorn", "run", "--link", "bench", "--address", f"{address}/24"]
             return [*pinned(core), *start, *options, "--"]
 
-        yield Pair(run(server, SERVER), run(others[0], CLIENT), environment, Path(place))
+        yield Pair(run(core, SERVER, server), run(others[0], CLIENT, client), environment, Path(place))
 
 
 @contextlib.contextmanager
