@@ -58,8 +58,7 @@ def test_bursts_that_are_read_at_once_are_acknowledged_at_once(whole: bool) -> N
     """A burst each round trip of 2 ms, also when quick acks are used up. Waiting for ATO makes that 40 ms."""
     delay, burst, seconds = MILLISECOND, 20_000, 0.1
     with Network(seed=5) as network:
-        sizes = {"packets": 2048, "large": 64 if whole else 0}
-        left, right = network.host("left", **sizes), network.host("right", **sizes)
+        left, right = (network.host(name, packets=2048, large=64 if whole else 0) for name in ("left", "right"))
         sending, receiving = (tcp_of(host.worker).tunings[0] for host in (left, right))
         sending.send_limit, sending.fixed_buffers = burst, 2
         receiving.receive_limit, receiving.fixed_buffers = 1_000_001, 1  # which is rounded up to be told
