@@ -56,15 +56,16 @@ def mutated(draw: Random, seed: bytes) -> bytes:
 
 def may_leave(frame: bytes) -> bool:
     """Whether what left the gateway comes from an address and a port of the two programs, or is its own to say."""
-    packet = j.Ether(frame)
+    packet: Any = j.Ether(frame)
     if j.ARP in packet or j.ICMPv6ND_NS in packet:  # the gateway asks for a neighbour
-        return packet.src == OWN[0] or packet.src == OWN[1]
+        return packet.src in OWN
     if packet.payload.src not in HERE.values():
         return False
     if packet.payload.name == "IP" and packet.payload.frag:
         return True
     layer4 = packet.payload.payload
-    return layer4.name not in ("TCP", "UDP") or layer4.sport in (53, 54, 80, 81) or 1000 <= layer4.sport <= 1099
+    sport = layer4.sport if layer4.name in ("TCP", "UDP") else 53
+    return sport in (53, 54, 80, 81) or 1000 <= int(sport) <= 1099
 
 
 @pytest.mark.parametrize("number", [1, 2])

@@ -38,7 +38,7 @@ NET = NetLimits(
 TABLES = Tables(programs=8, claims=64, flows=256)
 FAR = "02:00:00:00:ff:ff"
 PROTOCOLS = {"tcp": 6, "udp": 17}
-OWN: list[IPv4Address | IPv6Address] = [ip_address(OWN4[0]), ip_address(OWN6[0])]  # type: ignore[list-item]
+OWN: list[IPv4Address | IPv6Address] = [ip_address(OWN4[0]), ip_address(OWN6[0])]
 
 
 class GuestPort(ProgramPort):
@@ -103,7 +103,9 @@ class Gateway(EngineBench):
             )
             guest = Guest(memory, [read for read, _ in theirs], [write for _, write in ours], queues)
             self.guests[number] = guest
-            self._closing.callback(lambda: [os.close(each) for pair in ends for each in pair])
+            for pair in ends:
+                for each in pair:
+                    self._closing.callback(os.close, each)
         finally:
             os.close(memory)
         self.greet(guest)
@@ -147,6 +149,9 @@ class Gateway(EngineBench):
 
     def facts(self, number: int) -> Any:
         return next(each for each in self.programs.programs() if each.number == number)
+
+    def __enter__(self) -> Gateway:
+        return self
 
     def __exit__(self, kind: object, *_: object) -> None:
         for guest in self.guests.values():

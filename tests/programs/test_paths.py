@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from scapy.layers.inet import fragment
+from scapy.layers import inet
 
 from pronghorn.net.configure import change_mtu
 from pronghorn.state.packet import CHECKSUM_PARTIAL, UNSEGMENTED
@@ -23,6 +23,10 @@ HERE = {4: OWN4[0], 6: OWN6[0]}
 def gateway() -> Iterator[Gateway]:
     with Gateway() as made:
         yield made
+
+
+def fragment(packet: Any, octets: int) -> Any:
+    return inet.fragment(packet, octets)  # type: ignore[no-untyped-call]
 
 
 def ip(family: int, src: str, dst: str) -> Any:
@@ -158,7 +162,7 @@ def test_errors_about_a_programs_packets(gateway: Gateway, family: int) -> None:
         (j.ICMP(id=1007) if family == 4 else j.ICMPv6EchoRequest(id=1007), one),
     ):
         quoted = bytes(ip(family, HERE[family], CLIENT[family]) / layer4)
-        error = j.ICMP(type=3, code=4, nexthopmtu=1300) if family == 4 else j.ICMPv6PacketTooBig(mtu=1300)
+        error: Any = j.ICMP(type=3, code=4, nexthopmtu=1300) if family == 4 else j.ICMPv6PacketTooBig(mtu=1300)
         gateway.hear(came(family, error / j.Raw(quoted)))
         assert len(taker.hears()) == 1, layer4.summary()
     quoted = bytes(ip(family, HERE[family], CLIENT[family]) / j.UDP(sport=54, dport=9))

@@ -89,7 +89,7 @@ def test_messages_about_nothing_of_its_own(gateway: Gateway, family: int) -> Non
 
     assert gateway.tell(1, error(53)) == {"transmitted": 1}
     assert gateway.tell(1, error(54)) == {"program_icmp": 1}
-    echo = (j.ICMP(id=2001), j.ICMP(type=0, id=1001), j.ICMP(type=5, id=1001))
+    echo: Any = (j.ICMP(id=2001), j.ICMP(type=0, id=1001), j.ICMP(type=5, id=1001))
     if family == 6:
         echo = (j.ICMPv6EchoRequest(id=2001), j.ICMPv6EchoReply(id=1001), j.ICMPv6ND_NA())
     for message in echo:
