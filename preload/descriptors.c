@@ -80,7 +80,8 @@ void description_drop(int fd)
             description->fd = other_number(description);
         return;
     }
-    epoll_gone(description);
+    if (epoll_gone != NULL)
+        epoll_gone(description);
     register_drop(description);
     description->fd = -1;
     if (description->users == 0)

@@ -163,7 +163,7 @@ void decide(struct description *description, enum path path, const char *why)
         return;
     }
     description->path = (uint8_t)path;
-    if (description->epoll != NULL)
+    if (epoll_decided != NULL)
         epoll_decided(description);
     register_update(description, why);
 }

@@ -336,8 +336,10 @@ void register_forked(void);
 
 /* --- epoll.c ---------------------------------------------------------------------------------------------------- */
 
-/* Lock held, all of them. */
-void epoll_decided(struct description *description); /* its path has changed; sets that watch it may have to move it */
-void epoll_gone(struct description *description);    /* a socket's, or a set's, last number was closed */
+/* Lock held, all of them. Weak: without epoll.c there are no sets. */
+/* its path has changed; sets that watch it may have to move it */
+__attribute__((weak)) void epoll_decided(struct description *description);
+/* a socket's, or a set's, last number was closed */
+__attribute__((weak)) void epoll_gone(struct description *description);
 
 #endif
