@@ -189,7 +189,10 @@ def _plain_quick(body: Callable[..., Any]) -> Callable[..., int]:
         if not signature:
             hints = get_type_hints(body, include_extras=True)
             signature.extend(kind_of(hints[name], name) for name in inspect.signature(body).parameters)
-        plain = [ctypes.cast(a, ctypes.c_void_p).value or 0 if isinstance(a, bytes) else a for a in arguments]
+        plain = [
+            ctypes.cast(ctypes.c_char_p(a), ctypes.c_void_p).value or 0 if isinstance(a, bytes) else a
+            for a in arguments
+        ]
         result = body(*[kind.to_python(a) for kind, a in zip(signature, plain, strict=True)])
         return int(getattr(result, "address", result) or 0)
 
