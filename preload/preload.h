@@ -5,7 +5,7 @@
  *     process.c       the process's one lock, settings, reports
  *     attach.c        a link and an engine; Claims
  *     descriptors.c   which numbers are ours: the table of open file descriptions
- *     turn.c          turning the stack, sleeping, waking
+ *     turn.c wait.c   turning the stack, sleeping, waking; how a blocking call waits
  *     paths.c         which path a socket takes; addresses in and out
  *     calls.c         socket, bind, listen, accept, connect, shutdown, close, names
  *     ends.c          shutdown, close, names
