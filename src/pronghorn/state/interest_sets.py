@@ -247,27 +247,55 @@ def set_ready(own: Interests, number: int) -> bool:
 
 @hot
 def set_collect(own: Interests, number: int, target: int, room: int, stride: int) -> int:
-    """Write what is ready to `target`: EPOLL* in the first 4 octets of every `stride`, and the word in the last 8."""
-    epoll, count = own.sets[number], 0
-    looked = epoll.ready_count
-    while looked > 0 and count < room:
-        looked -= 1
-        place = epoll.ready_first
+    """Write what is ready to `target`: EPOLL* in the first 4 octets of every `stride`, and the word in the last 8.
+
+    Those that are kept form a list of their own, which ends up behind those that there was no room for.
+    """
+    epoll, count, looked = own.sets[number], 0, 0
+    place, kept_first, kept_last, kept = epoll.ready_first, 0, 0, 0
+    while place != 0 and count < room:
         interest = own.interests[place]
+        following, keep = interest.ready_next, False
         events = interest_events(own, interest)
-        unlist_ready(own, place)
-        if events == 0:
-            continue
-        at = target + count * stride
-        store32(at, events)
-        store64(at + stride - 8, interest.word)
-        count += 1
-        if interest.events & EPOLLONESHOT != 0:
-            interest.events &= PRIVATE
-            interest.wanted = 0
-        elif interest.events & EPOLLET == 0:
-            list_ready(own, place)
+        if events != 0:
+            at = target + count * stride
+            store32(at, events)
+            store64(at + stride - 8, interest.word)
+            count += 1
+            keep = interest.events & (EPOLLET | EPOLLONESHOT) == 0
+            if interest.events & EPOLLONESHOT != 0:
+                interest.events &= PRIVATE
+                interest.wanted = 0
+        if keep:
+            interest.ready_before, interest.ready_next = kept_last, 0
+            if kept_last != 0:
+                own.interests[kept_last].ready_next = place
+            else:
+                kept_first = place
+            kept_last, kept = place, kept + 1
+        else:
+            interest.flags &= ~LISTED
+        looked += 1
+        place = following
+    _put_back(own, epoll, place, epoll.ready_count - looked, kept_first, kept_last, kept)
     return count
+
+
+@leaf
+def _put_back(
+    own: Interests, epoll: EpollSet, rest: int, left: int, kept_first: int, kept_last: int, kept: int
+) -> None:
+    """The ready list is now what is left of it, from `rest` on, and then what was kept."""
+    epoll.ready_count = left + kept
+    if left == 0:
+        epoll.ready_first, epoll.ready_last = kept_first, kept_last
+        return
+    own.interests[rest].ready_before = 0
+    epoll.ready_first = rest
+    if kept != 0:
+        last = epoll.ready_last
+        own.interests[last].ready_next, own.interests[kept_first].ready_before = kept_first, last
+        epoll.ready_last = kept_last
 
 
 # --- chains of sets ---------------------------------------------------------------------------------------------------
