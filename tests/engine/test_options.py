@@ -15,7 +15,8 @@ from collections.abc import Iterator
 import pytest
 
 from pronghorn.compiled import array_at, mode, u8
-from pronghorn.engine.calls import bind, close_socket, connect, get_option, listen, set_option, socket
+from pronghorn.engine.amounts import unsent, waiting_to_be_sent
+from pronghorn.engine.calls import bind, close_socket, connect, get_option, listen, send, set_option, socket
 from pronghorn.engine.options import interface_name
 from pronghorn.state.endpoints import DATAGRAM, STREAM
 from tests.engine.test_calls import CallBench
@@ -315,3 +316,24 @@ def test_options_of_a_connection() -> None:
             assert bench.set(handle, TCP, option, value) == -errno.EINVAL, option
         assert bench.set(handle, TCP, 10, 1) == 0
         assert bench.get(handle, TCP, 10) == 1152
+
+
+def test_octets_that_were_not_sent_yet() -> None:
+    """SIOCOUTQNSD: of a connection whose peer opens a small window, what goes beyond it."""
+    with CallBench() as bench:
+        worker = bench.worker()
+        handle = socket(worker, 4, STREAM)
+        assert waiting_to_be_sent(worker, handle) == 0
+        assert connect(worker, handle, bench.address(PEER[4], 80)) == -errno.EINPROGRESS
+        bench.turn()
+        syn = j.Ether(bench.sent()[0])[j.TCP]
+        answer = j.TCP(sport=80, dport=syn.sport, flags="SA", seq=9, ack=syn.seq + 1, window=100)
+        bench.hear(j.Ether(src=ROUTER, dst=OWN[0]) / ip(4) / answer)
+        at, _ = bench.octets(bytes(1000))
+        assert send(worker, handle, at, 1000, 0) == 1000
+        bench.turn()
+        assert (unsent(worker, handle), waiting_to_be_sent(worker, handle)) == (1000, 900)
+        listener = socket(worker, 4, STREAM)
+        assert listen(worker, listener, 1) == 0
+        assert waiting_to_be_sent(worker, listener) == -errno.EINVAL
+        assert waiting_to_be_sent(worker, socket(worker, 4, DATAGRAM)) == 0

@@ -1,4 +1,4 @@
-"""How much waits: what FIONREAD and SIOCOUTQ are on Linux, and what a program that ends has to wait for."""
+"""How much waits: what FIONREAD, SIOCOUTQ and SIOCOUTQNSD are on Linux, and what a program that ends waits for."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import errno
 from pronghorn.compiled import entry
 from pronghorn.state.endpoints import LISTENER, STREAM, endpoints_of, socket_number
 from pronghorn.state.worker import Worker
+from pronghorn.tcp.output import not_sent
 from pronghorn.tcp.tcb import CLOSED, FREE, LISTEN, SYN_SENT, tcp_of
 from pronghorn.tcp.transfer import readable, record_of
 from pronghorn.udp.endpoint import endpoint_of, udp_of
@@ -51,6 +52,23 @@ def unsent(worker: Worker, handle: int) -> int:
         return 0
     tcb = record_of(worker, number)
     return tcb.snd_end - tcb.snd_una & MASK if tcb.address != 0 and tcb.state != CLOSED else 0
+
+
+@entry
+def waiting_to_be_sent(worker: Worker, handle: int) -> int:
+    """Octets of a stream that were not sent even once (SIOCOUTQNSD); 0 of a datagram socket; -EINVAL of a listener."""
+    endpoints = endpoints_of(worker)
+    number = socket_number(endpoints, handle)
+    if number < 0:
+        return number
+    kind = endpoints.sockets[number].kind
+    if kind == LISTENER:
+        return -EINVAL
+    if kind != STREAM:
+        return 0
+    tcb = record_of(worker, number)
+    opened = tcb.address != 0 and tcb.state != CLOSED and tcb.state != SYN_SENT
+    return not_sent(tcb) if opened else 0
 
 
 @entry
