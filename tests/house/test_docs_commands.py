@@ -83,6 +83,7 @@ def complaint(words: list[str]) -> str:
     if program == "./do":
         return "" if not rest or rest[0] in verbs() else f"./do has no verb {rest[0]}"
     if program == "pronghorn":
+        rest = rest[: rest.index("--")] if "--" in rest else rest  # what follows is a program that it runs
         plain = [word for word in rest if not word.startswith("-")]
         offered = subcommands()
         if plain and plain[0] not in offered:

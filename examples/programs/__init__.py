@@ -1,0 +1,1 @@
+"""Programs and configurations for docs/howto/run-a-program.md: `nginx.conf` for a direct link, and `dns.py`."""
