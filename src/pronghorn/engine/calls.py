@@ -85,7 +85,7 @@ class Event(View, align=8, size=24):
     """A socket that is ready."""
 
     handle: u64
-    user: u64  # the application's word, given to watch
+    user: u64  # the application's word, given to watch: 32 bits of it
     events: u32  # those that are so, of those that are watched
     unused: u32
 
@@ -356,8 +356,8 @@ def peer_name(worker: Worker, handle: int, address: Address) -> int:
 
 @entry
 def watch(worker: Worker, handle: int, events: int, flags: int, user: int) -> int:
-    """Report these events by `ready` (0: none any more), with the word `user`; EDGE: each once. FAILED and HUNG_UP are
-    reported whether asked for or not."""
+    """Report these events by `ready` (0: none any more), with the word `user`, 32 bits; EDGE: each once. FAILED and
+    HUNG_UP are reported whether asked for or not."""
     endpoints = endpoints_of(worker)
     number = socket_number(endpoints, handle)
     if number < 0:

@@ -62,25 +62,26 @@ NUMBER = (1 << GENERATIONS) - 1
 EAGAIN, EBADF, ENOMEM, EINVAL = errno.EAGAIN, errno.EBADF, errno.ENOMEM, errno.EINVAL
 
 
-class Socket(View, align=8, size=48):
-    """One socket."""
+class Socket(View, align=8, size=40):
+    """One socket. There is one for every connection: what it takes, an idle connection takes."""
 
     kind: u8
     family: u8  # 4, 6, or 10: IPv6 that takes IPv4 too (dual stack)
-    flags: u16
-    events: u16  # what is so now
-    watched: u16  # events that put the socket on the ready list
-    error: u16  # errno that the next call reports; SO_ERROR
+    flags: u8
+    error: u8  # errno that the next call reports; SO_ERROR
+    events: u8  # what is so now
+    watched: u8  # events that put the socket on the ready list
+    asked: u8  # events that some of its interests ask for
+    unused: u8
     options: u16
+    lent: u16  # number of its pair of loans (loans.py); 0: nothing is lent
     generation: u32
     record: u32  # number of the protocol's record, or ANY_NUMBER
     ready_next: u32  # socket after this one on the ready list, or among the free
-    user: u64  # the application's own word
+    user: u32  # the application's own word
     tuning: u32  # number of the protocol's record of rare options; 0: the defaults
     bound: u32  # number of the protocol's Binding plus 1; 0: not bound
     first: u32  # of its interests in sets (interests.py); 0: none
-    asked: u16  # events that some of them ask for
-    lent: u16  # number of its pair of loans (loans.py); 0: nothing is lent
 
 
 assert [Socket.offset(name) for name in ("kind", "events", "first", "asked")] == [

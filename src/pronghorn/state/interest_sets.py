@@ -6,7 +6,7 @@ most DEPTH long and never closed.
 
 from __future__ import annotations
 
-from pronghorn.compiled import fill, hot, leaf, load8, load16, load32, store16, store32, store64
+from pronghorn.compiled import fill, hot, leaf, load8, load32, store8, store32, store64
 from pronghorn.state.interests import (
     ALWAYS,
     ASKED,
@@ -194,7 +194,7 @@ def interest_change(own: Interests, number: int, events: int, word: int) -> None
     interest.wanted = _wanted(events | ALWAYS)
     if interest.flags & NESTED == 0:
         asked = interest.source + ASKED
-        store16(asked, load16(asked) | interest.wanted)
+        store8(asked, load8(asked) | interest.wanted)
     if interest_events(own, interest) != 0 and interest.flags & LISTED == 0:
         list_ready(own, number)
         signal_set(own, interest.owner)
@@ -214,7 +214,7 @@ def interest_events(own: Interests, interest: Interest) -> int:
 
 @leaf
 def _socket_events(own: Interests, interest: Interest) -> int:
-    return own.masks[load16(interest.source + EVENTS) & interest.wanted & (KINDS - 1)] & interest.events
+    return own.masks[load8(interest.source + EVENTS) & interest.wanted & (KINDS - 1)] & interest.events
 
 
 @leaf

@@ -28,7 +28,7 @@ from pronghorn.compiled import (
     hot,
     leaf,
     load32,
-    store16,
+    store8,
     store32,
     u16,
     u32,
@@ -50,7 +50,7 @@ _MASKS = (EPOLLIN | EPOLLRDNORM, EPOLLOUT | EPOLLWRNORM | EPOLLWRBAND, EPOLLRDHU
 MASK_IN, MASK_OUT, MASK_RDHUP, MASK_HUP, MASK_ERR, MASK_PRI = _MASKS
 
 # places in a Socket, whose address an interest keeps, and a kind of it
-KIND, EVENTS, FIRST, ASKED = 0, 4, 40, 44
+KIND, EVENTS, FIRST, ASKED = 0, 4, 36, 6
 DATAGRAM = 3
 
 # Interest.flags
@@ -202,7 +202,7 @@ def interest_remove(own: Interests, number: int) -> None:
     if gone.flags & NESTED != 0:
         epoll.nested -= 1
     elif load32(head) == 0:
-        store16(gone.source + ASKED, 0)
+        store8(gone.source + ASKED, 0)
     gone.owner, gone.peer_next = 0, own.free
     own.free = number
 
