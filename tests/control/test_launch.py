@@ -105,6 +105,7 @@ def test_gateways_that_are_not_there(runtime_directory: Path) -> None:
     says("pronghorn up CONFIG.toml", gateway="edge")
     (runtime_directory / "edge.sock").touch()
     says("set programs.enabled = true", gateway="edge")
+    says("--link and --gateway: a program has one way", link="blue", gateway="edge")
     says("--address belongs to --link", addresses=["10.0.0.1/24"])
     (runtime_directory / "edge.attach").touch()
     (runtime_directory / "inside.attach").touch()

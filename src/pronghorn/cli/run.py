@@ -25,6 +25,9 @@ def run(
     link: Link = None,
     address: Addresses = None,
     gateway: Attach = None,
+    interface: Annotated[
+        str | None, typer.Option(metavar="IF", help="An interface of the kernel that is the program's alone.")
+    ] = None,
     config: Annotated[
         Path | None, typer.Option(metavar="CONFIG.toml", help="Settings of the stack: its [tcp], [udp], [sockets].")
     ] = None,
@@ -43,7 +46,7 @@ def run(
         bool, typer.Option("--preload/--no-preload", help="Without: for programs that import pronghorn.socket.")
     ] = True,
 ) -> None:
-    """Run a program on the user-space stack: on a running gateway, or on a direct link to another program."""
+    """Run a program on the user-space stack: on a gateway, a direct link to another program, or an interface."""
     from pronghorn.control.launch import Launch, launch
 
     launch(
@@ -52,6 +55,7 @@ def run(
             link=link,
             addresses=address or [],
             gateway=gateway,
+            interface=interface,
             config=config,
             mode=mode,
             only_ports=only_ports,

@@ -11,7 +11,7 @@ running     gateway  daemon  runtime      one gateway; its life; its socket
             api  server  client           HTTP on the Unix socket, and the command line's side of it
             views  rates  filter          what `show` gives, and of what
 programs    launch  program_settings      what `pronghorn run` does; what a configuration says to a program
-            direct                        a link without a keeper
+            direct  private               a link without a keeper; a gateway for one program alone
             examine  elf                  what stands in a program's way
             register                      the sockets of programs, as they tell of them
             welcome  lanes                what a program is told when it attaches; its link to a gateway

@@ -19,6 +19,7 @@ from pronghorn.control.trouble import Trouble
 from pronghorn.control.welcome import LOCAL_PORTS, Interface
 from pronghorn.state.attach import ADDRESSES
 
+ROOTS = Path("/run/pronghorn")  # root's gateways: others look there too
 PRELOAD = "libpronghorn-preload.so"
 VARIABLES = ("ATTACH", "ATTACH_FD", "SETTINGS", "STACK", "ONLY_PORTS", "STRICT", "INHERIT")
 
@@ -35,6 +36,7 @@ class Launch:
     link: str | None = None
     addresses: Sequence[str] = ()
     gateway: str | None = None
+    interface: str | None = None
     config: Path | None = None
     mode: str = "completion"
     only_ports: str | None = None
@@ -45,6 +47,11 @@ class Launch:
 
 def launch(wanted: Launch) -> None:
     """Become the program. Returns only by an exception: LaunchError, LinkError, ConfigError, and what else is wrong."""
+    usual = wanted.gateway is None or wanted.gateway == os.environ.get("PRONGHORN_GATEWAY")
+    chosen = {"--link": wanted.link, "--interface": wanted.interface, "--gateway": None if usual else wanted.gateway}
+    ways = [way for way, name in chosen.items() if name is not None]
+    if len(ways) > 1:
+        raise LaunchError(f"{' and '.join(ways)}: a program has one way; choose one of them")
     program = find_program(wanted.command[0])
     library = find_library() if wanted.preload else None
     environment = settings(wanted, os.environ, library)
@@ -54,7 +61,12 @@ def launch(wanted: Launch) -> None:
 
         config = read_settings(wanted.config)
         environment["PRONGHORN_SETTINGS"], ports = settings_text(config), config.sockets.local_ports
-    if wanted.link is not None:
+    if wanted.interface is not None:
+        from pronghorn.control.private import start_private
+
+        name = start_private(wanted.interface, [_interface(text) for text in wanted.addresses])
+        environment["PRONGHORN_ATTACH"] = str(runtime.attach_path(name))
+    elif wanted.link is not None:
         link = DirectLink(wanted.link, interfaces(wanted), wanted.mtu, ports)
         environment["PRONGHORN_ATTACH_FD"] = str(link.descriptor)
     else:
@@ -152,11 +164,15 @@ def _interface(text: str) -> Interface:
 def attach_socket(wanted: Launch) -> Path:
     """Where the gateway takes programs; it answers there now."""
     if wanted.addresses:
-        raise LaunchError("--address belongs to --link: on a gateway a program has the addresses of programs.addresses")
-    names = [wanted.gateway] if wanted.gateway else [path.stem for path in runtime.directory().glob("*.attach")]
+        raise LaunchError(
+            "--address belongs to --link and --interface: on a gateway a program has those of programs.addresses"
+        )
+    folders = [runtime.directory()] if "PRONGHORN_RUNTIME_DIR" in os.environ else [runtime.directory(), ROOTS]
+    found = {path.stem: path for folder in reversed(folders) for path in folder.glob("*.attach")}
+    names = [name for name in found if wanted.gateway == name or (not wanted.gateway and not name.startswith("run-"))]
     if len(names) > 1:
         raise LaunchError(f"several gateways take programs: {', '.join(sorted(names))}; choose one with --gateway NAME")
-    path = runtime.attach_path(names[0] if names else "gateway")
+    path = found[names[0]] if names else runtime.attach_path(wanted.gateway or "gateway")
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as probe:
             probe.connect(str(path))

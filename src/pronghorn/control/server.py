@@ -33,10 +33,11 @@ def serve(gateway: Gateway, control: socket.socket, reload: Callable[[], None]) 
 
 async def _serve(gateway: Gateway, control: socket.socket, reload: Callable[[], None]) -> None:
     with attaching(gateway) as keeper:
-        await _answer(gateway, keeper, control, reload)
+        await answer(gateway, keeper, control, reload)
 
 
-async def _answer(gateway: Gateway, keeper: Keeper | None, control: socket.socket, reload: Callable[[], None]) -> None:
+async def answer(gateway: Gateway, keeper: Keeper | None, control: socket.socket, reload: Callable[[], None]) -> None:
+    """Answer the API in the running loop until SIGTERM or SIGINT; SIGHUP calls `reload`."""
     server = _Server(
         uvicorn.Config(
             application(gateway, keeper),
