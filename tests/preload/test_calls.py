@@ -11,10 +11,14 @@ from typing import Any
 
 import pytest
 
+from pronghorn.compiled import mode
 from tests.preload.link import Link, finish, linked, say
 
 FOLDER = Path(__file__).parent
 PORT = 6000
+
+pytestmark = pytest.mark.skipif(mode() == "interpreted", reason="programs run the same library in every mode")
+
 ON_KERNEL = {"4": "127.0.0.1", "6": "::1"}
 ON_LINK = {"4": "10.77.0.1", "6": "fd77::1"}
 

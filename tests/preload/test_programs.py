@@ -11,9 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from pronghorn.compiled import mode
 from tests.preload.link import Link, finish, linked, until
 
 SERVER = "10.77.0.1"
+
+pytestmark = pytest.mark.skipif(mode() == "interpreted", reason="programs run the same library in every mode")
 
 
 @pytest.fixture(params=["completion", "wakeup"])
@@ -68,6 +71,7 @@ def test_redis(link: Link, tmp_path: Path) -> None:
         assert len(re.findall(r'^"(?:SET|GET)"', out, re.MULTILINE)) == 2, out
 
 
+@pytest.mark.parametrize("link", ["completion"], indirect=True)
 def test_curl_and_a_python_server(link: Link, tmp_path: Path) -> None:
     need("curl")
     content = os.urandom(1 << 20)
@@ -79,10 +83,11 @@ def test_curl_and_a_python_server(link: Link, tmp_path: Path) -> None:
     assert target.read_bytes() == content
 
 
+@pytest.mark.parametrize("link", ["completion"], indirect=True)
 @pytest.mark.parametrize("options", [(), ("-R",), ("-u", "-b", "50M")], ids=["send", "receive", "udp"])
 def test_iperf3(link: Link, options: tuple[str, ...]) -> None:
     need("iperf3")
-    server = link.start(1, ["iperf3", "-s", "-1", "-B", SERVER])
+    server = link.start(1, ["iperf3", "-s", "-1", "--forceflush", "-B", SERVER])
     assert server.stdout is not None
     while "listening" not in (line := server.stdout.readline()):
         assert line, finish(server)
@@ -92,7 +97,7 @@ def test_iperf3(link: Link, options: tuple[str, ...]) -> None:
     assert float(rate[1]) * (1000 if rate[2] == "G" else 1) > 40, out
 
 
-@pytest.mark.parametrize("sendfile", ["off", "on"])
+@pytest.mark.parametrize(("link", "sendfile"), [("completion", "on"), ("wakeup", "off")], indirect=["link"])
 def test_nginx(link: Link, tmp_path: Path, sendfile: str) -> None:
     need("nginx", "wrk", "curl")
     content = os.urandom(300_000)
