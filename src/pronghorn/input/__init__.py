@@ -5,4 +5,5 @@ transport  balanced, or             local        for this host, or to be forward
 look_ahead the first pass over a burst: parse, hash, prefetch
 steer      which worker a packet belongs to
 report     what routers say about the way of balanced packets
+program    frames of attached programs
 """

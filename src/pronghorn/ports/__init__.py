@@ -11,7 +11,8 @@ packet    packet_port                    AF_PACKET rings
 tap       tap_port                       TAP; virtio is the header before its frames, and before AF_PACKET's
 veth      veth_port  veth_rings  veth_lay                             user-veth within an engine
           veth_attach  veth_link  veth_lane  veth_share  link_lay     and between processes
-          veth_here                                                   and back to oneself
+          veth_here  here_port                                        and back to oneself
+          program_port                                                and to an attached program, from its gateway
 bridge    bridge_port  bridge_table      user-vbridge, a learning switch
 pcap      pcap_port  pcap_file           replay and capture
 wire      wire_port  wire_lane  wire_store  wire_lay   a simulated wire with rate, delay, loss, on the engine's clock
