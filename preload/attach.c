@@ -189,6 +189,7 @@ struct pronghorn_worker *attach(void)
         return NULL;
     }
     apply_settings();
+    process.pid = getpid();
     linked = false;
     turn_begin();
     errno = error;
@@ -220,7 +221,7 @@ void attach_forked(pid_t parent)
 
 __attribute__((destructor)) static void end(void)
 {
-    if (process.worker == NULL || !lock())
+    if (process.worker == NULL || process.pid != getpid() || !lock())
         return;
     for (int fd = 0; fd < descriptions_end(); fd++)
         if (descriptions[fd] != NULL && descriptions[fd]->path >= PATH_OURS)
@@ -229,6 +230,19 @@ __attribute__((destructor)) static void end(void)
     pronghorn_engine_detach(process.worker);
     process.worker = NULL;
     process.enabled = false; /* the lock stays taken: other threads must not touch what is gone */
+}
+
+/* Ends without destructors; what was sent is to arrive all the same. */
+EXPORT void _exit(int status)
+{
+    end();
+    LIBC->_exit(status);
+    __builtin_unreachable();
+}
+
+EXPORT void _Exit(int status)
+{
+    _exit(status);
 }
 
 /* --- addresses --------------------------------------------------------------------------------------------------- */
@@ -270,16 +284,11 @@ bool is_reached(const struct pronghorn_address *address)
 
 /* --- Claims ------------------------------------------------------------------------------------------------------ */
 
-int claim(int kind, int flags, int protocol, int family, const struct pronghorn_address *own)
+static int ask(struct pronghorn_claim message)
 {
     if ((process.welcome.flags & PRONGHORN_WELCOME_CLAIMS) == 0 || process.control < 0)
         return 0;
-    struct pronghorn_claim message = {.kind = (uint32_t)kind, .flags = (uint32_t)flags, .number = ++claims};
-    message.protocol = (uint8_t)protocol;
-    message.family = (uint8_t)family;
-    message.port = own->port;
-    message.hi = own->hi;
-    message.lo = own->lo;
+    message.number = ++claims;
     if (LIBC->send(process.control, &message, sizeof message, MSG_NOSIGNAL) != sizeof message)
         return -errno;
     for (;;) {
@@ -292,4 +301,28 @@ int claim(int kind, int flags, int protocol, int family, const struct pronghorn_
         if (answer.number == message.number)
             return -(int)answer.error;
     }
+}
+
+int claim(int kind, int flags, int protocol, int family, const struct pronghorn_address *own)
+{
+    return ask((struct pronghorn_claim){.kind = (uint32_t)kind,
+                                        .flags = (uint32_t)flags,
+                                        .protocol = (uint8_t)protocol,
+                                        .family = (uint8_t)family,
+                                        .port = own->port,
+                                        .hi = own->hi,
+                                        .lo = own->lo});
+}
+
+int claim_take(const struct pronghorn_address *own, const struct pronghorn_address *far)
+{
+    return ask((struct pronghorn_claim){.kind = PRONGHORN_CLAIM_TAKE,
+                                        .protocol = 6,
+                                        .family = own->family,
+                                        .port = own->port,
+                                        .hi = own->hi,
+                                        .lo = own->lo,
+                                        .far_port = far->port,
+                                        .far_hi = far->hi,
+                                        .far_lo = far->lo});
 }

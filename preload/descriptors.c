@@ -62,6 +62,10 @@ static int other_number(struct description *description)
 static void finish(struct description *description)
 {
     forget_options(description);
+    if (fork_give(description)) {
+        free(description);
+        return;
+    }
     if (description->handle >= 0 && description->path >= PATH_OURS && process.worker != NULL) {
         close_ours(description);
         turn_after(description);
@@ -80,8 +84,7 @@ void description_drop(int fd)
             description->fd = other_number(description);
         return;
     }
-    if (epoll_gone != NULL)
-        epoll_gone(description);
+    epoll_gone(description);
     register_drop(description);
     description->fd = -1;
     if (description->users == 0)

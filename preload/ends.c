@@ -26,7 +26,7 @@ EXPORT int close(int fd)
         return LIBC->close(fd);
     if (description->path == PATH_HIDDEN)
         return fail(-EBADF);
-    int result = lock_on(fd, description);
+    int result = lock_number(fd, description);
     if (result != 0)
         return fail(result);
     description_drop(fd);

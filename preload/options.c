@@ -229,7 +229,7 @@ static int control(int fd, int command, long argument)
                  command == F_SETSIG;
     if (description == NULL || description->path == PATH_HIDDEN || (flags && description->path == PATH_EPOLL))
         return LIBC->fcntl(fd, command, argument);
-    int result = lock_on(fd, description);
+    int result = lock_number(fd, description);
     if (result != 0)
         return fail(result);
     if (flags && description->path < PATH_OURS) {

@@ -136,7 +136,7 @@ int claim_name(struct description *description, int kind)
     int result = (int)pronghorn_socket_name(process.worker, description->handle, &own);
     if (result != 0 || description->claimed)
         return result;
-    int flags = description->inherited ? PRONGHORN_CLAIM_SHARED : 0, reuse = 0;
+    int flags = PRONGHORN_CLAIM_SHARED, reuse = 0; /* forked children may come */
     socklen_t octets = sizeof reuse;
     if (description->fd >= 0 && LIBC->getsockopt(description->fd, SOL_SOCKET, SO_REUSEPORT, &reuse, &octets) == 0 && reuse != 0)
         flags |= PRONGHORN_CLAIM_REUSE;
@@ -163,8 +163,7 @@ void decide(struct description *description, enum path path, const char *why)
         return;
     }
     description->path = (uint8_t)path;
-    if (epoll_decided != NULL)
-        epoll_decided(description);
+    epoll_decided(description);
     register_update(description, why);
 }
 

@@ -95,6 +95,8 @@
     F(int, epoll_wait, (int, struct epoll_event *, int, int))                                                          \
     F(int, epoll_pwait, (int, struct epoll_event *, int, int, const sigset_t *))                                       \
     F(int, epoll_pwait2, (int, struct epoll_event *, int, const struct timespec *, const sigset_t *))                  \
+    F(void, _exit, (int))                                                                                              \
+    F(void, _Exit, (int))                                                                                              \
     F(pid_t, fork, (void))                                                                                             \
     F(pid_t, vfork, (void))                                                                                            \
     F(int, execve, (const char *, char *const *, char *const *))                                                       \
@@ -130,6 +132,7 @@ struct process {
     const char *attach_path;         /* PRONGHORN_ATTACH: the socket of a gateway; NULL */
     int attach_fd;                   /* PRONGHORN_ATTACH_FD: a Welcome waits there, of a direct link; -1 */
     int control;                     /* the socket that Claims go over; -1 */
+    pid_t pid;                       /* that has attached: a child of vfork() ends nothing of its parent's */
     pid_t parent;                    /* of a forked child: told in Hello; 0 */
     int pipe;                        /* of the link, to sleep on: readable when there is work; -1 */
     struct pronghorn_welcome welcome;
@@ -171,6 +174,8 @@ bool is_own(const struct pronghorn_address *address);
 bool is_reached(const struct pronghorn_address *address);
 /* Ask the gateway: 0, or minus an errno. Nothing to do on a link without Claims. Lock held. */
 int claim(int kind, int flags, int protocol, int family, const struct pronghorn_address *own);
+/* A connection that another process handed over is received here from now on. */
+int claim_take(const struct pronghorn_address *own, const struct pronghorn_address *far);
 
 /* Say once per `key` (a short constant) on standard error what could not be ours, and why. */
 __attribute__((format(printf, 2, 3))) void report(const char *key, const char *format, ...);
@@ -213,6 +218,9 @@ struct description {
     int64_t send_timeout;
     struct remembered *options; /* set before the path was decided */
     void *epoll;         /* epoll.c's: of an epoll set, the set; of a socket, the sets that watch it. NULL at first */
+    bool foreign;        /* came by fork or exec, and was not used yet: the engine knows nothing of it (fork.c) */
+    int64_t foreign_handle; /* of a connection: as the parent's engine knows it */
+    void *legacy;        /* fork.c's: what a socket that is no connection is opened again from */
 };
 
 extern struct description *descriptions[DESCRIPTORS];
@@ -247,8 +255,13 @@ static inline void description_use(struct description *description)
 }
 void description_done(struct description *description);
 
-/* The lock, for a call on `fd`, which was seen to mean it. 0; -EAGAIN: from within; -EBADF: closed meanwhile. */
-static inline int lock_on(int fd, const struct description *description)
+/* A number that came by fork or exec is used: a listener is opened again, a connection is waited for. 0, or minus an
+ * errno. Lock held. */
+int fork_adopt(struct description *description);
+
+/* The lock, for a call on `fd`, which was seen to mean it. 0; -EAGAIN: from within; -EBADF: closed meanwhile. Whatever
+ * came by fork stays foreign: for calls that do not ask the engine. */
+static inline int lock_number(int fd, const struct description *description)
 {
     if (UNLIKELY(!lock()))
         return -EAGAIN;
@@ -258,6 +271,15 @@ static inline int lock_on(int fd, const struct description *description)
         return 0;
     unlock();
     return -EBADF;
+}
+
+/* The same; what came by fork or exec is opened again. Other errnos: that was not possible. */
+static inline int lock_on(int fd, struct description *description)
+{
+    int result = lock_number(fd, description);
+    if (UNLIKELY(result == 0 && description->foreign) && (result = fork_adopt(description)) != 0)
+        unlock();
+    return result;
 }
 /* Called for each description once (not for each number), until it returns false. Lock held. */
 void descriptions_each(bool (*visit)(struct description *description, void *context), void *context);
@@ -336,10 +358,18 @@ void register_forked(void);
 
 /* --- epoll.c ---------------------------------------------------------------------------------------------------- */
 
-/* Lock held, all of them. Weak: without epoll.c there are no sets. */
-/* its path has changed; sets that watch it may have to move it */
-__attribute__((weak)) void epoll_decided(struct description *description);
-/* a socket's, or a set's, last number was closed */
-__attribute__((weak)) void epoll_gone(struct description *description);
+/* Lock held, all of them. */
+void epoll_decided(struct description *description); /* its path has changed; sets that watch it may have to move it */
+void epoll_gone(struct description *description);    /* a socket's, or a set's, last number was closed */
+void epoll_forked(struct description *description);  /* in a forked child: the engine's sets are gone */
+
+/* --- fork.c ----------------------------------------------------------------------------------------------------- */
+
+extern bool fork_inherits; /* some descriptions are foreign */
+void fork_begin(void);     /* when the settings are known */
+/* Its last number was closed. True: a forked child has the connection now, or it was not ours. Lock held. */
+bool fork_give(struct description *description);
+bool fork_has_heirs(void); /* children may have connections of ours */
+void fork_look(void);      /* what they say. Lock held */
 
 #endif

@@ -183,6 +183,7 @@ __attribute__((constructor)) static void begin(void)
         report("stack", "PRONGHORN_STACK: '%s' is neither completion nor wakeup; completion is taken", text);
     if ((text = getenv("PRONGHORN_ONLY_PORTS")) != NULL && *text != 0)
         read_ports(text);
+    fork_begin();
 }
 
 void process_forked(pid_t parent)

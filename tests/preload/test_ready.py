@@ -1,0 +1,48 @@
+"""epoll, poll and select of an accelerated program, held against the kernel's: the same script, the same answers."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pronghorn.compiled import mode
+from tests.preload.link import Link, finish, linked, say
+from tests.preload.test_calls import ON_KERNEL, ON_LINK, script
+
+PORT = 6100
+
+pytestmark = pytest.mark.skipif(mode() == "interpreted", reason="programs run the same library in every mode")
+
+
+def run_cases(family: str, link: Link | None, port: int, *cases: str) -> dict[str, Any]:
+    """What ready_cases.py says."""
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    address = (ON_KERNEL if link is None else ON_LINK)[family]
+    peer, client = script("peer", address, str(port)), script("ready_cases", address, str(port), *cases)
+    server = subprocess.Popen(peer, **pipes) if link is None else link.start(1, peer)
+    try:
+        say(server)
+        program = subprocess.Popen(client, **pipes) if link is None else link.start(2, client)
+        status, out, err = finish(program, 60)
+        assert status == 0, err
+        answer: dict[str, Any] = json.loads(out)
+        return answer
+    finally:
+        server.kill()
+        server.communicate()
+
+
+@pytest.fixture(scope="module", params=["completion", "wakeup"])
+def link(request: pytest.FixtureRequest, interposer: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Link]:
+    with linked(interposer, tmp_path_factory.mktemp("run"), request.param) as made:
+        yield made
+
+
+@pytest.mark.parametrize("family", ["4", "6"])
+def test_readiness_is_the_kernels(link: Link, family: str) -> None:
+    assert run_cases(family, link, PORT) == run_cases(family, None, PORT + int(family))
