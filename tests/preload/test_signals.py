@@ -1,0 +1,30 @@
+"""Signals while a program waits in a call, and calls from within handlers: as on the kernel's sockets."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+import native
+from pronghorn.compiled import mode
+from tests.preload.link import finish, linked, say
+from tests.preload.test_calls import script
+
+pytestmark = pytest.mark.skipif(mode() == "interpreted", reason="programs run the same library in every mode")
+
+
+@pytest.mark.parametrize("how", ["completion", "wakeup"])
+def test_signals_mean_what_they_mean_to_the_kernel(interposer: Path, tmp_path: Path, how: str) -> None:
+    program = tmp_path / "signals"
+    source = Path(__file__).with_name("signals.c")
+    subprocess.run([native.compiler(), "-O1", "-Wall", "-Werror", "-o", str(program), str(source)], check=True)
+    with subprocess.Popen(script("peer", "127.0.0.1", "6021"), stdout=subprocess.PIPE, text=True) as peer:
+        say(peer)
+        done = subprocess.run([program, "127.0.0.1", "6021"], capture_output=True, text=True, timeout=20, check=True)
+        peer.kill()
+    assert "0 wrong" in done.stdout
+    with linked(interposer, tmp_path, how) as link:
+        say(link.start(1, script("peer", "10.77.0.1", "6021")))
+        assert finish(link.start(2, [str(program), "10.77.0.1", "6021"])) == (0, done.stdout, "")
