@@ -106,6 +106,7 @@ async def _run(process: int, ready: int, gateway: Gateway, control: socket.socke
         os.close(null)
         server = asyncio.create_task(answer(gateway, keeper, control, lambda: None))
         await _end_of(process)
+        await asyncio.sleep(LINGER)  # its peers hear of its end meanwhile
         while keeper.programs:
             await asyncio.sleep(LINGER)
         server.cancel()
