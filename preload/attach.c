@@ -245,19 +245,6 @@ EXPORT void _Exit(int status)
     _exit(status);
 }
 
-/* Ends without destructors; what was sent is to arrive all the same. */
-EXPORT void _exit(int status)
-{
-    end();
-    LIBC->_exit(status);
-    __builtin_unreachable();
-}
-
-EXPORT void _Exit(int status)
-{
-    _exit(status);
-}
-
 /* --- addresses --------------------------------------------------------------------------------------------------- */
 
 #define MAPPED (0xFFFFULL << 32)

@@ -97,8 +97,6 @@
     F(int, epoll_pwait2, (int, struct epoll_event *, int, const struct timespec *, const sigset_t *))                  \
     F(void, _exit, (int))                                                                                              \
     F(void, _Exit, (int))                                                                                              \
-    F(void, _exit, (int))                                                                                              \
-    F(void, _Exit, (int))                                                                                              \
     F(pid_t, fork, (void))                                                                                             \
     F(pid_t, vfork, (void))                                                                                            \
     F(int, execve, (const char *, char *const *, char *const *))                                                       \
@@ -134,7 +132,6 @@ struct process {
     const char *attach_path;         /* PRONGHORN_ATTACH: the socket of a gateway; NULL */
     int attach_fd;                   /* PRONGHORN_ATTACH_FD: a Welcome waits there, of a direct link; -1 */
     int control;                     /* the socket that Claims go over; -1 */
-    pid_t pid;                       /* that has attached: a child of vfork() ends nothing of its parent's */
     pid_t pid;                       /* that has attached: a child of vfork() ends nothing of its parent's */
     pid_t parent;                    /* of a forked child: told in Hello; 0 */
     int pipe;                        /* of the link, to sleep on: readable when there is work; -1 */
