@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from pronghorn.compiled import mode
 from pronghorn.control import runtime
 from pronghorn.control.attach_server import attaching
 from pronghorn.control.gateway import Gateway
@@ -22,7 +23,7 @@ from pronghorn.control.load import parse
 from pronghorn.control.native import NativeEngine, open_engine
 from tests.control.test_attach_server import VICTIM, Program
 
-DIE = 40
+DIE = 40 if mode() == "interpreted" else 300
 """Processes that are killed."""
 
 CONFIG = {
