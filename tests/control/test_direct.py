@@ -103,6 +103,17 @@ def test_two_programs_get_the_two_ends_and_a_third_is_refused(runtime_directory:
             stop(process)
 
 
+def test_the_welcome_stays_for_another_program() -> None:
+    """A Python program has attached; the next one that it executes finds its Welcome as well."""
+    attach = "from pronghorn.sockets.attach import Attachment; Attachment().close()\n"
+    command = [sys.executable, "-m", "pronghorn", "run", "--no-preload", "--link", "grey", "-a", "10.1.0.1/24", "--"]
+    said = subprocess.run(
+        [*command, sys.executable, "-c", attach + PROGRAM], stdin=subprocess.DEVNULL, capture_output=True, timeout=60
+    )
+    assert said.returncode == 0, said.stderr.decode()
+    assert [octets for octets, _ in json.loads(said.stdout)["seen"]] == [Welcome.SIZE] * 2
+
+
 def test_an_end_is_free_when_the_last_process_has_gone() -> None:
     command = [sys.executable, "-m", "pronghorn", "run", "--no-preload", "--link", "green", "-a", "10.1.0.1/24"]
     shell = ["--", "sh", "-c", "sleep 60 >/dev/null 2>&1 & echo $!"]

@@ -7,6 +7,7 @@ over it is checked, here or by `engine_attach`.
 
 from __future__ import annotations
 
+import array
 import ctypes
 import errno
 import os
@@ -69,8 +70,8 @@ class Attachment:
             source, flags = self._control, 0
         else:
             source, flags = socket.socket(fileno=os.dup(int(number or ""))), socket.MSG_PEEK
-        octets, found, _, _ = socket.recv_fds(source, Welcome.SIZE, PIPES + 2, flags)
-        descriptors += found
+        octets, extra, _, _ = source.recvmsg(Welcome.SIZE, socket.CMSG_SPACE(4 * (PIPES + 2)), flags)  # recv_fds
+        descriptors += [one for _, _, data in extra for one in array.array("i", data)]  # would not take the flags
         if not path:
             source.close()
         if len(octets) != Welcome.SIZE:
@@ -80,8 +81,10 @@ class Attachment:
             raise AttachError(errno.EPROTO, f"the keeper of the link has version {welcome.version}, not {VERSION}")
         if welcome.error:
             raise AttachError(welcome.error, f"the gateway refuses: {os.strerror(welcome.error)}")
-        if len(found) != 2 + welcome.queues:
-            raise AttachError(errno.EPROTO, f"{len(found)} descriptors came with the Welcome, not {2 + welcome.queues}")
+        if len(descriptors) != 2 + welcome.queues:
+            raise AttachError(
+                errno.EPROTO, f"{len(descriptors)} descriptors came with the Welcome, not {2 + welcome.queues}"
+            )
         return welcome
 
     def _hello(self) -> bytes:
