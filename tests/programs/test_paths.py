@@ -83,6 +83,9 @@ def test_one_address_of_several(gateway: Gateway) -> None:
     assert (len(one.hears()), len(other.hears())) == (1, 1)
     other_address = LINK / j.IP(src=CLIENT[4], dst=OWN4[1]) / j.UDP(sport=1, dport=53)
     assert gateway.hear(other_address).get("no_listener") == 1, "an address that the program was not given"
+    assert gateway.claim(1, "udp", 54) == 0
+    other_address[j.UDP].dport = 54
+    assert gateway.hear(other_address).get("no_listener") == 1, "any address of those it was given"
 
 
 def test_given_back_ports_are_free_and_connections_go_on(gateway: Gateway) -> None:
