@@ -39,10 +39,15 @@ def owners(gateway: Gateway, flags: str = "A", protocol: str = "tcp", family: in
 @pytest.mark.parametrize("flag", [SHARED, REUSE])
 @pytest.mark.parametrize("protocol", ["tcp", "udp"])
 def test_flows_are_spread_and_stay(gateway: Gateway, flag: int, protocol: str) -> None:
+    inherited = flag == SHARED and protocol == "tcp"
+    if inherited:  # who opened the listener leaves it to its children
+        gateway.attach(4, family=7, user=9)
+        assert gateway.claim(4, protocol, 80, flags=flag) == 0
     for number in (1, 2):
         assert gateway.claim(number, protocol, 80, flags=flag) == 0
     first = owners(gateway, "S", protocol)
     assert len(first) == FLOWS
+    assert 4 not in first.values()
     assert 6 < sum(owner == 1 for owner in first.values()) < 26
     assert gateway.claim(3, protocol, 80, flags=flag) == 0
     assert owners(gateway, "A", protocol) == first, "another one has come"

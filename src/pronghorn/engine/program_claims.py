@@ -112,6 +112,16 @@ class Claims:
         there.append((new, 1))
         return 0, True
 
+    def heard_first(self, new: Held) -> Held | None:
+        """The claim of the relative that listened before all others, if it is another's: who opened the listener that
+        `new` was inherited with. It has children to serve, and gets no new connections."""
+        if not new.flags & SHARED:
+            return None
+        for held, _ in self._held.get((new.protocol, new.port), []):
+            if held.key == new.key and held.claimant.family == new.claimant.family:
+                return held if held.claimant.number != new.claimant.number else None
+        return None
+
     def remove(self, old: Held) -> tuple[int, bool]:
         """(0 or ENOENT, whether the workers are to be told)."""
         there = self._held.get((old.protocol, old.port), [])

@@ -86,6 +86,7 @@ class Programs:
         self.octets = lanes_octets(self.queues)
         self._attached: dict[int, _Attached] = {}
         self._claims = Claims()
+        self._rests: set[tuple[int, tuple[int, int, int, int, int]]] = set()  # claims whose holder's children serve
         self._uses: dict[tuple[int, int], int] = {}  # own addresses, by the programs that have them
         self._life = 0
         self._buckets: Array[Bucket] = engine.arena.table("programs.buckets", Bucket, self.tables.programs)
@@ -178,6 +179,7 @@ class Programs:
         """The program has ended: what was its is taken back, and its connections are reset in the next turns."""
         gone = self._attached.pop(number)
         self._claims.forget(number)
+        self._rests = {rest for rest in self._rests if rest[0] != number}
         left = {address for each in self._attached.values() for address in each.addresses}
 
         def end(worker: Worker) -> None:
@@ -212,7 +214,17 @@ class Programs:
         error, new = self._claims.add(held)
         if new:
             self._everywhere(lambda worker: claim_add(Root(worker.programs), number, *held.key))
+            if claim.kind == CLAIM_LISTEN:
+                self._let_rest(self._claims.heard_first(held))
         return error
+
+    def _let_rest(self, held: Held | None) -> None:
+        """A child serves its parent's listener: new connections are for the children. Those that there are stay."""
+        if held is None or (held.claimant.number, held.key) in self._rests:
+            return
+        number, key = held.claimant.number, held.key
+        self._rests.add((number, key))
+        self._everywhere(lambda worker: claim_remove(Root(worker.programs), number, *key))
 
     def release(self, number: int, claim: Claim) -> int:
         """Give a claim back; returns 0, or ENOENT when there is none."""
@@ -221,7 +233,9 @@ class Programs:
         if held is None:
             return errno.ENOENT
         error, last = self._claims.remove(held)
-        if last:
+        if last and (number, held.key) in self._rests:
+            self._rests.remove((number, held.key))
+        elif last:
             self._everywhere(lambda worker: claim_remove(Root(worker.programs), number, *held.key))
         return error
 
