@@ -298,10 +298,13 @@ def time_is_kept() -> Any:
         e.register(s, IN)
         kept = []
         for seconds in (0.02, 0.2):
-            for waits in (lambda t: e.poll(t), lambda t: select.select([s], [], [], t)[0]):
+            calls: list[Callable[[float], Any]] = [e.poll, lambda t: select.select([s], [], [], t)[0]]
+            for waits in calls:
                 began = time.monotonic()
                 found = waits(seconds)
-                kept.append((seconds <= time.monotonic() - began, time.monotonic() - began < seconds + 0.15, found == []))
+                kept.append(
+                    (seconds <= time.monotonic() - began, time.monotonic() - began < seconds + 0.15, found == [])
+                )
         return kept
 
 
@@ -312,7 +315,8 @@ def signals_end_it() -> Any:
     with connected() as s, select.epoll() as e:
         e.register(s, IN)
         said = []
-        for call in (lambda: wait(e.fileno(), 1, 2000), lambda: LIBC.poll(None, 0, 2000)):
+        calls: list[Callable[[], Any]] = [lambda: wait(e.fileno(), 1, 2000), lambda: LIBC.poll(None, 0, 2000)]
+        for call in calls:
             signal.setitimer(signal.ITIMER_REAL, 0.05)
             began = time.monotonic()
             said.append((call(), time.monotonic() - began < 1))
@@ -366,7 +370,7 @@ def poll_of_everything() -> Any:
 def select_of_everything() -> Any:
     reader, writer = os.pipe()
     with connected() as s:
-        sets = [[s, reader], [s, writer], [s]]
+        sets: tuple[list[Any], list[Any], list[Any]] = [s, reader], [s, writer], [s]
         first = [len(found) for found in select.select(*sets, 5)]
         s.sendall(b"abc")
         os.write(writer, b"x")

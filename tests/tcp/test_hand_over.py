@@ -1,4 +1,4 @@
-"""A connection that moves to another engine (here: out of an engine and into it again) goes on as if nothing had been."""
+"""A connection that moves to another engine (here: out of one and into it again) goes on as if nothing had been."""
 
 from __future__ import annotations
 

@@ -4,9 +4,9 @@
     tcp_give(worker, number, target, room)               # here it is over, but for a TIME-WAIT
     tcp_take(worker, source, octets)                     # there it goes on
 
-A Parcel is followed by what waits to be sent or acknowledged, what waits to be read, and the ranges that came out of order
-with their octets. What is in flight counts as sent just now: it is sent again when nobody acknowledges it. Windows, round
-trips and congestion control go on as they were; a recovery that was under way begins anew if it has to.
+A Parcel is followed by what waits to be sent or acknowledged, what waits to be read, and the ranges that came out of
+order with their octets. What is in flight counts as sent just now: it is sent again when nobody acknowledges it. The
+windows, round trips and congestion control go on as they were; a recovery under way begins anew if it has to.
 
 Who gives keeps the four-tuple in TIME-WAIT (RFC 9293 3.6.1): a segment that still comes there is answered by an old
 acknowledgement and not by a reset, so that the peer sends it again, to the new owner by then.
