@@ -208,7 +208,7 @@ static int stand_by(condition *met, void *context, int64_t deadline, struct poll
         waiters = self.next;
     if (self.next != NULL)
         self.next->before = self.before;
-    return self.word != 0 ? 1 : result;
+    return result != 0 ? result : self.word != 0 ? 1 : 0;
 }
 
 /* --- turning ----------------------------------------------------------------------------------------------------- */
@@ -306,8 +306,12 @@ int wait_until(condition *met, void *context, int64_t deadline, struct pollfd *k
             break;
         }
         result = stand_by(met, context, deadline, kernel, count, mask);
-        if (result == 1)
-            result = met(context) ? 1 : 3; /* 3: to take over, or somebody was faster */
+        if (met(context))
+            result = 1;
+        else if (result == 1)
+            result = 3; /* to take over, or somebody was faster */
+        if (result != 3 && !turning)
+            hand_on(); /* it may have been this one that was to take over */
     } while (result == 3);
     errno = error;
     return result;
