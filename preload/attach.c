@@ -179,7 +179,9 @@ struct pronghorn_worker *attach(void)
     if (result < 0) {
         let_go();
         process.refused = result != -EBUSY;
-        if (result == -EBUSY)
+        if (result == -EBUSY && process.patient)
+            errno = error;
+        else if (result == -EBUSY)
             report("attach", "process %d stays with the kernel's sockets: another process has this end of the link",
                    (int)getpid());
         else

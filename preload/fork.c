@@ -124,14 +124,13 @@ static bool is_connection(const struct description *description)
 static bool attach_after(void)
 {
     static bool waited;
-    if (attach() != NULL)
-        return true;
-    if (waited || process.refused || process.attach_path != NULL)
-        return false;
-    waited = true;
-    for (int ms = 0; ms < SUCCESSION && attach() == NULL; ms += 10)
-        usleep(10000);
-    return process.worker != NULL;
+    if (!waited && process.attach_path == NULL) {
+        waited = process.patient = true;
+        for (int ms = 0; ms < SUCCESSION && attach() == NULL && !process.refused; ms += 10)
+            usleep(10000);
+        process.patient = false;
+    }
+    return attach() != NULL;
 }
 
 static int open_again(struct description *description, const struct legacy *legacy)
@@ -174,7 +173,7 @@ static int adopt_socket(struct description *description)
     report("inherited", "an inherited socket could not be opened again: %s", strerror(-result));
     bool both = description->path == PATH_BOTH && !process.strict;
     decide(description, both ? PATH_KERNEL : PATH_UNDECIDED, "inherited, and not opened again");
-    return both ? -EAGAIN : result;
+    return both ? -EINTR : result; /* the call is made again, on the kernel's */
 }
 
 static void tell(int fd, uint32_t kind, int64_t handle)

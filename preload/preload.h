@@ -127,6 +127,7 @@ struct process {
     unsigned calls;                  /* since the last turn */
     bool enabled;                    /* PRONGHORN_ATTACH or PRONGHORN_ATTACH_FD is there; otherwise all is libc's */
     bool refused;                    /* attaching has failed: the kernel's from now on, or errors with `strict` */
+    bool patient;                    /* an end of a direct link that another process has may become free: say nothing */
     bool strict;                     /* PRONGHORN_STRICT: what cannot be ours is an error */
     bool wakeup;                     /* PRONGHORN_STACK=wakeup: a thread of ours turns the stack */
     const char *attach_path;         /* PRONGHORN_ATTACH: the socket of a gateway; NULL */
