@@ -72,7 +72,7 @@ def test_a_program_has_an_interface_and_gives_it_back(
     finally:
         process.kill()
         process.communicate()
-    eventually(lambda: not list(tmp_path.glob("run-*.attach")))  # the keeper goes
+    eventually(lambda: not list(tmp_path.glob("run-*")))  # the keeper goes
     eventually(lambda: "xdp" not in one.run("ip", "-d", "link", "show", "eth0").stdout)
 
 

@@ -73,6 +73,8 @@ class Client:
 
 def _only_name() -> str:
     names = runtime.names()
+    shared = [name for name in names if not name.startswith(runtime.PRIVATE)]
+    names = shared or names
     if len(names) > 1:
         raise NotRunning(f"several gateways run: {', '.join(names)}; choose one with --gateway NAME")
     return names[0] if names else "gateway"

@@ -169,7 +169,11 @@ def attach_socket(wanted: Launch) -> Path:
         )
     folders = [runtime.directory()] if "PRONGHORN_RUNTIME_DIR" in os.environ else [runtime.directory(), ROOTS]
     found = {path.stem: path for folder in reversed(folders) for path in folder.glob("*.attach")}
-    names = [name for name in found if wanted.gateway == name or (not wanted.gateway and not name.startswith("run-"))]
+    names = [
+        name
+        for name in found
+        if wanted.gateway == name or (not wanted.gateway and not name.startswith(runtime.PRIVATE))
+    ]
     if len(names) > 1:
         raise LaunchError(f"several gateways take programs: {', '.join(sorted(names))}; choose one with --gateway NAME")
     path = found[names[0]] if names else runtime.attach_path(wanted.gateway or "gateway")

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import ipaddress
 import json
 import os
@@ -42,7 +43,8 @@ class PrivateError(Trouble):
 
 def start_private(interface: str, addresses: Sequence[Interface]) -> str:
     """Start the keeper of this process; the name of its gateway, which takes programs now. Raises PrivateError."""
-    name = f"run-{os.getpid()}"
+    sweep()
+    name = f"{runtime.PRIVATE}{os.getpid()}"
     wanted = {"name": name, "interface": interface, "addresses": [str(own) for own in addresses]}
     process, (read, write) = os.pidfd_open(os.getpid()), os.pipe()
     child = os.fork()
@@ -76,6 +78,15 @@ def _become_keeper(process: int, write: int, wanted: dict[str, Any]) -> None:
         os._exit(0)
 
 
+def sweep() -> None:
+    """Take away the files of keepers that have ended without doing it themselves."""
+    for lock in runtime.directory().glob(f"{runtime.PRIVATE}*.lock"):
+        with contextlib.suppress(OSError), lock.open("a") as held:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            for suffix in (".sock", ".attach", ".lock"):
+                lock.with_suffix(suffix).unlink(missing_ok=True)
+
+
 # --- the keeper -------------------------------------------------------------------------------------------------------
 
 
@@ -91,6 +102,7 @@ def main(process: int, ready: int, wanted: dict[str, Any]) -> None:
     except Exception as error:
         with contextlib.suppress(OSError):
             os.write(ready, str(error).encode()[:4096] or type(error).__name__.encode())
+    sweep()  # the lock of this one
 
 
 async def _run(process: int, ready: int, gateway: Gateway, control: socket.socket) -> None:

@@ -40,6 +40,10 @@ def attach_path(name: str) -> Path:
     return directory() / f"{name}.attach"
 
 
+PRIVATE = "run-"
+"""How the names of gateways begin that a program has for itself (private.py)."""
+
+
 def names() -> list[str]:
     """Gateways that run or left a socket behind."""
     return sorted(path.stem for path in directory().glob("*.sock"))
