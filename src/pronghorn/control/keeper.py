@@ -30,6 +30,7 @@ PROTOCOLS = {6: "tcp", 17: "udp"}
 FAMILIES = (4, 6, 10)
 CLAIMS_EACH = 256  # at least; of one program
 PRIVILEGED = 1024  # ports below are
+LEFT = 256  # processes that have ended, whose families are remembered
 
 _WORD = (1 << 64) - 1
 
@@ -75,6 +76,7 @@ class Keeper:
         self.plane, self._config, self._interfaces = plane, config, interfaces
         self.reap = reap  # ends the attachments of processes that have died and that nobody has noticed yet
         self.programs: dict[int, Attached] = {}
+        self._left: dict[int, tuple[int, int]] = {}  # family and user of processes that have ended, by number
         self._families = itertools.count(1)
         self.most = config().programs.most
 
@@ -98,7 +100,7 @@ class Keeper:
         except OSError as error:
             raise Refused(error.errno or errno.ENOMEM, f"no memory for its link: {error.strerror}") from None
         parent = self._parent(peer, hello.parent)
-        family = parent.family if parent else next(self._families)
+        family = parent.family if parent else self._family_left(peer, hello.parent) or next(self._families)
         ports = self._block(settings)
         name = _text(hello)
         program = Attached(number, peer, name, family, parent.peer.pid if parent else 0, addresses, ports, lanes)
@@ -115,6 +117,9 @@ class Keeper:
         """The end of a process, or of its attachment: everything that it had is free."""
         if self.programs.get(program.number) is program:
             del self.programs[program.number]
+            self._left[program.peer.pid] = program.family, program.peer.user
+            while len(self._left) > LEFT:
+                del self._left[next(iter(self._left))]
             try:
                 self.plane.remove_program(program.number)
             finally:
@@ -130,6 +135,12 @@ class Keeper:
             return None
         mine = (program for program in self.programs.values() if program.peer.pid == named)
         return next((program for program in mine if program.peer.user == peer.user), None)
+
+    def _family_left(self, peer: Peer, named: int) -> int:
+        """The family of a process that has ended: a program that becomes a daemon opens its sockets, forks and ends,
+        and its grandchildren are to share them. 0: nobody of this user's had that number."""
+        family, user = self._left.get(named, (0, -1))
+        return family if user == peer.user else 0
 
     def _addresses(self, settings: Programs) -> tuple[tuple[Interface, ...], int]:
         """Own addresses of programs, and the least MTU of the ports that own them."""
