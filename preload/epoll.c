@@ -275,7 +275,10 @@ EXPORT int epoll_ctl(int epoll, int operation, int fd, struct epoll_event *event
             return fail(fcntl(epoll, F_GETFD) < 0 || target->path == PATH_HIDDEN ? -EBADF : -EINVAL);
         return LIBC->epoll_ctl(epoll, operation, fd, event);
     }
-    int result = target != NULL ? lock_on(fd, target) : lock() ? 0 : -EAGAIN;
+    int result = target != NULL ? lock_number(fd, target) : lock() ? 0 : -EAGAIN;
+    if (result == 0 && target != NULL && target->foreign && !target->listening && operation != EPOLL_CTL_DEL &&
+        (result = fork_adopt(target)) != 0) /* listeners are opened again by whoever waits for them */
+        unlock();
     if (result != 0)
         return fail(result);
     if (descriptions[epoll] != description) {

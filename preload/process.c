@@ -170,7 +170,8 @@ void report(const char *key, const char *format, ...)
 __attribute__((constructor)) static void begin(void)
 {
     const char *text;
-    process.attach_path = getenv("PRONGHORN_ATTACH");
+    if ((text = getenv("PRONGHORN_ATTACH")) != NULL)
+        process.attach_path = strdup(text); /* programs write their titles over the environment */
     if ((text = getenv("PRONGHORN_ATTACH_FD")) != NULL && *text != 0) {
         process.attach_fd = atoi(text);
         hide_here(process.attach_fd);
