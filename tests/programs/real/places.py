@@ -1,0 +1,322 @@
+"""Where a server and its client run, and which of them is accelerated: the arrangements of the real programs.
+
+    direct   both ends of a direct link
+    both     two programs of one gateway: what forks cannot be at an end of a direct link, which has one process
+    server   our server on a gateway, the client on the kernel behind a veth
+    client   our client on a gateway, the server on the kernel behind a veth
+
+What is accelerated has no other way: the addresses belong to no kernel, the namespace of the gateway has no route, and
+the program is started with `--strict`, so what falls back to the kernel is an error. `Place.judge` looks at the
+register, where every socket stands with its path, and at what the interposer said.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+
+from pronghorn.control.client import Client, NotRunning
+from pronghorn.control.register import SocketView, sockets
+from tests.peers.namespaces import Namespace
+from tests.peers.topology import Topology, topology
+from tests.support.patience import eventually
+
+PATHS = f"{os.environ.get('PATH')}:/usr/sbin:/sbin:/usr/lib/postgresql/15/bin"
+ARRANGEMENTS = ("direct", "both", "server", "client")
+PATIENCE = 20.0  # s that a client has
+_links = itertools.count()
+
+
+def which(name: str) -> str:
+    """The program's file; the test is skipped where there is none."""
+    found = shutil.which(name, path=PATHS)
+    if found is None:
+        pytest.skip(f"needs {name}")
+    return found
+
+
+@dataclass
+class Place:
+    """One arrangement, for one test."""
+
+    name: ClassVar[str] = ""
+    mode: str
+    folder: Path
+    library: Path
+    strict: bool = True
+    address: str = "10.77.0.1"
+    """The server's."""
+    own: str = "10.77.0.2"
+    """The client's."""
+    running: list[tuple[subprocess.Popen[bytes], signal.Signals]] = field(default_factory=list)
+    logs: list[Path] = field(default_factory=list)
+
+    ours: ClassVar[tuple[bool, bool]] = (True, True)
+    """Whether the server is accelerated, and the client."""
+
+    # --- what a program's test says
+
+    def serve(self, *command: str | Path, stop: signal.Signals = signal.SIGTERM, quiet: bool = True) -> Path:
+        """Start a server; its output is in the file. It ends with the test."""
+        return self._start(True, command, stop)
+
+    def begin(self, *command: str | Path) -> Path:
+        """Start something that runs for long at the client's end."""
+        return self._start(False, command, signal.SIGTERM)
+
+    def ask(self, *command: str | Path, text: str = "", statuses: tuple[int, ...] = (0,)) -> str:
+        """Run a client; its output."""
+        done = self._client(command, text)
+        assert done.returncode in statuses, f"status {done.returncode}\n{done.stdout}{done.stderr}{self.said()}"
+        assert self.fallbacks(done.stderr) == []
+        return done.stdout
+
+    def answers(self, *command: str | Path, text: str = "", seconds: float = 15) -> str:
+        """The same, again and again until the server is there and the client content."""
+        end = time.monotonic() + seconds
+        while (done := self._client(command, text)).returncode:
+            assert time.monotonic() < end, f"{done.stdout}{done.stderr}{self.said()}"
+            time.sleep(0.05)
+        assert self.fallbacks(done.stderr) == []
+        return done.stdout
+
+    def until_said(self, log: Path, words: str, seconds: float = 15) -> None:
+        """Until the log has the words."""
+        assert eventually(lambda: words in log.read_text(errors="replace"), seconds), self.said()
+
+    def said(self) -> str:
+        """What the servers said."""
+        return "".join(f"\n--- {log.name}\n{log.read_text(errors='replace')[-4000:]}" for log in self.logs)
+
+    # --- whether the path was ours
+
+    def rows(self) -> list[SocketView]:
+        """Every socket of the accelerated programs that run now."""
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("PRONGHORN_RUNTIME_DIR", str(self.runtime))
+            return list(sockets())
+
+    def judge(self) -> None:
+        """After the clients, while the server runs: no socket but ours."""
+        for log in self.logs:
+            assert self.fallbacks(log.read_text(errors="replace")) == []
+        rows = [row for row in self.rows() if row.state != "open"]
+        astray = [row for row in rows if row.path == "kernel" and row.reason != "loopback"]
+        assert not astray, astray
+        if self.ours[0] and any(process.poll() is None for process, _ in self.running):
+            assert any(row.path in ("ours", "both") for row in rows), f"no socket of the server: {rows}{self.said()}"
+
+    @staticmethod
+    def fallbacks(text: str) -> list[str]:
+        """What the interposer has complained of."""
+        return re.findall(r"^pronghorn: .*", text, re.MULTILINE)
+
+    def close(self) -> None:
+        """End what runs: politely, then all that it has started."""
+        for process, stop in reversed(self.running):
+            if process.poll() is None:
+                process.send_signal(stop)
+        for process, _ in self.running:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(5)
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+    # --- how it runs
+
+    @property
+    def runtime(self) -> Path:
+        """The runtime directory of the programs."""
+        return self.folder / "run"
+
+    def environment(self) -> dict[str, str]:
+        settings = {"PRONGHORN_LIBRARY": str(self.library), "PRONGHORN_RUNTIME_DIR": str(self.runtime)}
+        return {**os.environ, **settings, "RES_OPTIONS": "timeout:1 attempts:1"}  # nobody answers here
+
+    def line(self, server: bool, command: tuple[str | Path, ...]) -> list[str]:
+        """The command line that runs it where it belongs."""
+        raise NotImplementedError
+
+    def accelerated(self, options: list[str], command: tuple[str | Path, ...]) -> list[str]:
+        strict = ["--strict"] if self.strict else []
+        words = [which(str(command[0])), *map(str, command[1:])]
+        return [sys.executable, "-m", "pronghorn", "run", "--mode", self.mode, *strict, *options, "--", *words]
+
+    def _start(self, server: bool, command: tuple[str | Path, ...], stop: signal.Signals) -> Path:
+        log = self.folder / f"{len(self.logs)}-{Path(str(command[0])).name}.log"
+        with log.open("wb") as out:
+            process = subprocess.Popen(
+                self.line(server, command),
+                env=self.environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                cwd=self.folder,
+            )
+        self.running.append((process, stop))
+        self.logs.append(log)
+        return log
+
+    def _client(self, command: tuple[str | Path, ...], text: str) -> subprocess.CompletedProcess[str]:
+        process = subprocess.Popen(
+            self.line(False, command),
+            env=self.environment(),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+            cwd=self.folder,
+            start_new_session=True,
+        )
+        try:
+            out, err = process.communicate(text, PATIENCE)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            out, err = process.communicate()
+            err += f"\n{command[0]} did not end"
+        return subprocess.CompletedProcess(list(map(str, command)), process.returncode, out, err)
+
+
+@dataclass
+class Direct(Place):
+    """A direct link."""
+
+    name: ClassVar[str] = "direct"
+    link: str = ""
+
+    def __post_init__(self) -> None:
+        self.link = f"real{next(_links)}"
+
+    def line(self, server: bool, command: tuple[str | Path, ...]) -> list[str]:
+        number = 1 if server else 2
+        options = ["--link", self.link, "-a", f"10.77.0.{number}/24", "-a", f"fd77::{number}/64"]
+        return self.accelerated(options, command)
+
+
+@dataclass
+class Stood:
+    """A gateway that runs, for all tests with its driver."""
+
+    stage: Topology
+    name: str
+    runtime: Path
+
+
+@dataclass
+class OnGateway(Place):
+    """Programs of a gateway."""
+
+    stood: Stood | None = None
+
+    @property
+    def runtime(self) -> Path:
+        assert self.stood is not None
+        return self.stood.runtime
+
+    def environment(self) -> dict[str, str]:
+        assert self.stood is not None
+        return self.stood.stage.stage.marked(super().environment())
+
+    def line(self, server: bool, command: tuple[str | Path, ...]) -> list[str]:
+        assert self.stood is not None
+        stage = self.stood.stage
+        if self.ours[0 if server else 1]:
+            return stage.gateway.command(*self.accelerated(["--gateway", self.stood.name], command))
+        space: Namespace = (stage.servers[0] if server else stage.client).namespace
+        return space.command(which(str(command[0])), *command[1:])
+
+
+@dataclass
+class Both(OnGateway):
+    """Two programs at one address."""
+
+    name = "both"
+
+    def __post_init__(self) -> None:
+        assert self.stood is not None
+        self.address = self.own = self.stood.stage.client.gateway4
+
+
+@dataclass
+class Server(OnGateway):
+    """The kernel's client."""
+
+    name = "server"
+    ours = (True, False)
+
+    def __post_init__(self) -> None:
+        assert self.stood is not None
+        client = self.stood.stage.client
+        self.address, self.own = client.gateway4, client.address4
+
+
+@dataclass
+class Peer(OnGateway):
+    """The kernel's server."""
+
+    name = "client"
+    ours = (False, True)
+
+    def __post_init__(self) -> None:
+        assert self.stood is not None
+        server = self.stood.stage.servers[0]
+        self.address, self.own = server.address4, server.gateway4
+
+
+PLACES: dict[str, Callable[..., Any]] = {kind.name: kind for kind in (Direct, Both, Server, Peer)}
+
+
+@contextlib.contextmanager
+def stand(driver: str, library: Path) -> Iterator[Stood]:
+    """A gateway between a client's namespace and a server's; its own has no addresses but the engine's."""
+    with topology(servers=1, addresses=False) as stage:
+        name = f"real-{driver}"
+        runtime = stage.stage.scratch / "run"
+        runtime.mkdir(mode=0o755)
+        lines = ["[gateway]", f'name = "{name}"', "packets = 8192", "huge_pages = false"]
+        for node in stage.nodes:
+            lines += ["[[ports]]", f'name = "{node.name}"', f'device = "{driver}:{node.port}"']
+            lines += [f'addresses = ["{node.gateway4}/24", "{node.gateway6}/64"]']
+        lines += ["[programs]", "enabled = true", 'users = ["postgres"]']
+        config = stage.stage.scratch / "real.toml"
+        config.write_text("\n".join(lines) + "\n")
+        environment = {**os.environ, "PRONGHORN_LIBRARY": str(library), "PRONGHORN_RUNTIME_DIR": str(runtime)}
+        command = (sys.executable, "-m", "pronghorn.cli", "up", config)
+        process = stage.gateway.start(*command, log="gateway.log", environment=environment)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("PRONGHORN_RUNTIME_DIR", str(runtime))
+
+            def answers() -> bool:
+                with contextlib.suppress(NotRunning):
+                    Client(name).get()
+                    return True
+                return False
+
+            up = eventually(lambda: process.poll() is not None or answers(), 90) and process.poll() is None
+        assert up, (stage.stage.scratch / "gateway.log").read_text(errors="replace")
+        yield Stood(stage, name, runtime)
+
+
+def scratch() -> Path:
+    """A folder that servers which give up root can read."""
+    folder = Path(tempfile.mkdtemp(prefix="pronghorn-real-"))
+    folder.chmod(0o755)
+    (folder / "run").mkdir()
+    return folder

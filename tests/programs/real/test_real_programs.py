@@ -1,0 +1,67 @@
+"""Real programs on the user-space stack, each with its own client; nobody told them (catalogue.py, places.py).
+
+A few of them run with all tests; the rest are marked `real`, and `./do check --all` runs them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from pronghorn.compiled import mode
+from tests.programs.real.catalogue import CASES
+from tests.programs.real.places import PLACES, Stood, scratch, stand
+
+pytestmark = pytest.mark.skipif(
+    mode() == "interpreted", reason="the programs are compiled, whatever mode the tests have"
+)
+
+
+def cases() -> Iterator[object]:
+    for name, case in CASES.items():
+        for place in case.places:
+            for driver in ("",) if place == "direct" else ("xdp", "packet"):
+                for thread_model in case.modes:
+                    often = place in case.ordinary and thread_model == "completion" and driver != "packet"
+                    marks = [] if often else [pytest.mark.real]
+                    marks += [pytest.mark.root] if driver else []
+                    parts = (name, place, driver, thread_model)
+                    yield pytest.param(*parts, marks=marks, id="-".join(filter(None, parts)))
+
+
+@pytest.fixture(scope="session")
+def gateway(interposer: Path) -> Iterator[Callable[[str], Stood]]:
+    """The gateways that run, by their driver; started when the first test needs it."""
+    running: dict[str, Stood] = {}
+    with contextlib.ExitStack() as stack:
+
+        def with_driver(driver: str) -> Stood:
+            if driver not in running:
+                running[driver] = stack.enter_context(stand(driver, interposer))
+            return running[driver]
+
+        yield with_driver
+
+
+@pytest.mark.parametrize(("name", "where", "driver", "thread_model"), list(cases()))
+def test_program(
+    name: str,
+    where: str,
+    driver: str,
+    thread_model: str,
+    interposer: Path,
+    gateway: Callable[[str], Stood],
+) -> None:
+    case, folder = CASES[name], scratch()
+    more = {"stood": gateway(driver)} if driver else {}
+    place = PLACES[where](thread_model, folder, interposer, case.strict, **more)
+    try:
+        case.run(place)
+        place.judge()
+    finally:
+        place.close()
+        shutil.rmtree(folder, ignore_errors=True)
