@@ -59,7 +59,12 @@ def test_sockets_are_read(runtime_directory: Path) -> None:
     table(runtime_directory, os.getpid(), LISTENER, {"path": 0}, CLIENT, LOOKUP, {**CLIENT, "changes": 3}, wakeup=1)
     listener, client, lookup = sockets()
     assert (listener.program, listener.pid, listener.mode, listener.fd) == ("redis-server", os.getpid(), "wakeup", 6)
-    assert (listener.protocol, listener.state, listener.local, listener.remote) == ("tcp", "listening", "*:6379", None)
+    assert (listener.protocol, listener.state, listener.local, listener.remote) == (
+        "tcp",
+        "listening",
+        "0.0.0.0:6379",
+        None,
+    )
     assert (listener.path, listener.reason) == ("both", None)
     assert (client.local, client.remote, client.path) == ("[fd00::1]:6379", "[fd00::2]:40000", "ours")
     assert (lookup.protocol, lookup.local, lookup.reason) == ("udp", None, "loopback ?[31m")
@@ -122,7 +127,15 @@ def test_the_table_for_people(run: Any, runtime_directory: Path) -> None:
     table(runtime_directory, os.getpid(), LISTENER, CLIENT, LOOKUP)
     out = run("sockets")[1]
     assert all(len(line) <= 80 for line in out.splitlines())
-    for text in ("redis-server", f"{os.getpid()}/6", "listening", "*:6379", "both", "[fd00::2]:40000", "loopback"):
+    for text in (
+        "redis-server",
+        f"{os.getpid()}/6",
+        "listening",
+        "0.0.0.0:6379",
+        "both",
+        "[fd00::2]:40000",
+        "loopback",
+    ):
         assert text in out
     (runtime_directory / "programs" / str(os.getpid())).unlink()
     assert run("sockets")[1] == "no sockets\n"

@@ -60,7 +60,9 @@ class NativePrograms:
 
 
 def _text(claim: ClaimFacts) -> str:
-    """As "tcp *:80", "udp 10.0.0.1:53 shared"."""
+    """As "tcp *:80" (both families), "tcp 0.0.0.0:80", "udp 10.0.0.1:53 shared"."""
     address = f"[{claim.address}]" if ":" in claim.address else claim.address
+    if address == "*":
+        address = {4: "0.0.0.0", 6: "[::]"}.get(claim.family, "*")
     marks = " shared" * claim.shared + " reuse" * claim.reuse
     return f"{claim.protocol} {address}:{claim.port}{marks}"

@@ -144,12 +144,12 @@ def _protocol(record: Record) -> str:
 
 
 def _endpoint(family: int, hi: int, lo: int, port: int) -> str | None:
-    """As "10.0.0.1:80", "[fd00::1]:80" or "*:80"."""
+    """As "10.0.0.1:80", "[fd00::1]:80", "0.0.0.0:80" or "[::]:80"."""
     if family == 0:
         return None
     hi, lo = hi & _WORD, lo & _WORD
     if hi == 0 and lo in (0, MAPPED):
-        return f"*:{port}"
+        return f"0.0.0.0:{port}" if family == 4 else f"[::]:{port}"
     if hi == 0 and lo >> 32 == MAPPED >> 32:
         return f"{ipaddress.IPv4Address(lo & 0xFFFF_FFFF)}:{port}"
     return f"[{ipaddress.IPv6Address(hi << 64 | lo)}]:{port}"
