@@ -10,6 +10,7 @@
  *     calls.c         socket, bind, listen, accept, connect, shutdown, close, names
  *     ends.c          shutdown, close, names
  *     receive.c send.c moves.c     read, write, recv, send and their kind; sendfile and splice
+ *     lend.c          what programs may call that know of us (src/pronghorn/pronghorn-preload.h)
  *     options.c       setsockopt, getsockopt, ioctl, fcntl, dup
  *     register.c      the table that `pronghorn sockets` reads
  *     epoll.c poll.c  readiness      fork.c   fork, exec

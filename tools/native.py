@@ -21,6 +21,7 @@ PACKAGE = ROOT / "src" / "pronghorn"
 LIBRARY = PACKAGE / "libpronghorn.so"
 PRELOAD = ROOT / "preload"
 INTERPOSER = PACKAGE / "libpronghorn-preload.so"
+HEADER = PACKAGE / "pronghorn-preload.h"  # what the interposer offers to programs
 LOCK = ROOT / "requirements.lock"
 
 MATCHES = "import sys; from pronghorn.compiled import native; sys.exit(not native.matches())"
@@ -55,7 +56,7 @@ def compiler() -> str:
 def interposer_hash() -> str:
     """Of everything that libpronghorn-preload.so is made from: 64 hexadecimal digits."""
     digest = hashlib.sha256()
-    for path in [*sorted(PRELOAD.glob("*.[ch]")), PACKAGE / "pronghorn.h"]:
+    for path in [*sorted(PRELOAD.glob("*.[ch]")), HEADER, PACKAGE / "pronghorn.h"]:
         content = path.read_bytes()
         digest.update(f"{path.name} {len(content)} ".encode() + content)
     return digest.hexdigest()
@@ -90,6 +91,7 @@ def build_interposer(library: Path = LIBRARY, output: Path = INTERPOSER, extra: 
         *extra,
         mark,
         f"-I{library.parent}",
+        f"-I{PACKAGE}",
         "-o",
         str(made),
         *sources,

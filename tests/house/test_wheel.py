@@ -42,8 +42,9 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_wheel_is_native_and_holds_no_more_than_the_package(wheel: Path) -> None:
     assert "-py3-none-linux_" in wheel.name
     names = set(zipfile.ZipFile(wheel).namelist())
-    native = {"pronghorn/libpronghorn.so", "pronghorn/libpronghorn-preload.so", "pronghorn/pronghorn.h"}
-    assert native | {"pronghorn/py.typed"} <= names
+    native = {"pronghorn/libpronghorn.so", "pronghorn/libpronghorn-preload.so"}
+    headers = {"pronghorn/pronghorn.h", "pronghorn/pronghorn-preload.h"}
+    assert native | headers | {"pronghorn/py.typed"} <= names
     assert {name.split("/")[0].split("-")[0] for name in names} == {"pronghorn"}
 
 
