@@ -10,7 +10,7 @@
  * Left out: two numbers of one socket of ours in the same set (EEXIST); EPOLLONESHOT of a socket that both have may report
  * once from each.
  */
-#include "preload.h"
+#include "epoll.h"
 
 #include <fcntl.h>
 #include <limits.h>
@@ -18,39 +18,6 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
-
-#define CALLS_BETWEEN 16      /* calls that found something of ours, until the kernel's set is looked at */
-#define NS_BETWEEN 50000      /* and the time */
-#define MOST_EVENTS (INT_MAX / (int)sizeof(struct epoll_event))
-
-struct watch {
-    struct watch *next;          /* of the same socket */
-    struct watch *beside;        /* in the same set */
-    struct watch *before;        /* in the same set; NULL: the first */
-    struct set *set;
-    struct description *target;
-    int fd;                      /* the number that it was added with */
-    uint32_t events;
-    uint64_t word;
-    bool kernel, engine;         /* which of the two sets has it */
-};
-
-struct set {
-    struct watch *watched_by; /* the sets that this one is in */
-    struct watch *first;
-    struct description *description;
-    int kernel;        /* members of the kernel's set, at most: it forgets those that were closed */
-    unsigned turns;    /* looks at both with room for one event */
-    int calls;         /* since the kernel's set was looked at */
-    int64_t looked;    /* when that was */
-    int in_kernel;     /* threads that wait in the kernel alone */
-    int alarm;         /* eventfd in the kernel's set that tells these to come out; -1 */
-};
-
-static uint64_t alarm_word(struct set *set)
-{
-    return (uint64_t)(uintptr_t)&set->alarm; /* no program has this address */
-}
 
 static struct watch **watches_of(struct description *target)
 {
@@ -261,12 +228,6 @@ static int control(struct set *set, int operation, int fd, struct description *t
     return 0;
 }
 
-static struct description *set_at(int fd)
-{
-    struct description *found = description_of(fd);
-    return LIKELY(found != NULL) && found->path == PATH_EPOLL ? found : NULL;
-}
-
 EXPORT int epoll_ctl(int epoll, int operation, int fd, struct epoll_event *event)
 {
     struct description *description = set_at(epoll), *target = description_of(fd);
@@ -341,166 +302,4 @@ void epoll_forked(struct description *description)
     set->in_kernel = 0;
     for (struct watch *watch = set->first; watch != NULL; watch = watch->beside)
         watch->engine = false;
-}
-
-/* A set that came by fork is used: what is in it is opened again. */
-static void adopt_members(struct set *set)
-{
-    for (struct watch *watch = set->first, *following; watch != NULL; watch = following) {
-        following = watch->beside;
-        if (watch->target->foreign && watch->target->listening)
-            fork_adopt(watch->target);
-    }
-}
-
-/* --- waiting ----------------------------------------------------------------------------------------------------- */
-
-static bool is_pending(void *context)
-{
-    struct description *description = context;
-    return description->references == 0 ||
-           (description->handle >= 0 && pronghorn_epoll_pending(process.worker, description->handle) == 1);
-}
-
-static int from_kernel(struct set *set, struct epoll_event *events, int room)
-{
-    set->calls = 0;
-    set->looked = (int64_t)process.worker->now;
-    int count = LIBC->epoll_wait(set->description->fd, events, room, 0);
-    return count < 0 ? 0 : count;
-}
-
-/* What there is now, ours and the kernel's. `whole`: of both in any case. */
-static int collect(struct set *set, struct epoll_event *events, int room, bool whole)
-{
-    struct description *description = set->description;
-    int count = 0;
-    bool look = set->kernel > 0 && (whole || ++set->calls >= CALLS_BETWEEN ||
-                                    (int64_t)process.worker->now - set->looked >= NS_BETWEEN);
-    if (look && (room > 1 || (set->turns++ & 1) != 0)) /* each has half of the room, or every other look at a room of one */
-        count = from_kernel(set, events, room - room / 2);
-    if (description->handle >= 0) {
-        int64_t found = pronghorn_epoll_collect(process.worker, description->handle, (int64_t)(uintptr_t)(events + count),
-                                                room - count, sizeof *events);
-        count += found > 0 ? (int)found : 0;
-    }
-    if (set->kernel > 0 && count == 0)
-        count = from_kernel(set, events, room);
-    return count;
-}
-
-/* Lock held; events, or minus an errno. */
-static int wait_on(struct set *set, struct epoll_event *events, int room, int64_t ns, const sigset_t *mask)
-{
-    struct description *description = set->description;
-    int64_t deadline = ns < 0 ? FOREVER : ns == 0 ? 0 : clock_now() + ns;
-    wait_until(is_pending, description, 0, NULL, 0, NULL);
-    int count = collect(set, events, room, false);
-    while (count == 0 && deadline != 0) {
-        struct pollfd kernel = {.fd = description->fd, .events = POLLIN};
-        if (description->handle >= 0)
-            pronghorn_epoll_sleepers(process.worker, description->handle, 1);
-        int result = wait_until(is_pending, description, deadline, &kernel, 1, mask);
-        if (description->references == 0)
-            return -EBADF;
-        if (description->handle >= 0)
-            pronghorn_epoll_sleepers(process.worker, description->handle, -1);
-        count = collect(set, events, room, true);
-        if (count == 0 && result <= 0)
-            return result;
-    }
-    return count;
-}
-
-/* In the kernel alone, as there is no engine. -EAGAIN: now there is one. */
-static int wait_in_kernel(struct set *set, struct epoll_event *events, int room, const struct timespec *time,
-                          const sigset_t *mask)
-{
-    int fd = set->description->fd, ms = -1, result = -1;
-    set->in_kernel++;
-    unlock();
-    errno = ENOSYS;
-    if (LIBC->epoll_pwait2 != NULL)
-        result = LIBC->epoll_pwait2(fd, events, room, time, mask);
-    if (result < 0 && errno == ENOSYS) {
-        if (time != NULL) {
-            int64_t exact = (int64_t)time->tv_sec * 1000 + (time->tv_nsec + 999999) / 1000000;
-            ms = exact > INT_MAX ? INT_MAX : (int)exact;
-        }
-        result = LIBC->epoll_pwait(fd, events, room, ms, mask);
-    }
-    if (result < 0)
-        result = -errno;
-    lock();
-    set->in_kernel--;
-    if (set->alarm < 0)
-        return result;
-    int kept = 0;
-    for (int place = 0; place < result; place++)
-        if (events[place].data.u64 != alarm_word(set))
-            events[kept++] = events[place];
-    if (set->in_kernel == 0) {
-        LIBC->epoll_ctl(fd, EPOLL_CTL_DEL, set->alarm, NULL);
-        unhide_close(set->alarm);
-        set->alarm = -1;
-    }
-    return kept > 0 || result <= 0 ? (kept > 0 ? kept : result) : -EAGAIN;
-}
-
-static int wait_for(int epoll, struct epoll_event *events, int room, const struct timespec *time, const sigset_t *mask)
-{
-    struct description *description = set_at(epoll);
-    int64_t ns = time == NULL ? -1 : time->tv_sec >= 1000000000 ? -1 : (int64_t)time->tv_sec * SECOND + time->tv_nsec;
-    int64_t end = ns > 0 ? clock_now() + ns : 0;
-    int result;
-    if (!lock())
-        return -EINTR;
-    if (descriptions[epoll] != description) {
-        unlock();
-        return -EBADF;
-    }
-    struct set *set = description->epoll;
-    if (UNLIKELY(fork_inherits))
-        adopt_members(set);
-    description_use(description);
-    do {
-        if (end != 0 && (ns = end - clock_now()) < 0)
-            ns = 0;
-        if (process.worker != NULL) {
-            result = wait_on(set, events, room, ns, mask);
-        } else {
-            struct timespec left = {.tv_sec = ns / SECOND, .tv_nsec = ns % SECOND};
-            result = wait_in_kernel(set, events, room, ns < 0 ? NULL : &left, mask);
-        }
-    } while (result == -EAGAIN);
-    description_done(description);
-    unlock();
-    return result;
-}
-
-EXPORT int epoll_pwait(int epoll, struct epoll_event *events, int room, int timeout, const sigset_t *mask)
-{
-    if (set_at(epoll) == NULL || room <= 0 || room > MOST_EVENTS || events == NULL)
-        return LIBC->epoll_pwait(epoll, events, room, timeout, mask);
-    struct timespec time = {.tv_sec = timeout / 1000, .tv_nsec = timeout % 1000 * 1000000L};
-    int result = wait_for(epoll, events, room, timeout < 0 ? NULL : &time, mask);
-    return result >= 0 ? result : fail(result);
-}
-
-EXPORT int epoll_wait(int epoll, struct epoll_event *events, int room, int timeout)
-{
-    return epoll_pwait(epoll, events, room, timeout, NULL);
-}
-
-EXPORT int epoll_pwait2(int epoll, struct epoll_event *events, int room, const struct timespec *time,
-                        const sigset_t *mask)
-{
-    bool wrong = time != NULL && (time->tv_sec < 0 || time->tv_nsec < 0 || time->tv_nsec >= SECOND);
-    if (set_at(epoll) == NULL || room <= 0 || room > MOST_EVENTS || events == NULL || wrong) {
-        if (LIBC->epoll_pwait2 == NULL)
-            return fail(-ENOSYS);
-        return LIBC->epoll_pwait2(epoll, events, room, time, mask);
-    }
-    int result = wait_for(epoll, events, room, time, mask);
-    return result >= 0 ? result : fail(result);
 }

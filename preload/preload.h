@@ -13,7 +13,8 @@
  *     lend.c          what programs may call that know of us (src/pronghorn/pronghorn-preload.h)
  *     options.c       setsockopt, getsockopt, ioctl, fcntl, dup
  *     register.c      the table that `pronghorn sockets` reads
- *     epoll.c poll.c  readiness      fork.c   fork, exec
+ *     epoll.c epoll_wait.c poll.c    readiness
+ *     fork.c adopt.c give.c exec.c   fork and exec: what children use, what parents give, what a new image finds
  *
  * Rules: everything below "lock held" is called with the process's lock held and keeps it held. Functions that stand in
  * for libc's return what libc's return and set errno; all others return minus an errno.

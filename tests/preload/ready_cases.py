@@ -20,15 +20,9 @@ from typing import Any
 
 ADDRESS, PORT = sys.argv[1], int(sys.argv[2])
 FAMILY = socket.AF_INET6 if ":" in ADDRESS else socket.AF_INET
-CASES: dict[str, Callable[[], Any]] = {}
 LIBC = ctypes.CDLL(None, use_errno=True)
 IN, OUT, RDHUP, HUP, ERR = select.EPOLLIN, select.EPOLLOUT, select.EPOLLRDHUP, select.EPOLLHUP, select.EPOLLERR
 ADD, DELETE, CHANGE = 1, 2, 3
-
-
-def case(function: Callable[[], Any]) -> Callable[[], Any]:
-    CASES[function.__name__] = function
-    return function
 
 
 def tried(call: Callable[..., Any], *arguments: Any) -> Any:
@@ -65,7 +59,6 @@ def wait(epoll: int, room: int, timeout: int = 0, null: bool = False) -> Any:
     return done if done >= 0 else errno.errorcode[ctypes.get_errno()]
 
 
-@case
 def level() -> Any:
     with connected() as s, select.epoll() as e:
         e.register(s, IN)
@@ -79,7 +72,6 @@ def level() -> Any:
         return nothing, first, again, left, e.poll(0.01)
 
 
-@case
 def edge() -> Any:
     with connected() as s, select.epoll() as e:
         s.setblocking(False)
@@ -95,7 +87,6 @@ def edge() -> Any:
         return first, again, came[0][1] & IN, over, e.poll(0.01)
 
 
-@case
 def once() -> Any:
     with connected() as s, select.epoll() as e:
         e.register(s, IN | select.EPOLLONESHOT)
@@ -106,7 +97,6 @@ def once() -> Any:
         return first, again, names(e.poll(5), s=s), e.poll(0.01)
 
 
-@case
 def wrong_arguments() -> Any:
     with connected() as s, select.epoll() as e:
         n, number = e.fileno(), s.fileno()
@@ -144,7 +134,6 @@ def wrong_arguments() -> Any:
         return said[:-1]
 
 
-@case
 def kernels_and_ours_together() -> Any:
     reader, writer = os.pipe()
     with connected() as s, select.epoll() as e:
@@ -168,7 +157,6 @@ def kernels_and_ours_together() -> Any:
         return pipe, sorted(both), len(one), hung["reader"], names(e.poll(1), s=s)
 
 
-@case
 def neither_starves() -> Any:
     """A pipe that is always ready and a socket that always answers: both are heard of."""
     reader, writer = os.pipe()
@@ -182,12 +170,10 @@ def neither_starves() -> Any:
             for name, _ in names(e.poll(5), s=s, reader=reader):
                 seen[name] += 1
             s.sendall(b"x")
-        os.close(reader)
-        os.close(writer)
+        os.closerange(reader, writer + 1)
         return min(seen.values()) >= 20
 
 
-@case
 def nested() -> Any:
     reader, writer = os.pipe()
     with connected() as s, select.epoll() as inner, select.epoll() as outer:
@@ -203,12 +189,10 @@ def nested() -> Any:
         os.write(writer, b"x")
         pipe = names(outer.poll(5), inner=inner)
         loop = control(inner.fileno(), ADD, outer.fileno())
-        os.close(reader)
-        os.close(writer)
+        os.closerange(reader, writer + 1)
         return quiet, loud, by_poll, quiet_again, pipe, loop
 
 
-@case
 def before_connect() -> Any:
     with socket.socket(FAMILY) as s, select.epoll() as e:
         s.setblocking(False)
@@ -219,17 +203,6 @@ def before_connect() -> Any:
         return fresh, first, found, s.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
 
 
-@case
-def refused() -> Any:
-    with socket.socket(FAMILY) as s, select.epoll() as e:
-        s.setblocking(False)
-        tried(s.connect, (ADDRESS, PORT + 1))
-        e.register(s, OUT)
-        found = names(e.poll(5), s=s)
-        return found, s.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR), names(e.poll(0), s=s)
-
-
-@case
 def the_others_end() -> Any:
     with connected("parts 5 1") as s, select.epoll() as e:
         s.recv(10)
@@ -240,7 +213,6 @@ def the_others_end() -> Any:
         return ended, names(e.poll(5), s=s)
 
 
-@case
 def closed_while_in_a_set() -> Any:
     with select.epoll() as e:
         s = connected()
@@ -253,7 +225,6 @@ def closed_while_in_a_set() -> Any:
             return before, e.poll(0), tried(e.unregister, number), tried(e.register, number, IN)
 
 
-@case
 def closed_set() -> Any:
     with connected() as s:
         e = select.epoll()
@@ -263,7 +234,6 @@ def closed_set() -> Any:
         return wait(number, 1), control(number, ADD, s.fileno())
 
 
-@case
 def a_thread_adds_while_another_waits() -> Any:
     with connected() as s, select.epoll() as e:
         found: list[Any] = []
@@ -277,7 +247,6 @@ def a_thread_adds_while_another_waits() -> Any:
         return found
 
 
-@case
 def several_threads_on_one_set() -> Any:
     with connected() as s, select.epoll() as e:
         e.register(s, IN | select.EPOLLET)
@@ -292,7 +261,6 @@ def several_threads_on_one_set() -> Any:
         return sorted(found)
 
 
-@case
 def time_is_kept() -> Any:
     with connected() as s, select.epoll() as e:
         e.register(s, IN)
@@ -308,7 +276,6 @@ def time_is_kept() -> Any:
         return kept
 
 
-@case
 def signals_end_it() -> Any:
     got: list[int] = []
     signal.signal(signal.SIGALRM, lambda number, frame: got.append(number))
@@ -323,7 +290,6 @@ def signals_end_it() -> Any:
         return said, len(got)
 
 
-@case
 def masks() -> Any:
     """epoll_pwait lets a blocked signal in, and it is blocked again afterwards."""
     got: list[int] = []
@@ -342,7 +308,6 @@ def masks() -> Any:
     return blocked, name, mask, len(got)
 
 
-@case
 def poll_of_everything() -> Any:
     reader, writer = os.pipe()
     file = os.open("/etc/hostname", os.O_RDONLY)
@@ -366,7 +331,6 @@ def poll_of_everything() -> Any:
         return first, second
 
 
-@case
 def select_of_everything() -> Any:
     reader, writer = os.pipe()
     with connected() as s:
@@ -376,12 +340,10 @@ def select_of_everything() -> Any:
         os.write(writer, b"x")
         select.select([s], [], [], 5)
         second = [len(found) for found in select.select(*sets, 5)]
-        os.close(reader)
-        os.close(writer)
+        os.closerange(reader, writer + 1)
         return first, second, tried(select.select, [s, reader], [], [], 0)
 
 
-@case
 def select_says_what_is_left() -> Any:
     with connected() as s:
         s.sendall(b"abc")
@@ -395,7 +357,6 @@ def select_says_what_is_left() -> Any:
         return count, 4 <= seconds + micro / 1e6 < 5, read.raw[s.fileno() // 8] != 0, wrong
 
 
-@case
 def full_socket() -> Any:
     with connected("hold 3") as s, select.epoll() as e:
         s.setblocking(False)
@@ -407,7 +368,6 @@ def full_socket() -> Any:
         return e.poll(0.05), select.select([], [s], [], 0.05)[1]
 
 
-@case
 def listener() -> Any:
     with socket.socket(FAMILY) as s, select.epoll() as e:
         e.register(s, IN)
@@ -416,14 +376,19 @@ def listener() -> Any:
         return e.poll(0.01), select.select([s], [], [], 0.01)[0], names(e.poll(0), s=s)
 
 
+HELPERS = {"tried", "connected", "names", "control", "wait", "main"}
+
+
 def main() -> None:
-    wanted = sys.argv[3:] or list(CASES)
+    functions = {name: found for name, found in globals().items() if getattr(found, "__module__", "") == __name__}
+    cases = {name: found for name, found in functions.items() if name not in HELPERS}
+    wanted = sys.argv[3:] or list(cases)
     said = {}
     for name in wanted:
         watch = threading.Timer(12, lambda name=name: os.write(2, f"{name} hangs\n".encode()) and os._exit(3))
         watch.start()
         try:
-            said[name] = CASES[name]()
+            said[name] = cases[name]()
         except Exception as error:
             said[name] = repr(error)
         finally:

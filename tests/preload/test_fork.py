@@ -22,15 +22,12 @@ from tests.preload.test_calls import script
 
 pytestmark = pytest.mark.skipif(mode() == "interpreted", reason="programs run the same library in every mode")
 
-ADDRESS = "192.0.2.1"
-
-CLIENT = (
-    """
+CLIENT = """
 import json, socket, sys
 said = []
 for _ in range(int(sys.argv[2])):
     try:
-        with socket.create_connection((%r, int(sys.argv[1])), timeout=5) as s:
+        with socket.create_connection(("192.0.2.1", int(sys.argv[1])), timeout=5) as s:
             s.settimeout(5)
             answers = []
             for word in (b"one", b"two"):
@@ -41,8 +38,6 @@ for _ in range(int(sys.argv[2])):
         said.append(repr(error))
 print(json.dumps(said), flush=True)
 """
-    % ADDRESS
-)  # noqa: UP031
 
 
 class Programs:
@@ -97,27 +92,27 @@ def programs(running: Running, interposer: Path) -> Iterator[Programs]:
 
 
 def test_children_serve_their_parents_listener(programs: Programs) -> None:
-    server = programs.start(*script("prefork_server", "7000", "3"))
+    server = programs.start(*script("prefork_server", "7310", "3"))
     children = {str(child) for child in say(server)["children"]}
-    said = [tuple(answer[1] for answer in answers) for answers in programs.ask(7000, 40)]
+    said = [tuple(answer[1] for answer in answers) for answers in programs.ask(7310, 40)]
     assert {first for first, _ in said} <= children
     assert all(first == second for first, second in said)
     assert len({first for first, _ in said}) > 1
 
 
 def test_a_childs_death_leaves_the_others(programs: Programs) -> None:
-    server = programs.start(*script("prefork_server", "7001", "3"))
+    server = programs.start(*script("prefork_server", "7311", "3"))
     children = say(server)["children"]
-    assert len(programs.ask(7001, 10)) == 10
+    assert len(programs.ask(7311, 10)) == 10
     os.kill(children[0], signal.SIGKILL)
-    said = programs.ask(7001, 20)
+    said = programs.ask(7311, 20)
     assert {answer[1] for answers in said for answer in answers} <= {str(child) for child in children[1:]}
 
 
 def test_a_child_for_each_connection(programs: Programs) -> None:
-    server = programs.start(*script("prefork_server", "7002", "0", "fork"))
+    server = programs.start(*script("prefork_server", "7312", "0", "fork"))
     parent = str(say(server)["ready"])
-    said = programs.ask(7002, 10)
+    said = programs.ask(7312, 10)
     assert all(isinstance(answers, list) for answers in said), said
     assert [[answer[0] for answer in answers] for answers in said] == [["one", "two"]] * 10
     assert parent not in {answer[1] for answers in said for answer in answers}

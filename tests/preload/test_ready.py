@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pronghorn.compiled import mode
+from pronghorn.compiled import mode as running_mode
 from tests.preload.link import Link, finish, linked, say
 from tests.preload.test_calls import ON_KERNEL, ON_LINK, script
 
 PORT = 6100
 
-pytestmark = pytest.mark.skipif(mode() == "interpreted", reason="programs run the same library in every mode")
+pytestmark = pytest.mark.skipif(running_mode() == "interpreted", reason="programs run the same library in every mode")
 
 
 def run_cases(family: str, link: Link | None, port: int, *cases: str) -> dict[str, Any]:
@@ -37,12 +36,7 @@ def run_cases(family: str, link: Link | None, port: int, *cases: str) -> dict[st
         server.communicate()
 
 
-@pytest.fixture(scope="module", params=["completion", "wakeup"])
-def link(request: pytest.FixtureRequest, interposer: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Link]:
-    with linked(interposer, tmp_path_factory.mktemp("run"), request.param) as made:
-        yield made
-
-
-@pytest.mark.parametrize("family", ["4", "6"])
-def test_readiness_is_the_kernels(link: Link, family: str) -> None:
-    assert run_cases(family, link, PORT) == run_cases(family, None, PORT + int(family))
+@pytest.mark.parametrize(("mode", "family"), [("completion", "4"), ("wakeup", "6")])
+def test_readiness_is_the_kernels(interposer: Path, tmp_path: Path, mode: str, family: str) -> None:
+    with linked(interposer, tmp_path, mode) as link:
+        assert run_cases(family, link, PORT) == run_cases(family, None, PORT + int(family))

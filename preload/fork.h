@@ -1,0 +1,63 @@
+/*
+ * What fork.c, adopt.c, give.c and exec.c share.
+ */
+#ifndef PRELOAD_FORK_H
+#define PRELOAD_FORK_H
+
+#include "preload.h"
+
+#define PRELOAD_KEPT 8 /* options that a socket keeps when it is opened again */
+
+enum { GIVEN = 1, TAKEN, CLOSED };
+
+struct note { /* of the socket pair */
+    uint32_t kind;
+    uint32_t octets;
+    int64_t handle; /* as the parent's engine knew it */
+};
+
+/* What is known of a socket that is opened again. */
+struct legacy {
+    struct pronghorn_address own, far;
+    int values[PRELOAD_KEPT]; /* of options; -1: it has none */
+    bool bound, connected, listening;
+    int64_t handle;
+    /* for exec */
+    int fd, backlog, flags, protocol;
+    uint8_t path, family, type;
+};
+
+struct heir { /* a child, as its parent sees it */
+    struct heir *next;
+    int fd;
+    int count;
+    struct share {
+        int64_t handle;
+        int parcel; /* a memfd that was given and not taken; -1 */
+        uint32_t octets;
+        bool held;
+    } shares[];
+};
+
+struct parcel { /* that has come, and was not asked for yet */
+    struct parcel *next;
+    int64_t handle;
+    uint32_t octets;
+    int fd;
+};
+
+extern struct heir *heirs;
+extern int testator; /* in a child: the parent's other end; -1 */
+
+void write_down(struct description *description, struct legacy *legacy);
+void tell(int fd, uint32_t kind, int64_t handle);
+int compare_shares(const void *one, const void *other);
+void read_testament(void);
+
+/* What moves to a child, and not anew into another engine. */
+static inline bool is_connection(const struct description *description)
+{
+    return description->path == PATH_OURS && description->type == SOCK_STREAM && !description->listening;
+}
+
+#endif
