@@ -64,6 +64,7 @@ BARS = {
     "iperf": Bar("ratio", "at least", 1.3),
     "asyncio_echo": Bar("ratio", "at least", 2.0),
     "asyncio_echo_uvloop": Bar("ratio", "at least", 1.0),
+    "kill_program": Bar("value", "at most", 0, "leaks and failures"),
     "redis_gateway": Bar("ratio", "at least", 1.0),
     "http_xdp": Bar("ratio", "at least", 1.0),
     "drain": Bar("value", "at most", 0, "failures"),

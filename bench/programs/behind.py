@@ -6,7 +6,6 @@ Two cores in all: the client has one, the gateway and its program share the othe
 from __future__ import annotations
 
 import contextlib
-import os
 import sys
 import tempfile
 import time
@@ -61,10 +60,10 @@ def gateway(settings: str = "") -> Iterator[Pair]:
         )
         until = time.monotonic() + PATIENCE
         run = server.command(*pinned(core), *program, "run", "--gateway", NAME, "--")
-        pair = Pair(run, client.command(*pinned(others[0])), environment, folder)
-        while not list(folder.glob("**/*.sock")) or pair.ask("ping", "-c1", "-W1", SERVER, limit=5).returncode:
+        pair = Pair(run, client.command(*pinned(others[0])), environment, folder, process.pid)
+        while not (folder / f"{NAME}.attach").exists() or pair.ask("ping", "-c1", "-W1", SERVER, limit=5).returncode:
             if process.poll() is not None or time.monotonic() > until:
                 log = (server.stage.scratch / "gateway.log").read_text(errors="replace")[-2000:]
-                raise RuntimeError(f"the gateway does not answer: {log}{os.linesep}{list(folder.rglob('*'))}")
+                raise RuntimeError(f"the gateway does not answer: {log}")
             time.sleep(0.05)
         yield pair

@@ -32,6 +32,7 @@ class Pair:
     client: Sequence[str]
     environment: dict[str, str]
     folder: Path
+    keeper: int = 0  # process of the gateway, if there is one
 
     @contextlib.contextmanager
     def serve(self, *command: str, ready: Sequence[str]) -> Iterator[subprocess.Popen[bytes]]:
