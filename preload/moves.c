@@ -1,31 +1,72 @@
 /*
  * sendfile and splice: octets go between a file or a pipe and the engine's own memory (send_reserve, receive_view), so that
- * none is taken that cannot be put down. And the variants of read, recv and poll that _FORTIFY_SOURCE calls.
+ * none is copied twice, and none taken that cannot be put down. Nothing waits for a disk or a pipe with the lock held. And
+ * the variants of read, recv and poll that _FORTIFY_SOURCE calls.
  */
 #include "preload.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #define PIECE 65536 /* octets moved with the lock held */
 
-/* What fills, or takes, room in memory: octets, 0 at the end, or minus an errno. */
+#define COLD (-4096)            /* no errno: the file's octets are not in memory */
+
+/* What fills, or takes, room in memory: octets, 0 at the end, minus an errno, or COLD. None waits. */
 typedef ssize_t mover(int fd, void *data, size_t octets, off_t *offset);
+
+static bool is_unknown(int error) /* of RWF_NOWAIT: an older kernel, or a file system without it */
+{
+    return error == EOPNOTSUPP || error == EINVAL || error == ENOSYS;
+}
 
 static ssize_t from_file(int fd, void *data, size_t octets, off_t *offset)
 {
-    ssize_t taken = offset != NULL ? pread(fd, data, octets, *offset) : LIBC->read(fd, data, octets);
-    if (taken > 0 && offset != NULL)
-        *offset += taken;
+    struct iovec part = {data, octets};
+    ssize_t taken = LIBC->preadv2(fd, &part, 1, *offset, RWF_NOWAIT);
+    if (taken < 0 && errno == EAGAIN)
+        return COLD;
+    if (taken < 0 && is_unknown(errno))
+        taken = pread(fd, data, octets, *offset);
     return taken >= 0 ? taken : -errno;
 }
 
-static ssize_t to_file(int fd, void *data, size_t octets, off_t *offset)
+/* Let the octets come into memory. Without the lock. 0, or minus an errno. */
+static int warm(int fd, off_t offset)
+{
+    char octets[4096];
+    return pread(fd, octets, sizeof octets, offset) >= 0 ? 0 : -errno;
+}
+
+static bool pipe_is(int fd, short events)
+{
+    struct pollfd side = {.fd = fd, .events = events};
+    return LIBC->poll(&side, 1, 0) != 0;
+}
+
+static ssize_t from_pipe(int fd, void *data, size_t octets, off_t *offset)
 {
     (void)offset;
-    ssize_t put = LIBC->write(fd, data, octets);
+    if (!pipe_is(fd, POLLIN))
+        return -EAGAIN;
+    ssize_t taken = LIBC->read(fd, data, octets);
+    return taken >= 0 ? taken : -errno;
+}
+
+/* A pipe that has room takes PIPE_BUF at once; whether more, only RWF_NOWAIT tells. */
+static ssize_t to_pipe(int fd, void *data, size_t octets, off_t *offset)
+{
+    struct iovec part = {data, octets};
+    (void)offset;
+    ssize_t put = LIBC->pwritev2(fd, &part, 1, -1, RWF_NOWAIT);
+    if (put < 0 && is_unknown(errno)) {
+        if (!pipe_is(fd, POLLOUT))
+            return -EAGAIN;
+        put = LIBC->write(fd, data, octets < PIPE_BUF ? octets : PIPE_BUF);
+    }
     return put >= 0 ? put : -errno;
 }
 
@@ -39,6 +80,10 @@ static ssize_t piece_out(struct description *description, int fd, off_t *offset,
         return there == 0 ? -EAGAIN : there;
     ssize_t moved = move(fd, (void *)(uintptr_t)room, (size_t)there < octets ? (size_t)there : octets, offset);
     int64_t sent = pronghorn_send_commit(process.worker, description->handle, moved > 0 ? moved : 0);
+    if (moved <= 0)
+        return moved;
+    if (sent > 0 && offset != NULL)
+        *offset += moved;
     turn_after(description);
     return sent < 0 ? sent : moved;
 }
@@ -54,26 +99,34 @@ static ssize_t piece_in(struct description *description, int fd, off_t *offset, 
     return moved;
 }
 
-/* Piece after piece. `all`: until all are moved, as a blocking sendfile; otherwise one success is enough. */
+/* Piece after piece. `here`, `there`: wait for the socket, for the pipe. `all`: until all are moved, as a blocking
+ * sendfile; otherwise one success is enough. */
 static ssize_t move_all(int fd, struct description *description, int other, off_t *offset, size_t octets, bool out,
-                        bool wait, bool all)
+                        bool here, bool there, bool all)
 {
     ssize_t result = lock_on(fd, description), done = 0;
     if (result != 0)
         return result;
     description_use(description);
     while (octets > 0) {
-        result = out ? piece_out(description, other, offset, octets, from_file)
-                     : piece_in(description, other, offset, octets, to_file);
-        if (result == -EAGAIN && wait && (done == 0 || all)) {
+        result = out ? piece_out(description, other, offset, octets, offset != NULL ? from_file : from_pipe)
+                     : piece_in(description, other, offset, octets, to_pipe);
+        if (result == COLD) {
+            unlock();
+            result = warm(other, *offset);
+            lock();
+            if (result == 0)
+                continue;
+        }
+        if (result == -EAGAIN && (done == 0 || all)) {
             struct pollfd side = {.fd = other, .events = out ? POLLIN : POLLOUT};
             int64_t events = pronghorn_socket_events(process.worker, description->handle);
-            bool here = (events & (out ? EPOLLOUT : EPOLLIN)) != 0; /* then it is the pipe that is not ready */
-            if (here) {
+            bool ready = (events & (out ? EPOLLOUT : EPOLLIN)) != 0; /* then it is the pipe that is not */
+            if (ready && there) {
                 unlock();
                 result = LIBC->ppoll(&side, 1, NULL, NULL) < 0 ? -errno : 0;
                 lock();
-            } else {
+            } else if (!ready && here) {
                 result = wait_for_events(description, out ? EPOLLOUT : EPOLLIN | EPOLLRDHUP, 0,
                                          out ? description->send_timeout : description->receive_timeout);
             }
@@ -84,8 +137,6 @@ static ssize_t move_all(int fd, struct description *description, int other, off_
             break;
         done += result;
         octets -= (size_t)result;
-        if (!all && octets > 0)
-            wait = false;
     }
     description_done(description);
     unlock();
@@ -119,7 +170,7 @@ EXPORT ssize_t sendfile(int target, int source, off_t *offset, size_t octets)
     if (place < 0)
         return fail(-EINVAL);
     bool wait = (description->flags & O_NONBLOCK) == 0;
-    ssize_t result = move_all(target, description, source, &place, octets, true, wait, true);
+    ssize_t result = move_all(target, description, source, &place, octets, true, wait, false, true);
     if (offset != NULL)
         *offset = place;
     else if (result > 0)
@@ -145,9 +196,12 @@ EXPORT ssize_t splice(int source, off_t *source_offset, int target, off_t *targe
         return fail(-EINVAL);
     if (source_offset != NULL || target_offset != NULL)
         return fail(-ESPIPE);
-    bool wait = (flags & SPLICE_F_NONBLOCK) == 0 && (description->flags & O_NONBLOCK) == 0;
-    return moved(move_all(from != NULL ? source : target, description, pipe, NULL, octets, to != NULL, wait, false),
-                 to != NULL);
+    /* As Linux: the flag is for the pipe, and for a socket that is sent to. */
+    bool there = (flags & SPLICE_F_NONBLOCK) == 0 && (LIBC->fcntl(pipe, F_GETFL) & O_NONBLOCK) == 0;
+    bool here = (description->flags & O_NONBLOCK) == 0 && (from != NULL || there);
+    return moved(
+        move_all(from != NULL ? source : target, description, pipe, NULL, octets, to != NULL, here, there, false),
+        to != NULL);
 }
 
 /* --- _FORTIFY_SOURCE --------------------------------------------------------------------------------------------- */

@@ -287,6 +287,52 @@ def from_a_file() -> Any:
 
 
 @case
+def the_end_of_a_file() -> Any:
+    with tempfile.TemporaryFile() as file, connected("hold 0.3") as s:
+        file.write(b"f" * 70_000)
+        file.flush()
+        short = os.sendfile(s.fileno(), file.fileno(), 50_000, 1 << 20)
+        after = os.sendfile(s.fileno(), file.fileno(), 70_000, 10), os.sendfile(s.fileno(), file.fileno(), 0, 0)
+        wrong = tried(os.sendfile, s.fileno(), file.fileno(), -1, 10), tried(os.sendfile, s.fileno(), 999, 0, 10)
+        with tempfile.NamedTemporaryFile() as named, open(named.name, "wb") as unread:
+            wrong += (tried(os.sendfile, s.fileno(), unread.fileno(), 0, 10),)
+        file.seek(69_000)
+        own = os.sendfile(s.fileno(), file.fileno(), None, 5000), file.seek(0, 1)
+        s.setblocking(False)
+        while isinstance(full := tried(os.sendfile, s.fileno(), file.fileno(), 0, 70_000), int):
+            pass
+        return short, after, wrong, own, full
+
+
+@case
+def through_a_pipe() -> Any:
+    reader, writer = os.pipe()
+    with connected() as s:
+        number, now = s.fileno(), os.SPLICE_F_NONBLOCK
+        nothing = (tried(os.splice, reader, number, 10, None, None, now),)
+        s.setblocking(False)
+        nothing += (tried(os.splice, number, writer, 10),)
+        s.setblocking(True)
+        os.write(writer, b"through")
+        gone = os.splice(reader, number, 100)
+        came = os.splice(number, writer, 100)
+        while came < gone:
+            came += os.splice(number, writer, 100)
+        through = os.read(reader, 100).decode()
+        os.set_blocking(writer, False)
+        while isinstance(tried(os.write, writer, b"x" * 4096), int):
+            pass
+        os.set_blocking(writer, True)
+        s.send(b"more")
+        s.recv(4, socket.MSG_PEEK)
+        full = tried(os.splice, number, writer, 10, None, None, now)
+        wrong = tried(os.splice, reader, number, 10, 0), tried(os.splice, number, number, 10)
+    os.close(writer)
+    os.close(reader)
+    return nothing, gone, came, through, full, wrong
+
+
+@case
 def gather_and_scatter() -> Any:
     with connected() as s:
         sent = s.sendmsg([b"abc", b"", b"defg"])
