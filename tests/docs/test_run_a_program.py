@@ -1,4 +1,4 @@
-"""The examples of docs/howto/run-a-program.md, each server and its client as they stand there."""
+"""The examples of docs/howto/run-a-program.md and sockets-in-python.md, each server and client as they stand there."""
 
 from __future__ import annotations
 
@@ -19,29 +19,35 @@ from tests.preload.conftest import interposer
 
 __all__ = ["interposer"]
 
-PAGE = (ROOT / "docs/howto/run-a-program.md").read_text()
-PAIRS = re.findall(r"^```sh\n(pronghorn run --link .*)\n(pronghorn run --link .*)\n```", PAGE, re.MULTILINE)
+PAGES = "run-a-program.md", "sockets-in-python.md"
+TEXT = "\n".join((ROOT / "docs/howto" / page).read_text() for page in PAGES)
+PAIRS = re.findall(r"^```sh\n(pronghorn run .*--link .*)\n(pronghorn run .*--link .*)\n```", TEXT, re.MULTILINE)
 PRINTED = {
     "redis-benchmark": r"GET: .*requests per second",
     "http://10.1.0.1:8080/": "hello from the user-space stack",
     "fd00::1": "Directory listing for /",
+    "echo.py": r"^hello$",
     "dns.py": r"^192\.0\.2\.7$",
 }
 PATIENCE = 40.0  # s
 
 
 def test_every_example_is_run() -> None:
-    assert len(PAIRS) == PAGE.count("pronghorn run --link") // 2 == len(PRINTED)
+    assert len(PAIRS) == TEXT.count("--address 10.1.0.2") + TEXT.count("--address fd00::2") == len(PRINTED)
 
 
 @pytest.mark.timeout(300)  # the library may have to be built first
 @pytest.mark.skipif(mode() == "interpreted", reason="the library is the same in every mode")
-@pytest.mark.parametrize(("server", "client"), PAIRS, ids=[shlex.split(client)[7] for _, client in PAIRS])
+@pytest.mark.parametrize(
+    ("server", "client"), PAIRS, ids=[shlex.split(client.partition(" -- ")[2])[0] for _, client in PAIRS]
+)
 def test_examples(server: str, client: str, interposer: Path, tmp_path: Path) -> None:
     for line in (server, client):
         if shutil.which(program := shlex.split(line.partition(" -- ")[2])[0]) is None:
             pytest.skip(f"needs {program}")
     environment = {**os.environ, "PRONGHORN_LIBRARY": str(interposer), "PRONGHORN_RUNTIME_DIR": str(tmp_path)}
+    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
+    environment["PRONGHORN_MODE"] = "native"
     expected = next(text for word, text in PRINTED.items() if word in client)
 
     def start(line: str) -> subprocess.Popen[str]:
