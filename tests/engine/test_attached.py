@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from pronghorn.compiled import bounds
+from pronghorn.engine.amounts import unfinished
 from pronghorn.engine.attached import BAD_WELCOME, engine_doze, engine_linked, engine_poll
 from pronghorn.engine.calls import (
     accept,
@@ -21,9 +22,11 @@ from pronghorn.engine.calls import (
     receive_from,
     send,
     send_to,
+    shutdown,
     socket,
 )
 from pronghorn.engine.embedded import BAD_VALUE
+from pronghorn.state import linux
 from pronghorn.state.attach import SHARED_ADDRESSES, Own, Welcome
 from pronghorn.state.endpoints import DATAGRAM, STREAM, Address
 from tests.engine.links import Link, Pair, Program, octets_at
@@ -99,6 +102,21 @@ def test_several_queues(queues: int) -> None:
         for port in range(4):
             here, there = connected(pair, client, server, "192.0.2.2", 80 + port)
             assert pass_octets(pair, client, here, server, there, b"x" * 5000) == b"x" * 5000
+
+
+def test_an_end_is_unfinished_until_the_other_side_has_it(pair: Pair) -> None:
+    """A program that exits waits for as long: its link takes back what the other side has not read."""
+    client, server = pair.programs
+    here, there = connected(pair, client, server, "192.0.2.2")
+    pair.until(lambda: unfinished(server.worker) == 0)
+    assert shutdown(server.worker, there, linux.SHUT_WR) == 0
+    assert unfinished(server.worker) == 1
+    assert close_socket(server.worker, there) == 0
+    for _ in range(3):
+        engine_poll(server.worker)
+    assert unfinished(server.worker) == 1
+    pair.until(lambda: unfinished(server.worker) == 0)
+    assert receive(client.worker, here, client.room.octets(8), 8, 0) == 0
 
 
 def test_ports_are_those_of_the_welcome(pair: Pair) -> None:

@@ -7,7 +7,7 @@ import errno
 from pronghorn.compiled import entry
 from pronghorn.state.endpoints import LISTENER, STREAM, endpoints_of, socket_number
 from pronghorn.state.worker import Worker
-from pronghorn.tcp.output import not_sent
+from pronghorn.tcp.output import limit_of, not_sent
 from pronghorn.tcp.tcb import CLOSED, FREE, LISTEN, SYN_SENT, tcp_of
 from pronghorn.tcp.transfer import readable, record_of
 from pronghorn.udp.endpoint import endpoint_of, udp_of
@@ -80,5 +80,5 @@ def unfinished(worker: Worker) -> int:
         tcb = tcp.tcbs[number]
         state = tcb.state
         if state != FREE and state != LISTEN and state != SYN_SENT and state != CLOSED:
-            count += 1 if tcb.snd_end != tcb.snd_una else 0
+            count += 1 if limit_of(tcb) != tcb.snd_una else 0
     return count
