@@ -27,6 +27,7 @@ PRINTED = {
     "http://10.1.0.1:8080/": "hello from the user-space stack",
     "fd00::1": "Directory listing for /",
     "echo.py": r"^hello$",
+    "greet.py": r"^hello 10\.1\.0\.2$",
     "dns.py": r"^192\.0\.2\.7$",
 }
 PATIENCE = 40.0  # s

@@ -70,7 +70,11 @@ def options_of(words: list[str]) -> set[str]:
     command = typer.main.get_command(app)
     for word in words:
         command = getattr(command, "commands", {}).get(word, command)
-    return {"--help", "-h", *(option for parameter in command.params for option in parameter.opts)}
+    return {
+        "--help",
+        "-h",
+        *(option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)),
+    }
 
 
 def complaint(words: list[str]) -> str:
