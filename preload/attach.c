@@ -15,6 +15,9 @@
 #define PATIENCE (100 * 1000000LL) /* ns that the other side of a link may take to answer */
 #define ANSWER_SECONDS 5
 #define NO_MEMORY 1 /* EngineConfiguration.error */
+#ifndef LIBRARY_HASH
+#define LIBRARY_HASH PRONGHORN_SOURCE_HASH /* of the library that belongs to pronghorn.h */
+#endif
 
 extern char *program_invocation_short_name;
 
@@ -168,10 +171,25 @@ static void apply_settings(void)
                settings.wrong);
 }
 
+/* What lies where in the library's structures is known for one build of it only. */
+static bool fits(void)
+{
+    const char *found = pronghorn_source_hash();
+    if (strcmp(found, LIBRARY_HASH) == 0)
+        return true;
+    report("library", "no link: libpronghorn.so is another build (%.12s) than the one that libpronghorn-preload.so was "
+           "made for (%.12s); install both together, or ./do build. Sockets are the kernel's", found, LIBRARY_HASH);
+    return false;
+}
+
 struct pronghorn_worker *attach(void)
 {
     if (LIKELY(process.worker != NULL) || !process.enabled || process.refused)
         return process.worker;
+    if (!fits()) {
+        process.refused = true;
+        return NULL;
+    }
     int numbers[PRELOAD_PIPES + 2], room = PRELOAD_PIPES + 2, error = errno;
     bool gateway = process.attach_path != NULL;
     int count = gateway ? greet(numbers, room) : read_welcome(process.attach_fd, MSG_PEEK | MSG_DONTWAIT, numbers, room);
@@ -313,7 +331,7 @@ int claim(int kind, int flags, int protocol, int family, const struct pronghorn_
                                         .family = (uint8_t)family,
                                         .port = own->port,
                                         .hi = own->hi,
-                                        .lo = own->lo});
+                                        .lo = is_any(own) ? 0 : own->lo}); /* 0.0.0.0 may be written as mapped */
 }
 
 int claim_take(const struct pronghorn_address *own, const struct pronghorn_address *far)

@@ -97,6 +97,7 @@
     F(int, epoll_wait, (int, struct epoll_event *, int, int))                                                          \
     F(int, epoll_pwait, (int, struct epoll_event *, int, int, const sigset_t *))                                       \
     F(int, epoll_pwait2, (int, struct epoll_event *, int, const struct timespec *, const sigset_t *))                  \
+    F(long, syscall, (long, ...))                                                                                      \
     F(void, _exit, (int))                                                                                              \
     F(void, _Exit, (int))                                                                                              \
     F(pid_t, fork, (void))                                                                                             \
