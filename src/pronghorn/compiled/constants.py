@@ -7,6 +7,11 @@ CONSTANTS: dict[str, dict[str, int]] = {}
 
 
 def constants(text: str, subject: str, **numbers: int) -> None:
-    """Put the numbers into the C header as PRONGHORN_SUBJECT_NAME, `text` above them; an empty subject is left out."""
+    """Put the numbers into the C header as PRONGHORN_SUBJECT_NAME, `text` above them; an empty subject is left out.
+
+    ValueError when others stand under this text already: they would be lost.
+    """
     prefix = f"PRONGHORN_{subject}_" if subject else "PRONGHORN_"
-    CONSTANTS[text] = {prefix + name: number for name, number in numbers.items()}
+    declared = {prefix + name: number for name, number in numbers.items()}
+    if CONSTANTS.setdefault(text, declared) != declared:
+        raise ValueError(f"constants: others stand under {text!r} already; choose another text")
