@@ -115,6 +115,7 @@ def link_library(content: bytes, output: Path, machine: str) -> None:
 
 def build(functions: list[Function], output: Path, machine: str, processor: str | None) -> None:
     """The library of these functions and its header, with progress on standard error."""
+    from pronghorn.compiled import keys
     from pronghorn.compiled.header import header
 
     started = time.monotonic()
@@ -130,7 +131,7 @@ def build(functions: list[Function], output: Path, machine: str, processor: str 
     say(f"linking {output}")
     link_library(content, output, machine)
     entries = [function for function in functions if function.role == "entry"]
-    output.with_name("pronghorn.h").write_text(header(entries))
+    output.with_name("pronghorn.h").write_text(header(entries, keys.build_hash()))
     say(f"done: {output.stat().st_size // 1024} KiB, {len(entries)} entries")
 
 

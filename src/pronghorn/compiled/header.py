@@ -65,8 +65,8 @@ _KEYWORDS = set(
 """Of C and C++: a field or parameter of such a name gets an underscore behind it."""
 
 
-def header(entries: list[Function]) -> str:
-    """The text of pronghorn.h."""
+def header(entries: list[Function], build_hash: str = "") -> str:
+    """The text of pronghorn.h; `build_hash` is that of the library that it goes with."""
     views: dict[str, type[View]] = {}
     for view in shared_views():
         _collect(view, views)
@@ -77,6 +77,8 @@ def header(entries: list[Function]) -> str:
     structures = "\n".join(_structure(view) for view in views.values())
     prototypes = "\n".join(_prototype(function) for function in entries)
     hash_line = "const char *pronghorn_source_hash(void); /* hash of the sources that this library was built from */"
+    if build_hash:
+        hash_line += f'\n#define PRONGHORN_SOURCE_HASH "{build_hash}" /* of the library that this belongs to */'
     text = f"{_PREFACE}{numbers}\n{structures}\n{hash_line}\n{prototypes}\n{_END}"
     names = "|".join(sorted((function.name for function in entries if "_" in function.name), key=len, reverse=True))
     return re.sub(rf"\b({names})\b", r"pronghorn_\1", text) if names else text
