@@ -98,6 +98,11 @@ def test_a_program_gets_a_sealed_link_addresses_and_ports(stage: Stage) -> None:
     assert [str(own) for own in grant.addresses] == ["10.0.0.1/24", "fd00::1/64"]  # no link-local, no full NAT's
     assert grant.ports == (16384, 16639)
     assert stage.attach(8).ports == (16640, 16895)
+    assert stage.attach(8).ports == (16896, 17151)
+    first_again, grant_again = stage.keeper.attach(Peer(9, 0, frozenset()), stage.hello())
+    assert grant.secret == grant_again.secret != (0, 0)
+    stage.keeper.detach(first_again)
+    assert stage.attach(10).ports == (17408, 17663)  # those that were free for longer
     assert first.name.startswith("redis?[31m")
     assert len(first.name) <= 32
     assert fcntl.fcntl(grant.memory, fcntl.F_GET_SEALS) == SEALS

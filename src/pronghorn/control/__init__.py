@@ -15,6 +15,7 @@ programs    launch  program_settings      what `pronghorn run` does; what a conf
             examine  elf                  what stands in a program's way
             register                      the sockets of programs, as they tell of them
             welcome  lanes                what a program is told when it attaches; its link to a gateway
+            numbers                       secrets of sequence numbers that outlive a program
             attach_server  keeper         the gateway's socket for programs; who may come, and what they may claim
             who  kernel_ports             what the kernel knows of a process, and of its own sockets
             native_programs               what the keeper asks of the engine

@@ -24,6 +24,7 @@ from pronghorn.control import runtime
 from pronghorn.control.gateway import Gateway
 from pronghorn.control.keeper import Attached, Keeper, Refused, Violation, tell
 from pronghorn.control.log import say
+from pronghorn.control.numbers import user_secret
 from pronghorn.control.views import PortView
 from pronghorn.control.welcome import Interface, refusal, send_welcome
 from pronghorn.control.who import Peer, peer_of, process_of
@@ -243,7 +244,8 @@ def attaching(gateway: Gateway) -> Iterator[Keeper | None]:
     if plane is None:
         yield None
         return
-    keeper = Keeper(plane, lambda: gateway.running, lambda: interfaces_of(gateway.engine.ports()))
+    interfaces = lambda: interfaces_of(gateway.engine.ports())  # noqa: E731
+    keeper = Keeper(plane, lambda: gateway.running, interfaces, user_secret())
     server = AttachServer(keeper, runtime.attach_path(gateway.running.gateway.name))
     server.start(asyncio.get_running_loop(), _mode(gateway))
     change: Callable[[], None] = lambda: server.admit(_mode(gateway))  # noqa: E731

@@ -18,6 +18,7 @@ import resource
 import socket
 from collections.abc import Sequence
 
+from pronghorn.control.numbers import of_user, user_secret
 from pronghorn.control.trouble import Trouble
 from pronghorn.control.welcome import LOCAL_PORTS, Grant, Interface, send_welcome
 from pronghorn.ports.driver import PortError
@@ -73,7 +74,8 @@ class DirectLink:
         pipe, other = share.pipe(share.end, 0), share.pipe(share.other, 0)
         keeper, program = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with contextlib.closing(keeper), contextlib.closing(program):
-            grant = Grant(self.end, share.descriptor, pipe, [other], addresses, DIRECT_LINK, mtu, ports)
+            own = of_user(user_secret(), os.geteuid())
+            grant = Grant(self.end, share.descriptor, pipe, [other], addresses, DIRECT_LINK, mtu, ports, own)
             send_welcome(keeper, grant)
             os.close(pipe)
             os.close(other)

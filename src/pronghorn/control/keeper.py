@@ -11,6 +11,7 @@ import errno
 import ipaddress
 import itertools
 import os
+import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from time import monotonic
@@ -19,6 +20,7 @@ from pronghorn.control.kernel_ports import kernel_has
 from pronghorn.control.lanes import Lanes
 from pronghorn.control.log import say
 from pronghorn.control.model import ADDRESSES, Config, Programs
+from pronghorn.control.numbers import of_user
 from pronghorn.control.plane import Admission, ProgramFacts, ProgramPlane
 from pronghorn.control.views import ProgramView
 from pronghorn.control.welcome import AnyAddress, Grant, Interface
@@ -64,13 +66,15 @@ class Attached:
 
 
 class Keeper:
-    """All of them. `config` gives the running configuration, `interfaces` the ports' addresses and their MTU."""
+    """All of them. `config` gives the running configuration, `interfaces` the ports' addresses and their MTU; from
+    `secret` come those of each user's sequence numbers (numbers.py)."""
 
     def __init__(
         self,
         plane: ProgramPlane,
         config: Callable[[], Config],
         interfaces: Callable[[], Sequence[tuple[Interface, int]]],
+        secret: bytes = b"",
         reap: Callable[[], None] = lambda: None,
     ) -> None:
         self.plane, self._config, self._interfaces = plane, config, interfaces
@@ -79,6 +83,8 @@ class Keeper:
         self._left: dict[int, tuple[int, int]] = {}  # family and user of processes that have ended, by number
         self._families = itertools.count(1)
         self.most = config().programs.most
+        self._secret = secret or secrets.token_bytes()
+        self._next_block = 0  # whoever comes next gets ports that were not in use just now, when there are such
 
     # --- coming and going ---------------------------------------------------------------------------------------------
 
@@ -111,7 +117,7 @@ class Keeper:
             lanes.close()
             raise Refused(getattr(error, "errno", None) or errno.ENOSPC, f"the data plane: {error}") from None
         self.programs[number] = program
-        return program, lanes.grant(addresses, mtu, ports)
+        return program, lanes.grant(addresses, mtu, ports, of_user(self._secret, peer.user))
 
     def detach(self, program: Attached) -> None:
         """The end of a process, or of its attachment: everything that it had is free."""
@@ -157,10 +163,12 @@ class Keeper:
     def _block(self, settings: Programs) -> tuple[int, int]:
         """Ports that no other program has."""
         low, high = settings.ports
-        taken = [program.ports for program in self.programs.values()]
-        for first in range(low, high - settings.ports_each + 2, settings.ports_each):
+        taken, blocks = [program.ports for program in self.programs.values()], (high - low + 1) // settings.ports_each
+        for place in range(self._next_block, self._next_block + blocks):
+            first = low + place % blocks * settings.ports_each
             last = first + settings.ports_each - 1
             if all(last < other[0] or other[1] < first for other in taken):
+                self._next_block = place % blocks + 1
                 return first, last
         raise Refused(errno.EADDRNOTAVAIL, "all blocks of programs.ports are taken")
 

@@ -48,10 +48,10 @@ class Lanes:
         read, write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         return self._own(read), self._own(write)
 
-    def grant(self, addresses: Sequence[Interface], mtu: int, ports: tuple[int, int]) -> Grant:
+    def grant(self, addresses: Sequence[Interface], mtu: int, ports: tuple[int, int], secret: tuple[int, int]) -> Grant:
         """What the program is told."""
         flags = CLAIMS | SHARED_ADDRESSES
-        return Grant(PROGRAM, self.memory, self.sleep, self.given, addresses, flags, mtu, ports)
+        return Grant(PROGRAM, self.memory, self.sleep, self.given, addresses, flags, mtu, ports, secret)
 
     def shared(self) -> None:
         """Both sides have it: the memory stays as long as one of them maps it."""

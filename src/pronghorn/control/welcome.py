@@ -42,6 +42,7 @@ class Grant:
     flags: int
     mtu: int = 1500
     ports: tuple[int, int] = LOCAL_PORTS
+    secret: tuple[int, int] = (0, 0)  # Welcome.secret
     session: int = field(default_factory=draw_session)
 
     def descriptors(self) -> list[int]:
@@ -56,6 +57,7 @@ def welcome(grant: Grant) -> bytes:
     octets, view = _blank()
     view.flags, view.end, view.queues, view.mtu = grant.flags, grant.end, len(grant.pipes), grant.mtu
     view.session = grant.session
+    view.secret, view.secret2 = grant.secret
     view.port_low, view.port_high = grant.ports
     view.count = len(grant.addresses)
     for place, interface in enumerate(grant.addresses):

@@ -55,7 +55,7 @@ from pronghorn.udp.endpoint import udp_of
 
 BAD_WELCOME = 4  # EngineConfiguration.error; `wrong` is the offset of the field of the Welcome that cannot be
 
-constants("Why there is no engine.", "ENGINE", BAD_WELCOME=BAD_WELCOME)
+constants("Why there is no engine at the end of a link.", "ENGINE", BAD_WELCOME=BAD_WELCOME)
 
 SECOND = 1_000_000_000
 MEASURE = 200_000
@@ -251,6 +251,8 @@ def _address(worker: Worker, welcome: Welcome) -> int:
         return _OWN
     net, tcp, udp = net_of(worker), tcp_of(worker), udp_of(worker)
     net.here, net.shared = HERE + 1, 1 if shared else 0
+    if welcome.secret != 0 or welcome.secret2 != 0:  # the ports that are tried first stay this engine's (port_salt)
+        tcp.secret, tcp.secret2 = welcome.secret, welcome.secret2
     tcp.port_low, tcp.port_high = welcome.port_low, welcome.port_high
     udp.port_low, udp.port_high = welcome.port_low, welcome.port_high
     for index in range(2):

@@ -15,7 +15,7 @@ from __future__ import annotations
 from pronghorn.compiled import Array, View, constants, fixed, u8, u16, u32, u64
 
 MAGIC = 0x314B4E494C4E5250  # "PRNLINK1" as octets
-VERSION = 1
+VERSION = 2
 ADDRESSES = 16
 """Addresses that a Welcome can name."""
 
@@ -46,9 +46,7 @@ class Hello(View, align=8, size=64):
     magic: u64
     version: u32
     parent: u32  # process whose listeners it has inherited by fork; 0: none
-    layout: (
-        u64  # pronghorn_build_hash of the library: told to people; the layouts cross no border
-    )
+    layout: u64  # pronghorn_build_hash of the library: told to people; the layouts cross no border
     name: Array[u8] = fixed(32)  # of the program, for people; ends with a zero octet
 
 
@@ -75,6 +73,8 @@ class Welcome(View, align=8):
     queues: u32  # of each side of the link
     mtu: u32
     session: u64  # not 0: this attachment's, drawn by the keeper
+    secret: u64  # of initial sequence numbers and timestamps: the same for all programs that this user starts here, so
+    secret2: u64  # that a later one goes on above an earlier one's (RFC 6528). Both 0: the engine draws its own
     port_low: u16  # for outgoing connections and unbound datagrams; both ends included
     port_high: u16
     count: u32  # addresses
