@@ -49,7 +49,7 @@ def ours(engine: Engine) -> Sequence[int]:
 
 def introduce(engine: Engine, member: int) -> None:
     """The stations behind member B say who they are: a frame of each, which the switch gives to everyone."""
-    from pronghorn.engine.flush import flush_queue
+    from pronghorn.ports.flush import flush_queue
     from pronghorn.state.packets import allocate
     from pronghorn.state.transmit import transmit
 

@@ -37,10 +37,12 @@ ssize_t pronghorn_fd_send_buffer(int fd, size_t octets, void **memory)
         return fail(result);
     int64_t wanted = octets < 0x7FFFF000 ? (int64_t)octets : 0x7FFFF000;
     description_use(description);
-    while ((result = pronghorn_send_reserve(process.worker, description->handle, wanted, &room)) == -EAGAIN &&
-           (description->flags & O_NONBLOCK) == 0) {
-        result = wait_for_events(description, EPOLLOUT, 0, description->send_timeout);
-        if (result != 0)
+    bool wait = (description->flags & O_NONBLOCK) == 0, looked = false;
+    while ((result = pronghorn_send_reserve(process.worker, description->handle, wanted, &room)) == -EAGAIN) {
+        if (!wait && (looked || !turn_late()))
+            break;
+        looked = true;
+        if (wait && (result = wait_for_events(description, EPOLLOUT, 0, description->send_timeout)) != 0)
             break;
     }
     description_done(description);

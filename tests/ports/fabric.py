@@ -5,10 +5,10 @@ from __future__ import annotations
 import ctypes
 
 from pronghorn.engine.engine import Engine
-from pronghorn.engine.flush import flush_queue
 from pronghorn.ports.catalogue import driver_for
 from pronghorn.ports.driver import Driver
 from pronghorn.ports.drivers import receive
+from pronghorn.ports.flush import flush_queue
 from pronghorn.state.packet import Packet
 from pronghorn.state.packets import allocate, allocate_large, finish, release
 from pronghorn.state.port import BURST, Queue

@@ -22,6 +22,13 @@ QUEUE = 4
 @leaf
 def frame_output(worker: Worker, packet: Packet, neighbour: Neighbour) -> int:
     """Write the neighbour's Ethernet header in front of packet.network and queue the frame. Returns the verdict."""
+    frame_head(packet, neighbour)
+    return transmit(worker, packet, neighbour.port)
+
+
+@leaf
+def frame_head(packet: Packet, neighbour: Neighbour) -> None:
+    """The neighbour's Ethernet header in front of packet.network, where the frame begins from now on."""
     network = packet.network
     store64(network - HEADER, neighbour.head)
     store64(network - 8, neighbour.tail)
@@ -29,7 +36,6 @@ def frame_output(worker: Worker, packet: Packet, neighbour: Neighbour) -> int:
     packet.length += packet.data - start
     packet.data = start
     packet.out_port = neighbour.port
-    return transmit(worker, packet, neighbour.port)
 
 
 @hot

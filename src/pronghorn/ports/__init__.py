@@ -18,5 +18,6 @@ pcap      pcap_port  pcap_file           replay and capture
 wire      wire_port  wire_lane  wire_store  wire_lay   a simulated wire with rate, delay, loss, on the engine's clock
 
 offload   unfinished checksums           segment   cutting unsegmented frames     rss     software RSS
+direct    frames straight into a link    flush     what waits on a queue
 device    facts about a kernel device    ethtool   its queues and offloads        bpf     programs, without libbpf
 """

@@ -169,6 +169,47 @@ def lane_send(worker: Worker, lane: LaneEnd, packets: Array[u64], count: int) ->
 
 
 @leaf
+def lane_fits(lane: LaneEnd, frames: int, octets: int) -> bool:
+    """Whether so many frames will fit, of so many octets together, one of them up to LONGEST."""
+    if lane.end.mine + frames - lane.end.other > LANE_RING or _needs(lane, octets) > LANE_DATA:
+        _reclaim(lane)
+    return lane.end.mine + frames - lane.end.other <= LANE_RING and _needs(lane, octets) <= LANE_DATA
+
+
+@leaf
+def _needs(lane: LaneEnd, octets: int) -> int:
+    """Octets of data in use with so many more."""
+    at = lane.written & (LANE_DATA - 1)
+    skip = LANE_DATA - at if at + octets + _LINE > LANE_DATA else 0
+    return lane.written + skip + octets + _LINE - lane.freed
+
+
+@hot
+def lane_begin(lane: LaneEnd, octets: int) -> int:
+    """Take room for one frame: its address, for lane_end; 0: there is none."""
+    _rewind(lane)
+    at = _room(lane, octets) if _entry_free(lane, 0) else -1
+    return lane.data + at if at >= 0 else 0
+
+
+@hot
+def lane_end(lane: LaneEnd, packet: Packet, place: int, octets: int) -> bool:
+    """The frame at `place` is there, but for its headers, which the packet has: it goes. False: the lane broke.
+
+    The packet is still the caller's; it is as long as the frame now.
+    """
+    copy(place, packet.data, packet.length)
+    packet.length = octets
+    lane.entries[0] = _describe(packet, place - lane.data)
+    lane.marks[lane.end.mine & (LANE_RING - 1)] = lane.written
+    if lane.end.broken != 0 or ring_push(lane.end, lane.entries, 1) < 1:
+        lane_break(lane)
+        return False
+    lane.octets += octets
+    return True
+
+
+@leaf
 def _rewind(lane: LaneEnd) -> None:
     """The receiver has passed everything: begin at the front again, so that a lane with little in it stays cached."""
     mine = lane.end.mine

@@ -7,7 +7,8 @@ What the segment says besides (acknowledgement, window, timestamps, SACK blocks)
 said it, nothing more is owed (ACK_NOW, ack_at).
 
 A segment longer than the path's MSS goes as one UNSEGMENTED packet, which the port, or ports/segment.py, cuts. Where
-the port sums, the checksum is left to it (CHECKSUM_PARTIAL).
+the port sums, the checksum is left to it (CHECKSUM_PARTIAL). On a link to another process the payload of a large one is
+copied from the send ring straight into the link's memory, and the packet holds the headers (ports/direct.py).
 """
 
 from __future__ import annotations
@@ -17,12 +18,15 @@ from pronghorn.memory.buddy import Buddy
 from pronghorn.memory.ranges import ranges_sack
 from pronghorn.memory.stream import stream_get
 from pronghorn.net.resolve import packet_output, resolve4, resolve6
-from pronghorn.net.state import NONE, net_of
+from pronghorn.net.state import NONE, REACHABLE, net_of
+from pronghorn.net.waiting import frame_head
+from pronghorn.ports.direct import OTHER, ROOM, direct_begin, direct_end, direct_room
 from pronghorn.state.endpoints import count, endpoints_of
 from pronghorn.state.mib import OUT_RSTS, OUT_SEGS
 from pronghorn.state.packet import CHECKSUM_PARTIAL, HEADROOM, ORIGINATED, UNSEGMENTED, Packet
 from pronghorn.state.packets import allocate_large, finish, originate
 from pronghorn.state.port import CHECKSUM_TX, TRANSMIT_BURST
+from pronghorn.state.verdicts import TRANSMIT_FULL
 from pronghorn.state.worker import Worker, random_number
 from pronghorn.tcp.here import route_here
 from pronghorn.tcp.statistics import count_data
@@ -56,6 +60,7 @@ NEW_DATA = 256
 ECT0 = 2  # of the ECN field (RFC 3168 5)
 SMALL_ROOM = 2048 - HEADROOM
 _ETHERNET = 14
+_HEADERS = _ETHERNET + ipv6.HEADER + wire.HEADER + wire.OPTIONS
 
 
 @leaf
@@ -102,20 +107,27 @@ def transmit_room(worker: Worker, tcb: Tcb) -> int:
 @hot
 def emit_segment(worker: Worker, tcp: Tcp, tcb: Tcb, seq: int, octets: int, flags: int) -> bool:
     """Send a segment with `octets` of payload from position `seq`. False when there is no packet for it."""
-    packet = _packet(worker, octets)
+    index = route(worker, tcb)
+    direct = octets > SMALL_ROOM and link_room(worker, index, octets) == ROOM
+    packet = _packet(worker, 0 if direct else octets)
     if packet.address == 0:
         return False
-    index = route(worker, tcb)
     offloads = offloads_of(worker, index) if index >= 0 else 0
     network_octets = ipv4.HEADER if tcb.family == 4 else ipv6.HEADER
     packet.family, packet.protocol = tcb.family, PROTOCOL_TCP
     packet.network, packet.transport = packet.data, packet.data + network_octets
     header = wire.HEADER + _options(worker, tcp, tcb, packet.transport + wire.HEADER, flags)
-    if octets != 0:
-        buddy = Buddy(endpoints_of(worker).buddy)
+    packet.length = network_octets + header
+    place, target = 0, packet.transport + header
+    if direct:
+        target = _ETHERNET + packet.length
+        place = direct_begin(worker, net_of(worker).neighbours[index].port, target + octets)
+        target += place
+    else:
+        packet.length += octets
+    if octets != 0 and (place != 0 or not direct):
         first = seq if flags & SYN == 0 else sequence.add(seq, 1)
-        stream_get(buddy, tcb.send, first, packet.transport + header, octets)
-    packet.length = network_octets + header + octets
+        stream_get(Buddy(endpoints_of(worker).buddy), tcb.send, first, target, octets)
     if tcb.agreed & ECN != 0:
         flags = _congestion_flags(tcb, flags)
     window = advertise(worker, tcp, tcb, flags)
@@ -139,14 +151,39 @@ def emit_segment(worker: Worker, tcp: Tcp, tcb: Tcb, seq: int, octets: int, flag
     else:
         _network6(packet, tcb, tos, ttl, partial, header + octets)
     _said(worker, tcb, segments)
-    finish(worker, packet, packet_output(worker, packet, index))
+    if direct:
+        _output_direct(worker, packet, index, place, octets)
+    else:
+        finish(worker, packet, packet_output(worker, packet, index))
     return True
+
+
+@leaf
+def link_room(worker: Worker, index: int, octets: int) -> int:
+    """Whether the neighbour is behind a link that takes a segment with so much payload directly (ports/direct.py)."""
+    if index < 0:
+        return OTHER
+    neighbour = net_of(worker).neighbours[index]
+    if neighbour.state != REACHABLE:
+        return OTHER
+    return direct_room(worker, neighbour.port, octets + _HEADERS)
+
+
+@leaf
+def _output_direct(worker: Worker, packet: Packet, index: int, place: int, octets: int) -> None:
+    """The packet has the headers, and at `place` lies what follows them; 0: there was no room after all."""
+    neighbour = net_of(worker).neighbours[index]
+    if place == 0:
+        finish(worker, packet, TRANSMIT_FULL)
+        return
+    frame_head(packet, neighbour)
+    direct_end(worker, neighbour.port, packet, place, packet.length + octets)
 
 
 @leaf
 def _packet(worker: Worker, octets: int) -> Packet:
     """A packet of our own with room for so much payload and all headers."""
-    if octets + _ETHERNET + ipv6.HEADER + wire.HEADER + wire.OPTIONS <= SMALL_ROOM:
+    if octets + _HEADERS <= SMALL_ROOM:
         return originate(worker)
     packet = allocate_large(worker)
     if packet.address != 0:

@@ -13,12 +13,13 @@ With the window shut and nothing in flight the window is probed (RFC 9293 3.8.6.
 from __future__ import annotations
 
 from pronghorn.compiled import cold, hot, leaf, sequence
+from pronghorn.ports.direct import FULL
 from pronghorn.state.endpoints import ANY_NUMBER, WRITABLE, count, endpoints_of, socket_event
 from pronghorn.state.mib import ORIG_DATA_SENT, RETRANS_SEGS, SYN_RETRANS
 from pronghorn.state.port import SEGMENTATION
 from pronghorn.state.worker import Worker
 from pronghorn.tcp.deadlines import arm
-from pronghorn.tcp.emit import NEW_DATA, emit_ack, emit_segment, offloads_of, route, transmit_room
+from pronghorn.tcp.emit import NEW_DATA, emit_ack, emit_segment, link_room, offloads_of, route, transmit_room
 from pronghorn.tcp.life import give_back
 from pronghorn.tcp.mtu_probe import probe_octets, probe_sent
 from pronghorn.tcp.options import syn_options
@@ -262,6 +263,8 @@ def _send_new(worker: Worker, tcp: Tcp, tcb: Tcb, room: int) -> int:
         if not _worth_sending(tcb, octets, waiting) and not is_urgent(tcp, tcb):
             _window_shut(worker, tcp, tcb)  # a sliver of a window, or corked: not for ever
             return room
+        if tcb.snd_nxt != tcb.snd_una and link_room(worker, route(worker, tcb), octets) == FULL:
+            return room  # what is on the link will be acknowledged, and then there is room
         if not send_range(worker, tcp, tcb, octets):
             press(worker, tcp)  # relief.py tries again
             return 0

@@ -1,0 +1,48 @@
+"""A program that stops reading its link for a while: the sender waits, and nothing is lost."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from pronghorn.compiled import bounds, mode
+from pronghorn.engine.attached import engine_poll
+from pronghorn.engine.calls import receive, send
+from pronghorn.ports.veth_lane import LANE_DATA
+from tests.engine.links import Pair, octets_at
+from tests.engine.test_attached import connected
+
+pytestmark = pytest.mark.skipif(bounds.ENABLED, reason="an attached engine's memory is not known to the bounds check")
+
+
+@pytest.fixture
+def pair() -> Iterator[Pair]:
+    with Pair() as made:
+        yield made
+
+
+@pytest.mark.parametrize("address", ["192.0.2.2", "2001:db8::2"])
+def test_what_does_not_fit_waits(pair: Pair, address: str) -> None:
+    client, server = pair.programs
+    source, target = connected(pair, client, server, address)
+    rounds = 8 if mode() == "interpreted" else 30
+    content = os.urandom(3 * LANE_DATA)
+    data, room = client.room.octets(content), server.room.octets(1 << 20)
+    most = 0
+    for number in range(rounds):
+        sent, taken = 0, b""
+        while len(taken) < len(content):
+            for _ in range(4):  # the other side does nothing meanwhile
+                step = 700 if sent % 3 == 0 else len(content)  # small segments between large ones
+                sent += max(send(client.worker, source, data + sent, min(step, len(content) - sent), 0), 0)
+                engine_poll(client.worker)
+            most = max(most, sent - len(taken))
+            engine_poll(server.worker)
+            while (got := receive(server.worker, target, room, 1 << 20, 0)) > 0:
+                taken += octets_at(room, got)
+            engine_poll(server.worker)
+        assert taken == content, number
+    assert most > LANE_DATA
+    assert client.worker.queues[0].tx_full == 0
