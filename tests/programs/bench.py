@@ -139,6 +139,12 @@ class Gateway(EngineBench):
             claim.far_hi, claim.far_lo = halves(ip_address(far))
             return self.programs.claim(number, claim)
 
+    def take_part(self, number: int, protocol: str, port: int) -> int:
+        """TAKE of the new connections of a listener."""
+        with message(protocol, port, "", 0, 10) as claim:
+            claim.kind = CLAIM_TAKE
+            return self.programs.claim(number, claim)
+
     def tell(self, number: int, *frames: Any, **options: Any) -> dict[str, int]:
         """Frames from a program and two turns; how many packets ended with which verdict."""
         before = self.counts()

@@ -55,6 +55,28 @@ def test_flows_are_spread_and_stay(gateway: Gateway, flag: int, protocol: str) -
     assert owners(gateway, "A", protocol) == first, "one listens no more"
 
 
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_who_opened_a_listener_takes_part(gateway: Gateway, when: str) -> None:
+    """Beside its children, from the moment it says so; once, however often it does, and until it closes."""
+    missing = 2
+    assert gateway.take_part(1, "tcp", 80) == missing
+    for number in (1, 2, 3):
+        assert gateway.claim(number, "tcp", 80, flags=SHARED) == 0
+        if when == "before":
+            assert gateway.take_part(number, "tcp", 80) == 0
+    if when == "after":
+        assert 1 not in owners(gateway, "S").values()
+        assert gateway.take_part(1, "tcp", 80) == 0
+        assert gateway.take_part(1, "tcp", 80) == 0
+        gateway.wait(130, 1)
+    first = owners(gateway, "S")
+    assert (len(first), set(first.values())) == (FLOWS, {1, 2, 3})
+    assert gateway.release(1, "tcp", 80) == 0
+    assert gateway.release(1, "tcp", 80) == missing
+    gateway.wait(130, 1)
+    assert set(owners(gateway, "S").values()) == {2, 3} if when == "before" else {3}
+
+
 @pytest.mark.parametrize("family", [4, 6])
 def test_one_dies_and_the_others_flows_go_on(gateway: Gateway, family: int) -> None:
     for number in (1, 2, 3):

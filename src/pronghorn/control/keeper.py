@@ -196,7 +196,7 @@ class Keeper:
         if error == errno.EADDRINUSE:
             self.reap()
             error = self.plane.claim(program.number, claim) if program.number in self.programs else errno.ESRCH
-        program.claims += error == 0
+        program.claims += error == 0 and claim.kind != CLAIM_TAKE
         return error
 
     def _refusal(self, program: Attached, claim: Claim) -> int:

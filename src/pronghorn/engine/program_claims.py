@@ -112,6 +112,11 @@ class Claims:
         there.append((new, 1))
         return 0, True
 
+    def has(self, held: Held) -> bool:
+        """Whether its program has claimed it."""
+        there = self._held.get((held.protocol, held.port), [])
+        return any(one.claimant == held.claimant and one.key == held.key for one, _ in there)
+
     def heard_first(self, new: Held) -> Held | None:
         """The claim of the relative that listened before all others, if it is another's: who opened the listener that
         `new` was inherited with. It has children to serve, and gets no new connections."""

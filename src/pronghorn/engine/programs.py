@@ -87,6 +87,7 @@ class Programs:
         self._attached: dict[int, _Attached] = {}
         self._claims = Claims()
         self._rests: set[tuple[int, tuple[int, int, int, int, int]]] = set()  # claims whose holder's children serve
+        self._stays: set[tuple[int, tuple[int, int, int, int, int]]] = set()  # whose holder serves beside its children
         self._uses: dict[tuple[int, int], int] = {}  # own addresses, by the programs that have them
         self._life = 0
         self._buckets: Array[Bucket] = engine.arena.table("programs.buckets", Bucket, self.tables.programs)
@@ -180,6 +181,7 @@ class Programs:
         gone = self._attached.pop(number)
         self._claims.forget(number)
         self._rests = {rest for rest in self._rests if rest[0] != number}
+        self._stays = {stay for stay in self._stays if stay[0] != number}
         left = {address for each in self._attached.values() for address in each.addresses}
 
         def end(worker: Worker) -> None:
@@ -220,11 +222,24 @@ class Programs:
 
     def _let_rest(self, held: Held | None) -> None:
         """A child serves its parent's listener: new connections are for the children. Those that there are stay."""
-        if held is None or (held.claimant.number, held.key) in self._rests:
+        if held is None:
             return
         number, key = held.claimant.number, held.key
+        if (number, key) in self._rests or (number, key) in self._stays:
+            return
         self._rests.add((number, key))
         self._everywhere(lambda worker: claim_remove(Root(worker.programs), number, *key))
+
+    def _take_part(self, held: Held) -> int:
+        """Who opened a listener accepts beside its children: some of the new connections are its own, from now on."""
+        number, key = held.claimant.number, held.key
+        if not self._claims.has(held):
+            return errno.ENOENT
+        self._stays.add((number, key))
+        if (number, key) in self._rests:
+            self._rests.remove((number, key))
+            self._everywhere(lambda worker: claim_add(Root(worker.programs), number, *key))
+        return 0
 
     def release(self, number: int, claim: Claim) -> int:
         """Give a claim back; returns 0, or ENOENT when there is none."""
@@ -233,6 +248,8 @@ class Programs:
         if held is None:
             return errno.ENOENT
         error, last = self._claims.remove(held)
+        if last:
+            self._stays.discard((number, held.key))
         if last and (number, held.key) in self._rests:
             self._rests.remove((number, held.key))
         elif last:
@@ -240,8 +257,10 @@ class Programs:
         return error
 
     def _take(self, known: _Attached, claim: Claim) -> int:
-        """A connection of a relative's is this program's from now on."""
+        """A connection of a relative's is this program's from now on. Without a far side: new ones of a listener."""
         held: Held | None = held_of(claim, known.claimant)
+        if held is not None and (claim.far_port, claim.far_hi, claim.far_lo) == (0, 0, 0):
+            return self._take_part(held)
         if held is None or held.family not in (4, 6) or claim.far_port == 0:
             return errno.EINVAL
         if (held.hi, held.lo) not in known.addresses:

@@ -28,7 +28,9 @@ DIRECT_LINK = 2  # the other end is another program, not a gateway
 SHARED_ADDRESSES = 4  # packets to an own address that nobody here takes leave by the link: others may have it too
 
 # Claim.kind
-CLAIM_LISTEN, CLAIM_BIND, CLAIM_CLOSE, CLAIM_TAKE = range(1, 5)  # TAKE: a connection that the parent handed over
+# TAKE: a connection that the parent handed over. Without a far side (zeros): who opened a listener that children have
+# claimed as well accepts beside them; not counted, and given back with the LISTEN.
+CLAIM_LISTEN, CLAIM_BIND, CLAIM_CLOSE, CLAIM_TAKE = range(1, 5)
 
 # Claim.flags
 SHARED = 1  # other processes of the same family may claim the same
