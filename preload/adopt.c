@@ -57,6 +57,16 @@ static bool attach_after(void)
     return attach() != NULL;
 }
 
+void fork_take_part(struct description *listener)
+{
+    struct pronghorn_address own;
+    if (listener->takes_part || !listener->claimed || !listener->listening || process.worker == NULL ||
+        pronghorn_socket_name(process.worker, listener->handle, &own) != 0)
+        return;
+    listener->takes_part = true;
+    claim_part(listener->protocol, engine_family(listener), &own);
+}
+
 static int open_again(struct description *description, const struct legacy *legacy)
 {
     struct pronghorn_address own = legacy->own, far = legacy->far;
@@ -67,7 +77,7 @@ static int open_again(struct description *description, const struct legacy *lega
             pronghorn_set_option(process.worker, description->handle, kept[place].level, kept[place].name,
                                  (int64_t)(uintptr_t)&legacy->values[place], sizeof(int));
     description->inherited = true;
-    description->claimed = false;
+    description->claimed = description->takes_part = false;
     if (result == 0 && legacy->bound) {
         result = (int)pronghorn_bind(process.worker, description->handle, &own);
         if (result == 0)
@@ -75,6 +85,8 @@ static int open_again(struct description *description, const struct legacy *lega
     }
     if (result == 0 && legacy->listening)
         result = (int)pronghorn_listen(process.worker, description->handle, description->backlog);
+    if (result == 0)
+        fork_take_part(description);
     if (result == 0 && legacy->connected && description->type == SOCK_DGRAM)
         result = (int)pronghorn_connect(process.worker, description->handle, &far);
     if (result != 0 && description->handle >= 0)

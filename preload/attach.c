@@ -19,8 +19,6 @@
 #define LIBRARY_HASH PRONGHORN_SOURCE_HASH /* of the library that belongs to pronghorn.h */
 #endif
 
-extern char *program_invocation_short_name;
-
 static bool linked;
 static uint64_t claims;
 
@@ -82,7 +80,7 @@ static int greet(int *numbers, int room)
     struct pronghorn_hello hello = {.magic = PRONGHORN_ATTACH_MAGIC, .version = PRONGHORN_ATTACH_VERSION};
     hello.parent = (uint32_t)process.parent;
     hello.layout = strtoull(pronghorn_source_hash(), NULL, 16);
-    strncpy((char *)hello.name, program_invocation_short_name, sizeof hello.name - 1);
+    memcpy(hello.name, process.name, sizeof process.name);
     int count;
     if (LIBC->connect(fd, (struct sockaddr *)&address, sizeof address) != 0 ||
         LIBC->send(fd, &hello, sizeof hello, MSG_NOSIGNAL) != sizeof hello)
@@ -345,4 +343,9 @@ int claim_take(const struct pronghorn_address *own, const struct pronghorn_addre
                                         .far_port = far->port,
                                         .far_hi = far->hi,
                                         .far_lo = far->lo});
+}
+
+int claim_part(int protocol, int family, const struct pronghorn_address *own)
+{
+    return claim(PRONGHORN_CLAIM_TAKE, 0, protocol, family, own);
 }

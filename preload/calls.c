@@ -270,6 +270,8 @@ EXPORT int accept4(int fd, struct sockaddr *address, socklen_t *room, int flags)
     int result = lock_on(fd, listener);
     if (result != 0)
         return fail(result);
+    if (UNLIKELY(fork_count != 0))
+        fork_take_part(listener);
     description_use(listener);
     result = accept_ours(listener, address, room, flags);
     description_done(listener);

@@ -42,6 +42,7 @@ static int remember(int fd)
         made->epoll = set;
         set->description = made;
         set->alarm = -1;
+        set->forks = fork_count;
     } else {
         free(set);
     }
@@ -185,6 +186,8 @@ static int add(struct set *set, int fd, struct description *target, const struct
     if (set->first != NULL)
         set->first->before = watch;
     set->first = watch;
+    if (UNLIKELY(target->foreign || (fork_count != 0 && target->listening)))
+        set->forks = fork_count - 1;
     int result = place(watch);
     if (result != 0)
         take_out(watch);

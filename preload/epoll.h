@@ -26,6 +26,7 @@ struct set {
     unsigned turns;    /* looks at both with room for one event */
     int calls;         /* since the kernel's set was looked at */
     int64_t looked;    /* when that was */
+    unsigned forks;    /* fork_count when its listeners were last looked at */
     int in_kernel;     /* threads that wait in the kernel alone */
     int alarm;         /* eventfd in the kernel's set that tells these to come out; -1 */
 };

@@ -9,13 +9,18 @@
 #define NS_BETWEEN 50000      /* and the time */
 #define MOST_EVENTS (INT_MAX / (int)sizeof(struct epoll_event))
 
-/* A set that came by fork is used: what is in it is opened again. */
-static void adopt_members(struct set *set)
+/* A set is waited on, and the process has forked or was forked: inherited listeners are opened again; those that it has
+ * opened itself are served by it too. */
+static void look_at_members(struct set *set)
 {
+    set->forks = fork_count;
     for (struct watch *watch = set->first, *following; watch != NULL; watch = following) {
+        struct description *target = watch->target;
         following = watch->beside;
-        if (watch->target->foreign && watch->target->listening)
-            fork_adopt(watch->target);
+        if (target->foreign && (target->listening || (target->legacy != NULL && target->claimed)))
+            fork_adopt(target);
+        else if (target->listening && !target->foreign)
+            fork_take_part(target);
     }
 }
 
@@ -126,8 +131,8 @@ static int wait_for(int epoll, struct epoll_event *events, int room, const struc
         return -EBADF;
     }
     struct set *set = description->epoll;
-    if (UNLIKELY(fork_inherits))
-        adopt_members(set);
+    if (UNLIKELY(set->forks != fork_count))
+        look_at_members(set);
     description_use(description);
     do {
         if (end != 0 && (ns = end - clock_now()) < 0)

@@ -125,6 +125,18 @@ EXPORT int fexecve(int fd, char *const *arguments, char *const *list)
     EXECUTE(list, LIBC->fexecve(fd, arguments, environment));
 }
 
+EXPORT int posix_spawn(pid_t *pid, const char *path, const posix_spawn_file_actions_t *actions,
+                       const posix_spawnattr_t *attributes, char *const *arguments, char *const *list)
+{
+    EXECUTE(list, LIBC->posix_spawn(pid, path, actions, attributes, arguments, environment));
+}
+
+EXPORT int posix_spawnp(pid_t *pid, const char *file, const posix_spawn_file_actions_t *actions,
+                        const posix_spawnattr_t *attributes, char *const *arguments, char *const *list)
+{
+    EXECUTE(list, LIBC->posix_spawnp(pid, file, actions, attributes, arguments, environment));
+}
+
 EXPORT int execv(const char *path, char *const *arguments)
 {
     return execve(path, arguments, environ);

@@ -10,9 +10,10 @@
  *     give, GIVEN with a memfd   ------------>    waits for it at its first use of the number
  *     the four-tuple is kept in TIME-WAIT         attaches, claims TAKE, takes
  *     forgets the memfd          <------------  TAKEN
- *     takes it back and closes   <------------  CLOSED, or the child's end
+ *     takes it back and closes   <------------  CLOSED, or the child's end, or a minute without a word
  *
- * Each fork of a parent with connections makes one socket pair for that. exec leaves a memfd of the listeners that are not
+ * Each fork of a parent with connections makes one socket pair for that. Who opened a listener gets no
+ * new connections of it once a child serves it, unless it waits for it as well (fork_take_part). exec leaves a memfd of the listeners that are not
  * close-on-exec, in PRONGHORN_INHERIT; the new image finds them foreign, as after a fork.
  *
  * Left out: a connection does not survive exec; several processes that use one connection at the same time; a child that
@@ -25,6 +26,7 @@
 #include <unistd.h>
 
 bool fork_inherits;
+unsigned fork_count;
 
 static struct heir *coming; /* of the fork that is under way */
 static int pair[2] = {-1, -1};
@@ -72,6 +74,7 @@ static void in_parent(void)
 {
     if (!process.enabled)
         return;
+    fork_count++;
     if (coming != NULL) {
         LIBC->close(pair[1]);
         coming->fd = hide(pair[0]);
@@ -108,6 +111,8 @@ static void in_child(void)
         return;
     pid_t parent = own_pid;
     own_pid = getpid();
+    fork_count++;
+    fork_given = 0;
     descriptions_each(inherit, NULL);
     for (struct heir *heir; (heir = heirs) != NULL;) {
         heirs = heir->next;

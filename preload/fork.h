@@ -33,6 +33,7 @@ struct heir { /* a child, as its parent sees it */
     int count;
     struct share {
         int64_t handle;
+        int64_t since; /* when it was given */
         int parcel; /* a memfd that was given and not taken; -1 */
         uint32_t octets;
         bool held;

@@ -8,9 +8,20 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-struct heir *heirs;
+#define LEAVE (60 * SECOND) /* ns that a child may leave a connection alone which was given to it */
 
-/* The child will not use it: the connection ends as if there were no child. */
+struct heir *heirs;
+int fork_given;
+int64_t fork_looked;
+
+static void close_parcel(struct share *share)
+{
+    unhide_close(share->parcel);
+    share->parcel = -1;
+    fork_given--;
+}
+
+/* The child will not use it: the connection ends as if there were no child, whose parcel is void. */
 static void take_back(struct share *share)
 {
     share->held = false;
@@ -21,10 +32,17 @@ static void take_back(struct share *share)
         int64_t handle = pronghorn_take(process.worker, parcel, share->octets);
         if (handle >= 0)
             pronghorn_close_socket(process.worker, handle);
+        memset(parcel, 0, sizeof *parcel);
         munmap(parcel, share->octets);
     }
-    unhide_close(share->parcel);
-    share->parcel = -1;
+    close_parcel(share);
+}
+
+static void take_back_late(struct heir *heir, int64_t now)
+{
+    for (int number = 0; number < heir->count; number++)
+        if (heir->shares[number].parcel >= 0 && now - heir->shares[number].since > LEAVE)
+            take_back(&heir->shares[number]);
 }
 
 int compare_shares(const void *one, const void *other)
@@ -49,8 +67,7 @@ static bool hear(struct heir *heir)
         if (share == NULL)
             continue;
         if (note.kind == TAKEN && share->parcel >= 0) {
-            unhide_close(share->parcel);
-            share->parcel = -1;
+            close_parcel(share);
         } else if (note.kind == CLOSED) {
             take_back(share);
         }
@@ -61,9 +78,12 @@ static bool hear(struct heir *heir)
 void fork_look(void)
 {
     int error = errno;
+    fork_looked = clock_now();
     for (struct heir **place = &heirs; *place != NULL;) {
         struct heir *heir = *place;
         if (hear(heir)) {
+            if (fork_given != 0)
+                take_back_late(heir, fork_looked);
             place = &heir->next;
             continue;
         }
@@ -74,11 +94,6 @@ void fork_look(void)
         free(heir);
     }
     errno = error;
-}
-
-bool fork_has_heirs(void)
-{
-    return heirs != NULL;
 }
 
 static bool send_parcel(struct heir *heir, struct share *share)
@@ -117,6 +132,8 @@ static bool pack(struct description *description, struct share *share)
         return false;
     }
     share->parcel = hide(fd);
+    share->since = clock_now();
+    fork_given++;
     share->octets = (uint32_t)given;
     return true;
 }

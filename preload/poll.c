@@ -65,6 +65,8 @@ static void sort(struct asked *asked)
         }
         if (UNLIKELY(owner != NULL && owner->foreign))
             fork_adopt(owner);
+        else if (UNLIKELY(fork_count != 0 && owner != NULL && owner->listening))
+            fork_take_part(owner);
         asked->kernel[place] = asked->fds[place];
         asked->kernel[place].revents = 0;
         if (!is_engines(owner) || asked->fds[place].fd < 0) {

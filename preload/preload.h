@@ -15,6 +15,7 @@
  *     register.c      the table that `pronghorn sockets` reads
  *     epoll.c epoll_wait.c poll.c    readiness
  *     fork.c adopt.c give.c exec.c   fork and exec: what children use, what parents give, what a new image finds
+ *     rights.c        setuid and its kind: who inherits attaches before it gives its rights up
  *
  * Rules: everything below "lock held" is called with the process's lock held and keeps it held. Functions that stand in
  * for libc's return what libc's return and set errno; all others return minus an errno.
@@ -29,6 +30,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -106,7 +108,15 @@
     F(int, execv, (const char *, char *const *))                                                                       \
     F(int, execvp, (const char *, char *const *))                                                                      \
     F(int, execvpe, (const char *, char *const *, char *const *))                                                      \
-    F(int, fexecve, (int, char *const *, char *const *))
+    F(int, fexecve, (int, char *const *, char *const *))                                                               \
+    F(int, posix_spawn, (pid_t *, const char *, const posix_spawn_file_actions_t *, const posix_spawnattr_t *,         \
+                         char *const *, char *const *))                                                                \
+    F(int, posix_spawnp, (pid_t *, const char *, const posix_spawn_file_actions_t *, const posix_spawnattr_t *,        \
+                          char *const *, char *const *))                                                               \
+    F(int, setuid, (uid_t))                                                                                            \
+    F(int, seteuid, (uid_t))                                                                                           \
+    F(int, setreuid, (uid_t, uid_t))                                                                                   \
+    F(int, setresuid, (uid_t, uid_t, uid_t))
 
 #define LIBC_MEMBER(result, name, parameters) result(*name) parameters;
 struct libc {
@@ -133,6 +143,7 @@ struct process {
     bool patient;                    /* an end of a direct link that another process has may become free: say nothing */
     bool strict;                     /* PRONGHORN_STRICT: what cannot be ours is an error */
     bool wakeup;                     /* PRONGHORN_STACK=wakeup: a thread of ours turns the stack */
+    char name[32];                   /* of the program, when it began: it may write a title over it */
     const char *attach_path;         /* PRONGHORN_ATTACH: the socket of a gateway; NULL */
     int attach_fd;                   /* PRONGHORN_ATTACH_FD: a Welcome waits there, of a direct link; -1 */
     int control;                     /* the socket that Claims go over; -1 */
@@ -180,6 +191,8 @@ bool is_reached(const struct pronghorn_address *address);
 int claim(int kind, int flags, int protocol, int family, const struct pronghorn_address *own);
 /* A connection that another process handed over is received here from now on. */
 int claim_take(const struct pronghorn_address *own, const struct pronghorn_address *far);
+/* Some of the new connections of a listener that several processes have claimed are for this one, from now on. */
+int claim_part(int protocol, int family, const struct pronghorn_address *own);
 
 /* Say once per `key` (a short constant) on standard error what could not be ours, and why. */
 __attribute__((format(printf, 2, 3))) void report(const char *key, const char *format, ...);
@@ -210,6 +223,7 @@ struct description {
     bool fixed;          /* bind has decided the path: no datagram changes it */
     bool claimed;        /* the gateway was asked for its address and port */
     bool inherited;      /* a listener that came by fork or exec: claimed as SHARED */
+    bool takes_part;     /* a listener, and the gateway knows that this process accepts, whoever else does */
     int users;           /* threads that wait in a call on it */
     int protocol;        /* as getsockopt(SO_PROTOCOL) says */
     int flags;           /* O_NONBLOCK and other file status flags */
@@ -358,6 +372,7 @@ static inline int fail(int64_t error) /* minus an errno, as libc says it */
 
 void register_update(struct description *description, const char *why); /* lock held; why NULL: as before */
 void register_drop(struct description *description);
+void register_open(void); /* before the process may no longer: the table is there from now on */
 void register_forked(void);
 
 /* --- epoll.c ---------------------------------------------------------------------------------------------------- */
@@ -370,10 +385,13 @@ void epoll_forked(struct description *description);  /* in a forked child: the e
 /* --- fork.c ----------------------------------------------------------------------------------------------------- */
 
 extern bool fork_inherits; /* some descriptions are foreign */
-void fork_begin(void);     /* when the settings are known */
+extern unsigned fork_count; /* forks of this process and of those that it comes from, since the program began */
+void fork_begin(void);      /* when the settings are known */
 /* Its last number was closed. True: a forked child has the connection now, or it was not ours. Lock held. */
 bool fork_give(struct description *description);
-bool fork_has_heirs(void); /* children may have connections of ours */
-void fork_look(void);      /* what they say. Lock held */
+extern int fork_given;      /* connections that were given to children, and not taken yet */
+extern int64_t fork_looked; /* when fork_look was last called */
+void fork_look(void);       /* what children say; who has ended, or never takes what was given. Lock held */
+void fork_take_part(struct description *listener); /* whoever waits for a listener serves it. Lock held */
 
 #endif

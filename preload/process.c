@@ -167,9 +167,12 @@ void report(const char *key, const char *format, ...)
     errno = error;
 }
 
+extern char *program_invocation_short_name;
+
 __attribute__((constructor)) static void begin(void)
 {
     const char *text;
+    strncpy(process.name, program_invocation_short_name, sizeof process.name - 1);
     if ((text = getenv("PRONGHORN_ATTACH")) != NULL)
         process.attach_path = strdup(text); /* programs write their titles over the environment */
     if ((text = getenv("PRONGHORN_ATTACH_FD")) != NULL && *text != 0) {

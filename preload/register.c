@@ -15,8 +15,6 @@
 
 #define ROOM PRONGHORN_REGISTER_RECORDS
 
-extern char *program_invocation_short_name;
-
 static struct pronghorn_register *table;
 static struct pronghorn_record *records;
 static bool tried;
@@ -75,7 +73,7 @@ static void open_table(void)
     table->room = ROOM;
     table->wakeup = process.wakeup;
     table->started = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-    strncpy((char *)table->name, program_invocation_short_name, sizeof table->name - 1);
+    memcpy(table->name, process.name, sizeof table->name);
     __atomic_store_n(&table->magic, PRONGHORN_REGISTER_MAGIC, __ATOMIC_RELEASE);
 }
 
@@ -154,10 +152,16 @@ static void write_record(struct pronghorn_record *record, struct description *de
     end_change(record);
 }
 
+void register_open(void)
+{
+    if (!tried)
+        open_table();
+}
+
 void register_update(struct description *description, const char *why)
 {
     if (UNLIKELY(!tried))
-        open_table();
+        register_open();
     if (table == NULL || (description->record < 0 && (description->record = new_record()) < 0))
         return;
     write_record(&records[description->record], description, why);
