@@ -1,4 +1,4 @@
-"""The real programs: one function for each pair of server and client. It starts, asks and compares; `Place` does the rest.
+"""The real programs: one function for each pair of server and client. It starts, asks and compares; `Place` does more.
 
 @program()                                      what cannot be as the arguments say is left out
 def echo(place: Place) -> None:
@@ -8,13 +8,21 @@ def echo(place: Place) -> None:
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
+import shutil
+import signal
+import subprocess
 import sys
+import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
-from tests.programs.real.places import ARRANGEMENTS, Place
+import pytest
+
+from tests.programs.real.places import ARRANGEMENTS, Place, which
 
 MODES = ("completion", "wakeup")
 
@@ -29,6 +37,8 @@ class Case:
     ordinary: tuple[str, ...]
     """Of `places`, those that every run of the tests tries, run-to-completion."""
     strict: bool
+    lasting: bool
+    """The server is there when the clients are done."""
 
 
 CASES: dict[str, Case] = {}
@@ -40,12 +50,13 @@ def program(
     modes: tuple[str, ...] = MODES,
     ordinary: tuple[str, ...] = (),
     strict: bool = True,
+    lasting: bool = True,
 ) -> Callable[[Callable[[Place], None]], Callable[[Place], None]]:
     """A case. `forks`: several processes use the network, so that a direct link, which has one at each end, is none."""
 
     def enter(run: Callable[[Place], None]) -> Callable[[Place], None]:
         usual = tuple(name for name in ARRANGEMENTS if name != ("direct" if forks else "both"))
-        CASES[run.__name__] = Case(run, places or usual, modes, ordinary, strict)
+        CASES[run.__name__] = Case(run, places or usual, modes, ordinary, strict, lasting)
         return run
 
     return enter
@@ -111,15 +122,15 @@ def nginx_and_clients(place: Place, workers: int, sendfile: str = "on") -> None:
     for name, expected in (("small", small), ("big", data)):
         place.answers("curl", "-sf", "-m", "10", "-o", "got", f"{url}/{name}")
         assert fetched(place) == expected
+    out = place.ask("ab", "-q", "-n", "500", "-c", "10", "-k", f"{url}/small")
+    assert re.search(r"Complete requests: +500\b", out), out
+    assert re.search(r"Failed requests: +0\b", out), out
     for header in ("Connection: keep-alive", "Connection: close"):
         out = place.ask("wrk", "-t1", "-c16", "-d1", "-H", header, f"{url}/small")
         found = re.search(r"(\d+) requests in", out)
         assert found is not None, out
         assert int(found[1]) > 100, out
         assert "Non-2xx" not in out, out
-    out = place.ask("ab", "-q", "-n", "500", "-c", "10", "-k", f"{url}/small")
-    assert re.search(r"Complete requests: +500\b", out), out
-    assert re.search(r"Failed requests: +0\b", out), out
 
 
 @program(ordinary=("direct",))
@@ -135,7 +146,7 @@ def nginx_workers(place: Place) -> None:
 
 
 def iperf3(place: Place, *options: str) -> None:
-    log = place.serve("iperf3", "-s", "-1", "-B", place.address, "--forceflush")
+    log = place.serve("iperf3", "-s", "-B", place.address, "--forceflush")
     place.until_said(log, "listening")
     out = place.ask("iperf3", "-c", place.address, "-t", "1", *options)
     rate = re.search(r"([\d.]+) ([MG])bits/sec.*receiver", out)
@@ -161,3 +172,184 @@ def iperf3_several(place: Place) -> None:
 @program(ordinary=("client",))
 def iperf3_udp(place: Place) -> None:
     iperf3(place, "-u", "-b", "50M")
+
+
+def script(name: str) -> Path:
+    """A program of this folder."""
+    return Path(__file__).with_name(name)
+
+
+@program(ordinary=("direct",))
+def memcached(place: Place) -> None:
+    """Four threads, TCP and UDP."""
+    user = ("-u", "root") if os.geteuid() == 0 else ()
+    place.serve("memcached", "-l", place.address, "-p", "7001", "-U", "7001", "-t", "4", *user)
+    client = (sys.executable, script("memcached_client.py"), place.address, "7001")
+    assert place.answers(*client) == "stored and read\n"
+
+
+@program(lasting=False)
+def socat(place: Place) -> None:
+    """One process, which ends with its connection."""
+    place.serve("socat", f"TCP-LISTEN:7002,bind={place.address},reuseaddr", "PIPE")
+    text = "".join(f"line {number}\n" for number in range(2000))
+    assert place.answers("socat", "-t", "5", "-", f"TCP:{place.address}:7002", text=text) == text
+
+
+@program(lasting=False)
+def socat_udp(place: Place) -> None:
+    """One datagram and its answer."""
+    log = place.serve("socat", "-d", "-d", f"UDP-RECVFROM:7003,bind={place.address}", "PIPE")
+    place.until_said(log, "receiving on")
+    assert place.ask("socat", "-t", "2", "-", f"UDP:{place.address}:7003", text="a datagram\n") == "a datagram\n"
+
+
+@program(forks=True)
+def socat_forks(place: Place) -> None:
+    """A process for each connection, which the parent closes. Not for each datagram: UDP-RECVFROM,fork leaves it to the
+    child to read what waits in a socket that both have, and that is not handed over."""
+    place.serve("socat", f"TCP-LISTEN:7002,bind={place.address},reuseaddr,fork", "PIPE")
+    for number in range(5):
+        text = f"conversation {number}\n" * 500
+        assert place.answers("socat", "-t", "5", "-", f"TCP:{place.address}:7002", text=text) == text
+
+
+@program(ordinary=("client",))
+def openssl(place: Place) -> None:
+    """s_server with s_client and with curl."""
+    data = content(place, 400_000)
+    (place.folder / "text").write_text("a line over TLS\n")
+    key, certificate = place.folder / "key.pem", place.folder / "certificate.pem"
+    make = ("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2")
+    make += ("-subj", "/CN=pronghorn.test", "-keyout", str(key), "-out", str(certificate))
+    subprocess.run([which("openssl"), *make], check=True, capture_output=True)
+    server = ("-accept", f"{place.address}:7443", "-cert", certificate, "-key", key, "-WWW", "-quiet")
+    place.serve("openssl", "s_server", *server)
+    url = "https://pronghorn.test:7443/content"
+    resolve = ("--cacert", certificate, "--resolve", f"pronghorn.test:7443:{place.address}")
+    place.answers("curl", "-sf", "-m", "10", *resolve, "-o", "got", url)
+    assert fetched(place) == data
+    client = ("s_client", "-connect", f"{place.address}:7443", "-CAfile", certificate, "-verify_return_error")
+    said = place.ask("openssl", *client, "-quiet", "-ign_eof", text="GET /text HTTP/1.0\r\n\r\n")
+    assert said.endswith("a line over TLS\n"), said
+
+
+@program()
+def node(place: Place) -> None:
+    """node's http, keep-alive and streams."""
+    data = content(place, 700_000)
+    place.serve("node", script("node_http.js"), "serve", place.address, "7004", place.folder / "content")
+    place.answers("curl", "-sf", "-m", "10", "-o", "got", f"http://{place.address}:7004/")
+    assert fetched(place) == data
+    assert place.ask("node", script("node_http.js"), "ask", place.address, "7004") == "100 bodies\n"
+
+
+@program(ordinary=("direct",))
+def asyncio(place: Place) -> None:
+    """asyncio's streams."""
+    log = place.serve(sys.executable, script("asyncio_echo.py"), "serve", place.address, "7005")
+    place.until_said(log, "listening")
+    assert place.ask(sys.executable, script("asyncio_echo.py"), "ask", place.address, "7005") == "50 conversations\n"
+
+
+@program()
+def requests(place: Place) -> None:
+    """requests and urllib, in threads, at Python's HTTP server."""
+    python = "/usr/bin/python3"
+    if subprocess.run([python, "-c", "import requests"], capture_output=True, check=False).returncode:
+        pytest.skip("needs requests, a package of the system's Python")
+    data = content(place, 200_000)
+    place.serve(sys.executable, "-m", "http.server", "8000", "--bind", place.address)
+    url = f"http://{place.address}:8000"
+    assert place.answers(python, script("requests_client.py"), url).strip() == hashlib.sha256(data).hexdigest()
+
+
+@program(strict=False)
+def haproxy(place: Place) -> None:
+    """Two threads; it answers by itself. It asks the kernel for a way to addresses that are not its own."""
+    data = content(place, 8_000)
+    configuration = f"""
+        global
+            nbthread 2
+        defaults
+            mode http
+            timeout client 10s
+            timeout server 10s
+            timeout connect 10s
+        frontend front
+            bind {place.address}:7006
+            http-request return status 200 content-type application/octet-stream file {place.folder}/content
+        """
+    (place.folder / "haproxy.cfg").write_text(textwrap.dedent(configuration))
+    place.serve("haproxy", "-db", "-f", place.folder / "haproxy.cfg")
+    url = f"http://{place.address}:7006/"
+    place.answers("curl", "-sf", "-m", "10", "-o", "got", url)
+    assert fetched(place) == data
+    out = place.ask("wrk", "-t1", "-c16", "-d1", url)
+    assert "Non-2xx" not in out, out
+    found = re.search(r"(\d+) requests in", out)
+    assert found is not None, out
+    assert int(found[1]) > 100, out
+
+
+def dns(place: Place) -> None:
+    options = ("--no-resolv", "--no-hosts", "--conf-file=/dev/null", "--port=5300", "--user=root", "--group=root")
+    records = ("--address=/pronghorn.test/192.0.2.7", "--txt-record=long.test," + ",".join(["x" * 200] * 5))
+    place.serve("dnsmasq", "--keep-in-foreground", "--log-facility=-", "--pid-file=", *options, *records)
+    dig = ("dig", f"@{place.address}", "-p", "5300", "+short", "+tries=1", "+time=2")
+    assert place.answers(*dig, "www.pronghorn.test").strip() == "192.0.2.7"
+    assert place.ask(*dig, "long.test", "TXT").count("x" * 200) == 5
+
+
+@program()
+def dnsmasq(place: Place) -> None:
+    """Over UDP."""
+    dns(place)
+
+
+@program(places=("client",))
+def dnsmasq_tcp(place: Place) -> None:
+    """Over TCP as well. dnsmasq answers only at addresses that the kernel's interfaces have, which ours are not."""
+    dns(place)
+    dig = ("dig", f"@{place.address}", "-p", "5300", "+short", "+tcp", "+tries=1", "+time=3")
+    for _ in range(3):
+        assert place.ask(*dig, "www.pronghorn.test").strip() == "192.0.2.7"
+        assert place.ask(*dig, "long.test", "TXT").count("x" * 200) == 5
+
+
+@program(forks=True, strict=False)
+def postgres(place: Place) -> None:
+    """A process for each connection; psql and pgbench."""
+    data = place.folder / "data"
+    user = ("setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups") if os.geteuid() == 0 else ()
+    if user:
+        shutil.chown(place.folder, "postgres")
+    make = (
+        *user,
+        which("initdb"),
+        "-D",
+        data,
+        "-U",
+        "postgres",
+        "-A",
+        "trust",
+        "--no-sync",
+        "-E",
+        "UTF8",
+        "--locale=C",
+    )
+    subprocess.run([*map(str, make)], check=True, capture_output=True)
+    (data / "pg_hba.conf").write_text("host all all all trust\nlocal all all trust\n")
+    settings = (f"listen_addresses={place.address}", f"unix_socket_directories={place.folder}", "fsync=off")
+    options = (word for setting in settings for word in ("-c", setting))
+    place.serve(*user, which("postgres"), "-D", data, *options, stop=signal.SIGINT)
+    at = ("-h", place.address, "-U", "postgres")
+    psql = ("psql", *at, "-At", "-v", "ON_ERROR_STOP=1")
+    assert place.answers(*psql, "-c", "select 6 * 7").strip() == "42"
+    assert place.ask(*psql, "-c", "select md5(string_agg(n::text, ',')) from generate_series(1, 100000) n").strip() == (
+        hashlib.md5(",".join(map(str, range(1, 100_001))).encode()).hexdigest()
+    )
+    place.ask("pgbench", *at, "-i", "-q", "postgres")
+    out = place.ask("pgbench", *at, "-c", "4", "-t", "25", "postgres")
+    assert "number of transactions actually processed: 100/100" in out, out
+    assert "number of failed transactions: 0 " in out, out

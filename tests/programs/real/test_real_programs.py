@@ -61,7 +61,7 @@ def test_program(
     place = PLACES[where](thread_model, folder, interposer, case.strict, **more)
     try:
         case.run(place)
-        place.judge()
+        place.judge(case.lasting)
     finally:
         place.close()
         shutil.rmtree(folder, ignore_errors=True)
