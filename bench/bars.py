@@ -66,6 +66,7 @@ BARS = {
     "asyncio_echo_uvloop": Bar("ratio", "at least", 1.0),
     "kill_program": Bar("value", "at most", 0, "leaks and failures"),
     "redis_gateway": Bar("ratio", "at least", 1.0),
+    "zero_copy": Bar("ratio", "at most", 0.7),
     "http_xdp": Bar("ratio", "at least", 1.0),
     "drain": Bar("value", "at most", 0, "failures"),
     "idle_cpu": Bar("value", "below", 1.0, "% of a core"),

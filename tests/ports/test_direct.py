@@ -1,4 +1,4 @@
-"""Frames that are written straight into a link: in order with others, until it is full, and beside a partner that lies."""
+"""Frames that are written straight into a link: in order with others, until it is full, beside a partner that lies."""
 
 from __future__ import annotations
 
