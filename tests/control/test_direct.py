@@ -114,6 +114,21 @@ def test_the_welcome_stays_for_another_program() -> None:
     assert [octets for octets, _ in json.loads(said.stdout)["seen"]] == [Welcome.SIZE] * 2
 
 
+def test_a_program_that_closes_what_it_does_not_know_keeps_its_end() -> None:
+    """As daemons do; the interposer keeps the socket of the Welcome, and the lock lies there."""
+    command = [sys.executable, "-m", "pronghorn", "run", "--no-preload", "--link", "white", "-a", "10.1.0.1/24", "--"]
+    code = "import os, sys; own = int(os.environ['PRONGHORN_ATTACH_FD']); os.closerange(3, own)\n"
+    code += "os.closerange(own + 1, 4096); print(flush=True); sys.stdin.read()"
+    with subprocess.Popen([*command, sys.executable, "-c", code], stdin=-1, stdout=-1) as program:
+        assert program.stdout is not None
+        assert program.stdout.readline() == b"\n"
+        link = DirectLink("white", ADDRESSES, 1500)
+        end = link.end
+        link.close()
+        program.kill()
+    assert end == 1
+
+
 def test_an_end_is_free_when_the_last_process_has_gone() -> None:
     command = [sys.executable, "-m", "pronghorn", "run", "--no-preload", "--link", "green", "-a", "10.1.0.1/24"]
     shell = ["--", "sh", "-c", "sleep 60 >/dev/null 2>&1 & echo $!"]

@@ -1,8 +1,9 @@
 """A direct link between two programs: two ends of a user-veth of one user, and no process that keeps it.
 
 The launcher takes an end (ports/veth_share.py), leaves the Welcome with its descriptors in a socket pair, and becomes
-the program. What says that an end is taken is a lock on an open file that the program inherits; the kernel ends it with
-the last process that has it, however that ends. Who comes back finds the other end where it was.
+the program. What says that an end is taken is a lock on an open file that lies in that socket behind the Welcome; the
+kernel ends it with the last process that has the socket, however that ends. Who comes back finds the other end where it
+was.
 
 The memory is the file of the user-veth, not memory sealed against shortening: there is nobody whom a second program
 could get sealed memory from. Both ends belong to one user and the directory is closed to others; a process that
@@ -64,7 +65,7 @@ class DirectLink:
         return "ab".index(self._share.end)
 
     def _leave(self, addresses: Sequence[Interface], mtu: int, ports: tuple[int, int]) -> int:
-        """The Welcome in a socket, and the lock, at numbers that the program inherits; the socket's."""
+        """The Welcome in a socket, and the lock, at a number that the program inherits."""
         share = self._share
         if share.queues != 1:
             raise LinkError(
@@ -79,7 +80,7 @@ class DirectLink:
             send_welcome(keeper, grant)
             os.close(pipe)
             os.close(other)
-            self._keep(share.lock)
+            socket.send_fds(keeper, [b"lock"], [share.lock])  # nobody reads it: programs close what they do not know
             return self._keep(program.fileno())
 
     def _keep(self, descriptor: int) -> int:
