@@ -10,6 +10,7 @@ import io
 import json
 import runpy
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -152,10 +153,14 @@ def lent() -> Any:
 
 
 def a_file() -> Any:
-    with connect("sink") as connection:
-        sent = connection.sendfile(io.BytesIO(MEGABYTE))
+    with connect("sink") as connection, tempfile.TemporaryFile() as file:
+        file.write(MEGABYTE)
+        file.flush()
+        sent = [connection.sendfile(io.BytesIO(MEGABYTE)), connection.sendfile(file, 1000, 300_000), file.tell()]
+        sent += [connection.sendfile(file, len(MEGABYTE) - 10), file.tell(), connection.sendfile(file, len(MEGABYTE))]
+        wrong = [failure(lambda: connection.sendfile(file, 0, 0)), failure(lambda: connection.sendfile(sys.stdin))]
         connection.shutdown(socket.SHUT_WR)
-        return [sent, connection.recv(100).decode()]
+        return [sent, wrong, connection.recv(100).decode()]
 
 
 def closed() -> Any:
@@ -177,6 +182,39 @@ async def streams() -> Any:
     writer.close()
     await writer.wait_closed()
     return [received == MEGABYTE, rest.decode()]
+
+
+async def a_file_by_the_loop() -> Any:
+    """By a transport, after what was written; and by a plain socket."""
+    loop = asyncio.get_running_loop()
+    with tempfile.TemporaryFile() as file, socket.socket() as own:
+        file.write(MEGABYTE)
+        file.flush()
+        reader, writer = await asyncio.open_connection(SERVER4, PORT)
+        writer.write(b"echo\n" + MEGABYTE)
+        found = asyncio.create_task(reader.readexactly(3 * len(MEGABYTE) - 256))
+        sent = [await loop.sendfile(writer.transport, file, 256), file.tell()]
+        await loop.sendfile(writer.transport, io.BytesIO(MEGABYTE))
+        right = await found == MEGABYTE + MEGABYTE[256:] + MEGABYTE
+        sending = asyncio.create_task(loop.sendfile(writer.transport, file))
+        await asyncio.sleep(0)
+        wrong = [failure(lambda: writer.write(b"x")), await own_failure(loop.sendfile(writer.transport, file))]
+        sent.append(await sending)
+        writer.transport.abort()
+        own.setblocking(False)
+        await loop.sock_connect(own, (SERVER4, PORT))  # type: ignore[arg-type]
+        await loop.sock_sendall(own, b"echo\n")  # type: ignore[arg-type]
+        sent += [await loop.sock_sendfile(own, file, 7, 5000), file.tell()]  # type: ignore[arg-type]
+        first = await loop.sock_recv(own, 5000)  # type: ignore[arg-type]
+        return [right, sent, wrong, len(first) > 0 and first == MEGABYTE[7 : 7 + len(first)]]
+
+
+async def own_failure(coroutine: Any) -> str:
+    try:
+        await coroutine
+    except Exception as error:
+        return type(error).__name__
+    return ""
 
 
 async def many() -> Any:
@@ -277,7 +315,7 @@ BLOCKING = (
     a_file,
     closed,
 )
-AWAITING = (streams, many, no_server, slow_reader, datagram_endpoint, plain_sockets, others)
+AWAITING = (streams, a_file_by_the_loop, many, no_server, slow_reader, datagram_endpoint, plain_sockets, others)
 
 
 def client() -> None:

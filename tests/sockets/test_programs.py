@@ -54,7 +54,10 @@ def awaiting(native_library: Path, tmp_path_factory: pytest.TempPathFactory) -> 
         ("options", [1, 1, 104]),
         ("datagrams", ["question", ["10.77.0.1", 7000]]),
         ("lent", [True, "ValueError", "BufferError", "ValueError", "ValueError"]),
-        ("a_file", [1048576, "1048576"]),
+        (
+            "a_file",
+            [[1048576, 300000, 301000, 10, 1048576, 0], ["ValueError", "ValueError"], "1348586"],
+        ),
         ("closed", [-1, "OSError EBADF"]),
     ],
 )
@@ -66,6 +69,10 @@ def test_a_blocking_program(blocking: dict[str, Any], case: str, expected: Any) 
     ("case", "expected"),
     [
         ("streams", [True, ""]),
+        (
+            "a_file_by_the_loop",
+            [True, [1048320, 1048576, 1048576, 5000, 5007], ["RuntimeError", "RuntimeError"], True],
+        ),
         ("many", True),
         ("no_server", "ConnectionRefusedError"),
         ("slow_reader", True),

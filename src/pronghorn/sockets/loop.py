@@ -30,6 +30,7 @@ from pronghorn.sockets.endpoint import Name
 from pronghorn.sockets.memory import Memory
 from pronghorn.sockets.plain import Called, PlainSockets
 from pronghorn.sockets.selector import Selector
+from pronghorn.sockets.sendfile import Source
 from pronghorn.sockets.socket import socket
 from pronghorn.sockets.streams import Stream
 
@@ -253,6 +254,11 @@ class Loop(PlainSockets):
         if isinstance(sock, socket):
             return Stream(self, sock, protocol, waiter, extra, server)
         return super()._make_socket_transport(sock, protocol, waiter, extra=extra, server=server)  # type: ignore[misc]
+
+    async def _sendfile_native(self, transp: Any, file: Any, offset: int, count: int | None) -> int:
+        if isinstance(transp, Stream):
+            return await transp.send_file(Source(file, offset, count))
+        return await super()._sendfile_native(transp, file, offset, count)  # type: ignore[misc, no-any-return]
 
     def _make_ssl_transport(self, rawsock: Any, protocol: Any, sslcontext: Any, waiter: Any = None, **rest: Any) -> Any:
         if not isinstance(rawsock, socket):

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from pronghorn.sockets import stack as stacks
 from pronghorn.sockets.endpoint import Name
+from pronghorn.sockets.sendfile import Source
 from pronghorn.sockets.socket import socket
 
 T = TypeVar("T")
@@ -93,6 +94,20 @@ class PlainSockets(asyncio.SelectorEventLoop):
         if not isinstance(sock, socket):
             return await super().sock_sendto(sock, data, address)
         return await self._patiently(sock, OUT, lambda: sock.sendto(data, address))
+
+    async def sock_sendfile(
+        self, sock: Any, file: Any, offset: int = 0, count: int | None = None, *, fallback: bool | None = True
+    ) -> int:
+        """As asyncio's; octets are read straight into the send buffer."""
+        if not isinstance(sock, socket):
+            return await super().sock_sendfile(sock, file, offset, count, fallback=fallback)
+        source = Source(file, offset, count)
+        try:
+            while await self._patiently(sock, OUT, lambda: source.step(sock)):
+                await asyncio.sleep(0)
+        finally:
+            source.end()
+        return source.sent
 
     async def sock_accept(self, sock: Any) -> tuple[Any, Name]:
         """As asyncio's."""

@@ -24,11 +24,11 @@ from pronghorn.sockets import stack as stacks
 from pronghorn.sockets.endpoint import Name, failure, fill, name_of
 from pronghorn.sockets.loans import ReceiveLoan, SendLoan
 from pronghorn.sockets.memory import address_of, view_of
+from pronghorn.sockets.sendfile import Source
 from pronghorn.state.attach import CLAIM_BIND, CLAIM_CLOSE, CLAIM_LISTEN, Claim
 from pronghorn.state.endpoints import DATAGRAM, STREAM, Address
 
 _IN, _OUT, _ERR, _HUP = 1, 4, 8, 16
-_ROOM = 65536
 _KINDS: dict[int, tuple[int, int]] = {
     SOCK_STREAM: (STREAM, standard.IPPROTO_TCP),
     SOCK_DGRAM: (DATAGRAM, standard.IPPROTO_UDP),
@@ -221,18 +221,16 @@ class socket:
         return bytes(memoryview(buffer)[:got]), name
 
     def sendfile(self, file: Any, offset: int = 0, count: int | None = None) -> int:
-        """Send a regular file's octets, read straight into the send buffer; how many."""
-        if offset:
-            file.seek(offset)
-        total = 0
-        while count is None or total < count:
-            with self.send_buffer(_ROOM if count is None else min(_ROOM, count - total)) as loan:
-                got = file.readinto(loan.memory)
-                loan.commit(got or 0)
-            if not got:
-                break
-            total += got
-        return total
+        """Send a file's octets, read straight into the send buffer; how many."""
+        if self._timeout == 0.0:
+            raise ValueError("non-blocking sockets are not supported")
+        source = Source(file, offset, count)
+        try:
+            while source.step(self):
+                pass
+        finally:
+            source.end()
+        return source.sent
 
     def send_buffer(self, octets: int) -> SendLoan:
         """Writable memory of the send buffer, at most so many octets: write, then `commit(count)` sends it uncopied."""

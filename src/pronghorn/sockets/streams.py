@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import asyncio.constants
+import contextlib
 import contextvars
 import errno
 import os
@@ -15,6 +17,7 @@ from pronghorn.sockets.endpoint import failure
 
 if TYPE_CHECKING:
     from pronghorn.sockets.loop import Loop
+    from pronghorn.sockets.sendfile import Source
     from pronghorn.sockets.socket import socket
 
 IN, OUT, RDHUP = select.EPOLLIN, select.EPOLLOUT, select.EPOLLRDHUP
@@ -35,6 +38,7 @@ class Stream(asyncio.Transport):
         self._high, self._low = _HIGH, _HIGH // 4
         self._reading, self._ended, self._closing, self._full = True, False, False, False
         self._finishing = False  # write_eof was called
+        self._room: asyncio.Future[None] | None = None  # send_file waits for room
         self._context = contextvars.copy_context()
         self._run = self._context.run
         self._extra.update({"socket": sock, "sockname": sock.getsockname()})
@@ -49,6 +53,7 @@ class Stream(asyncio.Transport):
         loop.call_soon(self._begin, waiter)
 
     _extra: dict[str, Any]
+    _sendfile_compatible = asyncio.constants._SendfileMode.TRY_NATIVE
 
     def _begin(self, waiter: Any) -> None:
         self._run(self._protocol.connection_made, self)
@@ -69,7 +74,7 @@ class Stream(asyncio.Transport):
 
     def _watch(self) -> None:
         reading = self._reading and not self._ended
-        events = (IN | RDHUP if reading else 0) | (OUT if self._pending else 0)
+        events = (IN | RDHUP if reading else 0) | (OUT if self._pending or self._room is not None else 0)
         self._loop.watch(self._handle, events, self._happened, reading)
 
     # --- receiving --------------------------------------------------------------------------------------------------
@@ -89,6 +94,8 @@ class Stream(asyncio.Transport):
                 return
             if events & OUT and self._pending:
                 self._flush()
+            if events & (OUT | _BROKEN) and self._room is not None and not self._pending:
+                self._room_found()
             if events & _BROKEN and octets < 0 and not self._closing:
                 self._look_at_error()
         except (SystemExit, KeyboardInterrupt):
@@ -153,6 +160,8 @@ class Stream(asyncio.Transport):
         """Send it, at once as far as there is room."""
         if self._finishing:
             raise RuntimeError("Cannot call write() after write_eof()")
+        if self._room is not None:
+            raise RuntimeError("unable to write; sendfile is in progress")
         if self._handle < 0 or not data:
             return
         if not isinstance(data, bytes):
@@ -200,6 +209,33 @@ class Stream(asyncio.Transport):
             if self._finishing:
                 self._sock.shutdown(standard.SHUT_WR)
             self._watch()
+
+    async def send_file(self, source: Source) -> int:
+        """Octets of a file, after what waits; nothing else can be written meanwhile. How many."""
+        if self._room is not None:
+            raise RuntimeError("sendfile is in progress")
+        try:
+            while True:
+                self._room = self._loop.create_future()
+                self._watch()
+                await self._room  # let others in between, too
+                with contextlib.suppress(BlockingIOError):
+                    if not source.step(self._sock):
+                        return source.sent
+        finally:
+            self._room = None
+            source.end()
+            if self._handle >= 0 and not self._closing:
+                self._watch()
+
+    def _room_found(self, error: Exception | None = None) -> None:
+        """Who sends a file may go on, or has to stop."""
+        if self._room is None or self._room.done():
+            return
+        if error is not None:
+            self._room.set_exception(error)
+        else:
+            self._room.set_result(None)
 
     def _tell(self, method: Any) -> None:
         try:
@@ -279,6 +315,7 @@ class Stream(asyncio.Transport):
             return
         self._loop.forget(self._handle)
         self._handle = -1
+        self._room_found(error or ConnectionAbortedError(errno.ECONNABORTED, "the transport was closed"))
         try:
             self._run(self._protocol.connection_lost, error)
         finally:
