@@ -4,7 +4,6 @@ client_cases.py ADDRESS PORT       peer.py listens there
 """
 
 import array
-import contextlib
 import errno
 import fcntl
 import json
@@ -102,26 +101,19 @@ def nothing_yet() -> Any:
 
 @case
 def waitall() -> Any:
+    rooms = [bytearray(30), bytearray(300), bytearray(40)]
     with connected("parts 100 5") as s:
-        first = len(s.recv(350, socket.MSG_WAITALL))
-        return first, len(s.recv(1000, socket.MSG_WAITALL)), len(s.recv(10))
-
-
-@case
-def waitall_in_parts() -> Any:
+        whole = [len(s.recv(octets, socket.MSG_WAITALL)) for octets in (350, 1000, 10)]
     with connected("parts 100 4") as s:
-        rooms = [bytearray(30), bytearray(300), bytearray(40)]
-        got = s.recvmsg_into(rooms, 0, socket.MSG_WAITALL)[0]
-        return got, bytes(rooms[2])
+        return whole, s.recvmsg_into(rooms, 0, socket.MSG_WAITALL)[0], bytes(rooms[2])
 
 
 @case
 def peek() -> Any:
     with connected() as s:
         s.sendall(b"abcdef")
-        first = s.recv(3, socket.MSG_PEEK)
-        while len(first) < 3:
-            first = s.recv(3, socket.MSG_PEEK)
+        while len(first := s.recv(3, socket.MSG_PEEK)) < 3:
+            pass
         return first.decode(), s.recv(100).decode()
 
 
@@ -143,29 +135,27 @@ def timeouts() -> Any:
         result = tried(s.recv, 10)
         took = time.monotonic() - began
         back = struct.unpack("ll", s.getsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, 16))
-        return result, 0.09 < took < 0.5, back
+        return result, 0.09 < took < 5, back
 
 
 @case
 def send_timeout() -> Any:
-    with connected("hold 3") as s:
+    with connected("hold 10") as s:
         s.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", 0, 100_000))
-        data = bytes(1 << 20)
         for _ in range(100):
-            result = tried(s.send, data)
-            if not isinstance(result, int):
+            if not isinstance(result := tried(s.send, bytes(1 << 20)), int):
                 return result
         return "never"
 
 
 @case
 def full() -> Any:
-    with connected("hold 2") as s:
+    with connected("hold 10") as s:
         s.setblocking(False)
         total, ready = 0, [s]
         while ready and total < 1 << 28:  # what is under way makes room for some time
-            with contextlib.suppress(BlockingIOError):
-                total += s.send(bytes(65536))
+            if isinstance(sent := tried(s.send, bytes(65536)), int):
+                total += sent
                 continue
             _, ready, _ = select.select([], [s], [], 0.1)
         return total > 1000, ready
@@ -251,8 +241,7 @@ def not_of_a_socket() -> Any:
 
 @case
 def closed_number() -> Any:
-    s = connected()
-    number = s.detach()
+    number = connected().detach()
     os.close(number)
     return tried(os.close, number), tried(os.read, number, 1), tried(os.dup, number)
 
@@ -265,7 +254,9 @@ def interrupted() -> Any:
     with connected("parts 10 1") as s:  # Python itself goes on after EINTR, when the handler raises nothing
         first = len(s.recv(10))
         signal.setitimer(signal.ITIMER_REAL, 0.05)
-        return first, s.recv(10).decode(), len(got) >= 0
+        second = s.recv(10).decode()
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        return first, second, len(got) >= 0
 
 
 @case
@@ -288,14 +279,14 @@ def from_a_file() -> Any:
 
 @case
 def the_end_of_a_file() -> Any:
-    with tempfile.TemporaryFile() as file, connected("hold 0.3") as s:
+    with tempfile.TemporaryFile() as file, connected("hold 10") as s:
         file.write(b"f" * 70_000)
         file.flush()
         short = os.sendfile(s.fileno(), file.fileno(), 50_000, 1 << 20)
         after = os.sendfile(s.fileno(), file.fileno(), 70_000, 10), os.sendfile(s.fileno(), file.fileno(), 0, 0)
-        wrong = tried(os.sendfile, s.fileno(), file.fileno(), -1, 10), tried(os.sendfile, s.fileno(), 999, 0, 10)
+        wrong = [tried(os.sendfile, s.fileno(), number, place, 10) for number, place in ((file.fileno(), -1), (999, 0))]
         with tempfile.NamedTemporaryFile() as named, open(named.name, "wb") as unread:
-            wrong += (tried(os.sendfile, s.fileno(), unread.fileno(), 0, 10),)
+            wrong.append(tried(os.sendfile, s.fileno(), unread.fileno(), 0, 10))
         file.seek(69_000)
         own = os.sendfile(s.fileno(), file.fileno(), None, 5000), file.seek(0, 1)
         s.setblocking(False)
@@ -309,9 +300,9 @@ def through_a_pipe() -> Any:
     reader, writer = os.pipe()
     with connected() as s:
         number, now = s.fileno(), os.SPLICE_F_NONBLOCK
-        nothing = (tried(os.splice, reader, number, 10, None, None, now),)
+        nothing = [tried(os.splice, reader, number, 10, None, None, now)]
         s.setblocking(False)
-        nothing += (tried(os.splice, number, writer, 10),)
+        nothing.append(tried(os.splice, number, writer, 10))
         s.setblocking(True)
         os.write(writer, b"through")
         gone = os.splice(reader, number, 100)
@@ -355,9 +346,9 @@ def datagrams() -> Any:
         s.send(b"third")
         third = s.recv(100)
         s.send(b"")
-        empty = s.recv(100)
-        again = tried(s.recv, 10, socket.MSG_DONTWAIT)
-        return octets.decode(), source[1] == PORT, short.decode(), how, third.decode(), len(empty), again
+        answers = octets.decode(), source[1] == PORT, short.decode(), how, third.decode(), len(s.recv(100))
+        s.setblocking(False)
+        return answers, tried(s.recv, 10)
 
 
 @case
@@ -366,9 +357,8 @@ def datagram_errors() -> Any:
         unconnected = tried(s.send, b"x"), tried(s.sendto, b"x" * 70_000, (ADDRESS, PORT))
         s.connect((ADDRESS, PORT + 1))
         s.send(b"x")
-        time.sleep(0.05)
-        s.settimeout(2)
-        return unconnected, tried(s.send, b"x"), tried(s.listen), tried(s.accept) == 1
+        refused, _, _ = select.select([s], [], [], 5)
+        return unconnected, len(refused), tried(s.send, b"x"), tried(s.listen), tried(s.accept) == 1
 
 
 @case
@@ -388,18 +378,14 @@ def options_before() -> Any:
         s.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         s.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 77)
         s.connect((ADDRESS, PORT))
-        return (
-            s.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY),
-            s.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE),
-            s.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE),
-        )
+        names = (socket.SOL_SOCKET, socket.SO_KEEPALIVE), (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE)
+        return s.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY), [s.getsockopt(*name) for name in names]
 
 
 def main() -> None:
-    wanted = sys.argv[3:] or list(CASES)
     said = {}
-    for name in wanted:
-        watch = threading.Timer(6, lambda name=name: os.write(2, f"{name} hangs\n".encode()) and os._exit(3))
+    for name in sys.argv[3:] or CASES:
+        watch = threading.Timer(20, lambda name=name: os.write(2, f"{name} hangs\n".encode()) and os._exit(3))
         watch.start()
         try:
             said[name] = CASES[name]()

@@ -6,6 +6,8 @@ import contextlib
 import itertools
 import json
 import os
+import random
+import socket
 import subprocess
 import sys
 import time
@@ -58,6 +60,18 @@ def linked(library: Path, runtime: Path, mode: str = "completion") -> Iterator[L
         yield link
     finally:
         link.close()
+
+
+def kernel_port() -> int:
+    """A port of the kernel's that nobody uses, nor the next one: tests run at the same time."""
+    for _ in range(1000):
+        port = random.randrange(10_000, 32_000, 2)
+        with contextlib.suppress(OSError), contextlib.ExitStack() as stack:
+            for number in (port, port + 1):
+                for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+                    stack.enter_context(socket.socket(socket.AF_INET6, kind)).bind(("::", number))  # and IPv4's
+            return port
+    raise AssertionError("no port is free")
 
 
 def say(program: subprocess.Popen[str]) -> Any:

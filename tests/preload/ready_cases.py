@@ -270,9 +270,7 @@ def time_is_kept() -> Any:
             for waits in calls:
                 began = time.monotonic()
                 found = waits(seconds)
-                kept.append(
-                    (seconds <= time.monotonic() - began, time.monotonic() - began < seconds + 0.15, found == [])
-                )
+                kept.append((seconds <= time.monotonic() - began, time.monotonic() - began < 5, found == []))
         return kept
 
 
@@ -282,11 +280,11 @@ def signals_end_it() -> Any:
     with connected() as s, select.epoll() as e:
         e.register(s, IN)
         said = []
-        calls: list[Callable[[], Any]] = [lambda: wait(e.fileno(), 1, 2000), lambda: LIBC.poll(None, 0, 2000)]
+        calls: list[Callable[[], Any]] = [lambda: wait(e.fileno(), 1, 9000), lambda: LIBC.poll(None, 0, 9000)]
         for call in calls:
             signal.setitimer(signal.ITIMER_REAL, 0.05)
             began = time.monotonic()
-            said.append((call(), time.monotonic() - began < 1))
+            said.append((call(), time.monotonic() - began < 6))
         return said, len(got)
 
 
@@ -297,11 +295,11 @@ def masks() -> Any:
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
     with connected() as s, select.epoll() as e:
         e.register(s, IN)
-        os.kill(os.getpid(), signal.SIGUSR1)
+        signal.pthread_kill(threading.get_ident(), signal.SIGUSR1)  # no other thread's, which does not block it
         blocked = wait(e.fileno(), 1, 50)
         target = ctypes.create_string_buffer(12)
         empty = ctypes.create_string_buffer(128)
-        done = LIBC.epoll_pwait(e.fileno(), target, 1, 2000, empty)
+        done = LIBC.epoll_pwait(e.fileno(), target, 1, 5000, empty)
         name = errno.errorcode.get(ctypes.get_errno()) if done < 0 else done
         mask = signal.SIGUSR1 in signal.pthread_sigmask(signal.SIG_BLOCK, set())
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGUSR1})
@@ -358,7 +356,7 @@ def select_says_what_is_left() -> Any:
 
 
 def full_socket() -> Any:
-    with connected("hold 3") as s, select.epoll() as e:
+    with connected("hold 10") as s, select.epoll() as e:
         s.setblocking(False)
         e.register(s, OUT)
         while e.poll(0.05):
@@ -385,7 +383,7 @@ def main() -> None:
     wanted = sys.argv[3:] or list(cases)
     said = {}
     for name in wanted:
-        watch = threading.Timer(12, lambda name=name: os.write(2, f"{name} hangs\n".encode()) and os._exit(3))
+        watch = threading.Timer(20, lambda name=name: os.write(2, f"{name} hangs\n".encode()) and os._exit(3))
         watch.start()
         try:
             said[name] = cases[name]()

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from pronghorn.compiled import mode
-from tests.preload.link import Link, finish, linked, say
+from tests.preload.link import Link, finish, kernel_port, linked, say
 
 FOLDER = Path(__file__).parent
 PORT = 6000
@@ -40,7 +40,10 @@ def run_clients(family: str, link: Link | None, port: int) -> dict[str, Any]:
         say(peer)
         command = script("client_cases", address, str(port))
         client = subprocess.Popen(command, **pipes) if link is None else link.start(2, command)
-        status, out, err = finish(client, 60)
+        try:
+            status, out, err = finish(client, 60)
+        finally:
+            client.kill()
         assert status == 0, err
         answer: dict[str, Any] = json.loads(out)
         return answer
@@ -85,7 +88,7 @@ def link(request: pytest.FixtureRequest, interposer: Path, tmp_path_factory: pyt
 
 @pytest.mark.parametrize("family", ["4", "6"])
 def test_a_client_cannot_tell_us_from_the_kernel(link: Link, family: str) -> None:
-    assert run_clients(family, link, PORT) == run_clients(family, None, PORT + int(family))
+    assert run_clients(family, link, PORT) == run_clients(family, None, kernel_port())
 
 
 @pytest.mark.parametrize("family", ["4", "6"])

@@ -9,7 +9,7 @@ import pytest
 
 import native
 from pronghorn.compiled import mode
-from tests.preload.link import finish, linked, say
+from tests.preload.link import finish, kernel_port, linked, say
 from tests.preload.test_calls import script
 
 pytestmark = pytest.mark.skipif(mode() == "interpreted", reason="programs run the same library in every mode")
@@ -24,9 +24,10 @@ def program(tmp_path: Path) -> Path:
 
 
 def test_a_program_runs_without_us(program: Path) -> None:
-    with subprocess.Popen(script("peer", "127.0.0.1", "6022"), stdout=subprocess.PIPE, text=True) as peer:
+    port = str(kernel_port())
+    with subprocess.Popen(script("peer", "127.0.0.1", port), stdout=subprocess.PIPE, text=True) as peer:
         say(peer)
-        done = subprocess.run([program, "127.0.0.1", "6022"], capture_output=True, text=True, timeout=20, check=True)
+        done = subprocess.run([program, "127.0.0.1", port], capture_output=True, text=True, timeout=20, check=True)
         peer.kill()
     assert done.stdout == "with copies, 0 wrong\n"
 

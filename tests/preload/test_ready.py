@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from pronghorn.compiled import mode as running_mode
-from tests.preload.link import Link, finish, linked, say
+from tests.preload.link import Link, finish, kernel_port, linked, say
 from tests.preload.test_calls import ON_KERNEL, ON_LINK, script
 
 PORT = 6100
@@ -39,4 +39,4 @@ def run_cases(family: str, link: Link | None, port: int, *cases: str) -> dict[st
 @pytest.mark.parametrize(("mode", "family"), [("completion", "4"), ("wakeup", "6")])
 def test_readiness_is_the_kernels(interposer: Path, tmp_path: Path, mode: str, family: str) -> None:
     with linked(interposer, tmp_path, mode) as link:
-        assert run_cases(family, link, PORT) == run_cases(family, None, PORT + int(family))
+        assert run_cases(family, link, PORT) == run_cases(family, None, kernel_port())

@@ -9,7 +9,7 @@ import pytest
 
 import native
 from pronghorn.compiled import mode
-from tests.preload.link import finish, linked, say
+from tests.preload.link import finish, kernel_port, linked, say
 from tests.preload.test_calls import script
 
 pytestmark = pytest.mark.skipif(mode() == "interpreted", reason="programs run the same library in every mode")
@@ -20,9 +20,10 @@ def test_signals_mean_what_they_mean_to_the_kernel(interposer: Path, tmp_path: P
     program = tmp_path / "signals"
     source = Path(__file__).with_name("signals.c")
     subprocess.run([native.compiler(), "-O1", "-Wall", "-Werror", "-o", str(program), str(source)], check=True)
-    with subprocess.Popen(script("peer", "127.0.0.1", "6021"), stdout=subprocess.PIPE, text=True) as peer:
+    port = str(kernel_port())
+    with subprocess.Popen(script("peer", "127.0.0.1", port), stdout=subprocess.PIPE, text=True) as peer:
         say(peer)
-        done = subprocess.run([program, "127.0.0.1", "6021"], capture_output=True, text=True, timeout=20, check=True)
+        done = subprocess.run([program, "127.0.0.1", port], capture_output=True, text=True, timeout=20, check=True)
         peer.kill()
     assert "0 wrong" in done.stdout
     with linked(interposer, tmp_path, how) as link:
