@@ -169,7 +169,8 @@ static int64_t unpack(int fd, uint32_t octets)
     struct pronghorn_parcel *parcel = mmap(NULL, octets, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (parcel == MAP_FAILED)
         return -errno;
-    int64_t result = claim_take(&parcel->own, &parcel->far);
+    int64_t result = parcel->own.family == 0 ? -ECONNRESET /* void: it was waited for too long */
+                                             : claim_take(&parcel->own, &parcel->far);
     if (result == 0)
         result = pronghorn_take(process.worker, parcel, octets);
     munmap(parcel, octets);

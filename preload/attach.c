@@ -79,7 +79,9 @@ static int greet(int *numbers, int room)
     LIBC->setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
     struct pronghorn_hello hello = {.magic = PRONGHORN_ATTACH_MAGIC, .version = PRONGHORN_ATTACH_VERSION};
     hello.parent = (uint32_t)process.parent;
-    hello.layout = strtoull(pronghorn_source_hash(), NULL, 16);
+    char digits[17] = "";
+    strncpy(digits, pronghorn_source_hash(), sizeof digits - 1);
+    hello.layout = strtoull(digits, NULL, 16);
     memcpy(hello.name, process.name, sizeof process.name);
     int count;
     if (LIBC->connect(fd, (struct sockaddr *)&address, sizeof address) != 0 ||

@@ -51,7 +51,8 @@ def listen(here: str, port: int) -> socket.socket:
 
 
 def deaf(here: str, port: int) -> None:
-    listener, kept = listen(here, port), []
+    listener = listen(here, port)
+    kept: list[object] = []
     while True:
         kept.append(listener.accept())
 
@@ -98,7 +99,8 @@ def ask(far: str, port: int, seconds: float) -> None:
 
 def push(far: str, port: int, seconds: float) -> None:
     """Connections to a bad server, with more than it takes."""
-    end, kept = time.monotonic() + seconds, []
+    end = time.monotonic() + seconds
+    kept: list[socket.socket] = []
     while time.monotonic() < end:
         with contextlib.suppress(OSError):
             made = socket.create_connection((far, port), timeout=0.3)
