@@ -11,6 +11,7 @@ calls  urgent  amounts  hand_over  what applications ask of sockets   transports
 embedded  an engine for C programs                  harness   network  what they do with it
 attached  a program's own engine at the end of a link          interests  its epoll
 lending   sending and receiving without copies                 settings   what a configuration says of endpoints
+batches   what an event loop takes in one call
 transports_growth  memory ahead of connections
 programs  program_claims  program_facts  attached programs of a gateway, for the control plane
 """
