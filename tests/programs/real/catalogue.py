@@ -220,8 +220,9 @@ def openssl(place: Place) -> None:
     data = content(place, 400_000)
     (place.folder / "text").write_text("a line over TLS\n")
     key, certificate = place.folder / "key.pem", place.folder / "certificate.pem"
-    make = ("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2")
-    make += ("-subj", "/CN=pronghorn.test", "-keyout", str(key), "-out", str(certificate))
+    make = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
+    make += ["-subj", "/CN=pronghorn.test"]
+    make += ["-keyout", str(key), "-out", str(certificate)]
     subprocess.run([which("openssl"), *make], check=True, capture_output=True)
     server = ("-accept", f"{place.address}:7443", "-cert", certificate, "-key", key, "-WWW", "-quiet")
     place.serve("openssl", "s_server", *server)

@@ -5,7 +5,7 @@ import socket
 import sys
 
 
-def answer(stream, end: bytes) -> bytes:
+def answer(stream: socket.socket, end: bytes) -> bytes:
     data = b""
     while not data.endswith(end):
         more = stream.recv(1 << 16)

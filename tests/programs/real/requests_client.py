@@ -7,7 +7,7 @@ import sys
 import urllib.error
 import urllib.request
 
-import requests
+import requests  # type: ignore[import-untyped]
 
 
 def fetch(url: str) -> str:
