@@ -2,8 +2,8 @@
 
 A message is believed when the segment that it quotes is in flight: right addresses, right ports, and a sequence number
 between snd_una and snd_nxt. It ends a connection only while that is being opened; later it is a soft error, which is
-what the application hears if retransmission gives up, or at once with IP_RECVERR. 'Too big' makes our segments smaller and has those in flight sent
-again.
+what the application hears if retransmission gives up, or at once with IP_RECVERR. 'Too big' makes our segments smaller
+and has those in flight sent again.
 """
 
 from __future__ import annotations
