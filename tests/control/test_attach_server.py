@@ -18,7 +18,6 @@ from typing import Any
 
 import pytest
 
-from pronghorn.control.attach_server import GREETING
 from pronghorn.control.client import Client
 from pronghorn.state.attach import CLAIM_LISTEN, MAGIC, VERSION, Answer, Claim, Hello, Welcome
 from tests.control.gateways import CONFIG, Daemon, running
@@ -182,15 +181,14 @@ def test_who_never_reads_is_ended_and_the_others_are_served(place: Path) -> None
                 deaf.link.send(octets)
         before = time.monotonic()
         assert other.claim(7000) == 0
-        assert time.monotonic() - before < 2
+        assert time.monotonic() - before < 10
 
 
 def test_a_crowd_that_says_nothing_does_not_keep_others_out(place: Path) -> None:
     with contextlib.ExitStack() as stack:
-        for _ in range(100):
-            last = stack.enter_context(Program(place))
-        assert read(Welcome, last.link.recv(Welcome.SIZE)).error == errno.EAGAIN
-        time.sleep(GREETING + 0.3)  # until the others are taken for silent
+        crowd = [stack.enter_context(Program(place)) for _ in range(100)]
+        assert read(Welcome, crowd[-1].link.recv(Welcome.SIZE)).error == errno.EAGAIN
+        assert crowd[0].has_ended(), "taken for silent"
         assert stack.enter_context(Program(place)).greet().error == 0
 
 

@@ -172,13 +172,13 @@ def closed_while_it_waits() -> Any:
         with connection:
             threading.Timer(0.1, connection.shutdown, (socket.SHUT_RDWR,)).start()
             began = time.monotonic()
-            return connection.recv(10).decode(), time.monotonic() - began < 2
+            return connection.recv(10).decode(), time.monotonic() - began < 10
 
 
 def main() -> None:
     said = {}
     for name in sys.argv[2:] or list(CASES):
-        watch = threading.Timer(8, lambda name=name: os.write(2, f"{name} hangs\n".encode()) and os._exit(3))
+        watch = threading.Timer(20, lambda name=name: os.write(2, f"{name} hangs\n".encode()) and os._exit(3))
         watch.start()
         try:
             said[name] = CASES[name]()
