@@ -371,6 +371,9 @@ void turn_end(void)
         pronghorn_engine_wake(process.worker);
         turn();
     }
+    end = clock_now() + SECOND / 10;
+    while (pronghorn_engine_untaken(process.worker) != 0 && clock_now() < end)
+        sleep_on(NULL, 0, -1, -1, SECOND / 20000, NULL);
 }
 
 void turn_forked(void)

@@ -11,7 +11,7 @@ import pytest
 
 from pronghorn.compiled import bounds
 from pronghorn.engine.amounts import unfinished
-from pronghorn.engine.attached import BAD_WELCOME, engine_doze, engine_linked, engine_poll
+from pronghorn.engine.attached import BAD_WELCOME, engine_doze, engine_linked, engine_poll, engine_untaken
 from pronghorn.engine.calls import (
     accept,
     bind,
@@ -117,6 +117,18 @@ def test_an_end_is_unfinished_until_the_other_side_has_it(pair: Pair) -> None:
     assert unfinished(server.worker) == 1
     pair.until(lambda: unfinished(server.worker) == 0)
     assert receive(client.worker, here, client.room.octets(8), 8, 0) == 0
+
+
+def test_a_frame_is_untaken_until_the_other_side_has_it(pair: Pair) -> None:
+    client, server = pair.programs
+    handle = socket(client.worker, 4, DATAGRAM)
+    assert engine_untaken(client.worker) == 0
+    where = client.room.address("192.0.2.2", 9)
+    assert send_to(client.worker, handle, client.room.octets(b"x"), 1, 0, where) == 1
+    engine_poll(client.worker)
+    assert engine_untaken(client.worker) == 1
+    engine_poll(server.worker)
+    assert engine_untaken(client.worker) == 0
 
 
 def test_ports_are_those_of_the_welcome(pair: Pair) -> None:

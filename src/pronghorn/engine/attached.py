@@ -36,7 +36,7 @@ from pronghorn.engine.loop import Loop
 from pronghorn.engine.timers import set_alarm
 from pronghorn.engine.turn import turn
 from pronghorn.memory.layout import lay
-from pronghorn.memory.ring import ring_waiting
+from pronghorn.memory.ring import Ring, ring_waiting
 from pronghorn.net.change import address_add
 from pronghorn.net.change_routes import route_add
 from pronghorn.net.state import FAR_MAC, MAPPED, net_of
@@ -44,7 +44,7 @@ from pronghorn.ports.link_lay import lanes_octets, link_lanes, link_lay
 from pronghorn.ports.rss import RssTable, rss_symmetric
 from pronghorn.ports.veth import VethQueue
 from pronghorn.ports.veth_here import here_lay, here_octets
-from pronghorn.ports.veth_lane import LANE_RING, LaneEnd, lane_close, lane_open
+from pronghorn.ports.veth_lane import LANE_RING, UP, LaneEnd, LaneSide, lane_close, lane_open
 from pronghorn.ports.veth_link import LinkQueue, link_call, link_doze, link_is_up, link_tell, link_wake
 from pronghorn.ports.veth_rings import CONSENT, Inlet
 from pronghorn.state.attach import ADDRESSES, MAGIC, PIPES, SHARED_ADDRESSES, VERSION, Welcome
@@ -305,6 +305,18 @@ def engine_poll(worker: Worker) -> int:
 def engine_linked(worker: Worker) -> int:
     """1 when the other side is there, so that frames pass both ways; otherwise 0."""
     return 1 if link_is_up(LinkQueue(_attached(worker).link)) else 0
+
+
+@entry
+def engine_untaken(worker: Worker) -> int:
+    """Frames that the other side, which is there, has not taken from the link: they are lost when this side goes."""
+    attached = _attached(worker)
+    waiting = 0
+    for place in range(attached.lane_count):
+        lane = attached.lanes[place]
+        if lane.sender != 0 and lane.state == UP and LaneSide(lane.other).session == lane.known:
+            waiting += min(max(lane.end.mine - Ring(lane.ring).head, 0), LANE_RING)
+    return waiting
 
 
 @entry
