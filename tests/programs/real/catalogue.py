@@ -35,7 +35,7 @@ class Case:
     places: tuple[str, ...]
     modes: tuple[str, ...]
     ordinary: tuple[str, ...]
-    """Of `places`, those that every run of the tests tries, run-to-completion."""
+    """Like direct-wakeup: what every run of the tests tries, a gateway's on AF_XDP."""
     strict: bool
     lasting: bool
     """The server is there when the clients are done."""
@@ -74,7 +74,7 @@ def fetched(place: Place) -> bytes:
     return (place.folder / "got").read_bytes()
 
 
-@program(ordinary=("direct",))
+@program(ordinary=("direct-completion", "direct-wakeup"))
 def redis(place: Place) -> None:
     place.serve("redis-server", "--port", "7000", "--bind", place.address, "--protected-mode", "no", "--save", "")
     cli = ("redis-cli", "-h", place.address, "-p", "7000")
@@ -87,7 +87,7 @@ def redis(place: Place) -> None:
         assert len(re.findall(r'^"(?:SET|GET)"', out, re.MULTILINE)) == 2, out
 
 
-@program(ordinary=("direct", "client"))
+@program(ordinary=("direct-completion", "client-completion"))
 def http_server(place: Place) -> None:
     """Python's, threads, and curl."""
     data = content(place, 1 << 20)
@@ -122,9 +122,6 @@ def nginx_and_clients(place: Place, workers: int, sendfile: str = "on") -> None:
     for name, expected in (("small", small), ("big", data)):
         place.answers("curl", "-sf", "-m", "10", "-o", "got", f"{url}/{name}")
         assert fetched(place) == expected
-    out = place.ask("ab", "-q", "-n", "500", "-c", "10", "-k", f"{url}/small")
-    assert re.search(r"Complete requests: +500\b", out), out
-    assert re.search(r"Failed requests: +0\b", out), out
     for header in ("Connection: keep-alive", "Connection: close"):
         out = place.ask("wrk", "-t1", "-c16", "-d1", "-H", header, f"{url}/small")
         found = re.search(r"(\d+) requests in", out)
@@ -133,7 +130,7 @@ def nginx_and_clients(place: Place, workers: int, sendfile: str = "on") -> None:
         assert "Non-2xx" not in out, out
 
 
-@program(ordinary=("direct",))
+@program(ordinary=("direct-wakeup",))
 def nginx(place: Place) -> None:
     """One process."""
     nginx_and_clients(place, 1)
@@ -143,6 +140,9 @@ def nginx(place: Place) -> None:
 def nginx_workers(place: Place) -> None:
     """A master and four workers, which inherit its listener."""
     nginx_and_clients(place, 4, "off")
+    out = place.ask("ab", "-q", "-n", "500", "-c", "10", "-k", f"http://{place.address}:8080/small")
+    assert re.search(r"Complete requests: +500\b", out), out
+    assert re.search(r"Failed requests: +0\b", out), out
 
 
 def iperf3(place: Place, *options: str) -> None:
@@ -154,7 +154,7 @@ def iperf3(place: Place, *options: str) -> None:
     assert float(rate[1]) * (1000 if rate[2] == "G" else 1) > 40, out
 
 
-@program(ordinary=("direct",))
+@program(ordinary=("direct-completion",))
 def iperf3_send(place: Place) -> None:
     iperf3(place)
 
@@ -169,7 +169,7 @@ def iperf3_several(place: Place) -> None:
     iperf3(place, "-P", "4")
 
 
-@program(ordinary=("client",))
+@program(ordinary=("client-completion",))
 def iperf3_udp(place: Place) -> None:
     iperf3(place, "-u", "-b", "50M")
 
@@ -179,7 +179,7 @@ def script(name: str) -> Path:
     return Path(__file__).with_name(name)
 
 
-@program(ordinary=("direct",))
+@program()
 def memcached(place: Place) -> None:
     """Four threads, TCP and UDP."""
     user = ("-u", "root") if os.geteuid() == 0 else ()
@@ -214,7 +214,7 @@ def socat_forks(place: Place) -> None:
         assert place.answers("socat", "-t", "5", "-", f"TCP:{place.address}:7002", text=text) == text
 
 
-@program(ordinary=("client",))
+@program(ordinary=("client-completion",))
 def openssl(place: Place) -> None:
     """s_server with s_client and with curl."""
     data = content(place, 400_000)
@@ -245,7 +245,7 @@ def node(place: Place) -> None:
     assert place.ask("node", script("node_http.js"), "ask", place.address, "7004") == "100 bodies\n"
 
 
-@program(ordinary=("direct",))
+@program(ordinary=("direct-completion",))
 def asyncio(place: Place) -> None:
     """asyncio's streams."""
     log = place.serve(sys.executable, script("asyncio_echo.py"), "serve", place.address, "7005")

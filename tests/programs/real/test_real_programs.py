@@ -26,7 +26,7 @@ def cases() -> Iterator[object]:
         for place in case.places:
             for driver in ("",) if place == "direct" else ("xdp", "packet"):
                 for thread_model in case.modes:
-                    often = place in case.ordinary and thread_model == "completion" and driver != "packet"
+                    often = f"{place}-{thread_model}" in case.ordinary and driver != "packet"
                     marks = [] if often else [pytest.mark.real]
                     marks += [pytest.mark.root] if driver else []
                     parts = (name, place, driver, thread_model)
