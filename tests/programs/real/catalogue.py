@@ -136,6 +136,11 @@ def nginx(place: Place) -> None:
     nginx_and_clients(place, 1)
 
 
+@program(places=("direct",), ordinary=("direct-completion",))
+def nginx_without_sendfile(place: Place) -> None:
+    nginx_and_clients(place, 1, "off")
+
+
 @program(forks=True)
 def nginx_workers(place: Place) -> None:
     """A master and four workers, which inherit its listener."""
@@ -159,7 +164,7 @@ def iperf3_send(place: Place) -> None:
     iperf3(place)
 
 
-@program()
+@program(ordinary=("direct-completion",))
 def iperf3_receive(place: Place) -> None:
     iperf3(place, "-R")
 
