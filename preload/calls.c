@@ -23,22 +23,26 @@ static int protocol_of(int domain, int type, int protocol)
 
 EXPORT int socket(int domain, int type, int protocol)
 {
-    int fd = LIBC->socket(domain, type, protocol);
-    if (fd < 0 || !process.enabled || (domain != AF_INET && domain != AF_INET6))
-        return fd;
     int kind = type & ~(SOCK_NONBLOCK | SOCK_CLOEXEC), known = protocol_of(domain, kind, protocol);
-    if (known == 0 || !lock())
-        return fd;
-    struct description *made = description_new(fd, PATH_UNDECIDED);
+    if (!process.enabled || (domain != AF_INET && domain != AF_INET6) || known == 0 || !lock())
+        return LIBC->socket(domain, type, protocol);
+    int place = -1, fd = -1;
+    bool spare = known == IPPROTO_TCP && (fd = spare_take(domain, (type & SOCK_CLOEXEC) != 0, &place)) >= 0;
+    if (!spare)
+        fd = LIBC->socket(domain, type, protocol);
+    struct description *made = fd >= 0 ? description_new(fd, PATH_UNDECIDED) : NULL;
     if (made != NULL) {
+        made->spare = spare ? (uint8_t)(place + 1) : 0;
         made->family = (uint8_t)domain;
         made->type = (uint8_t)kind;
         made->protocol = known;
         made->flags = O_RDWR | ((type & SOCK_NONBLOCK) != 0 ? O_NONBLOCK : 0);
-    } else {
+    } else if (fd >= 0) {
         report("numbers", "descriptor %d is beyond our table: the socket is the kernel's", fd);
     }
+    int error = errno;
     unlock();
+    errno = error;
     return fd;
 }
 
@@ -78,6 +82,8 @@ static int bind_undecided(int fd, struct description *description, const struct 
     struct pronghorn_address own;
     int result = address_in(description, address, octets, &own);
     const char *why = result != 0 ? "address" : path_of(description, &own, true);
+    spare_settle(description);
+    description->touched = true;
     if (why == NULL && open_ours(description) != 0)
         why = "no room in the engine";
     if (why != NULL) {

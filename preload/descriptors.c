@@ -84,6 +84,7 @@ void description_drop(int fd)
             description->fd = other_number(description);
         return;
     }
+    spare_let_go(description);
     epoll_gone(description);
     register_drop(description);
     description->fd = -1;
@@ -138,6 +139,18 @@ int hide(int fd)
     }
     enter(fd, &hidden);
     return fd;
+}
+
+int hide_copy(int fd)
+{
+    int ground = high_ground(), copy = ground > 256 ? LIBC->fcntl(fd, F_DUPFD_CLOEXEC, ground) : -1;
+    if (copy >= DESCRIPTORS) {
+        LIBC->close(copy);
+        return -1;
+    }
+    if (copy >= 0)
+        enter(copy, &hidden);
+    return copy;
 }
 
 void hide_here(int fd)

@@ -6,8 +6,11 @@
 EXPORT int shutdown(int fd, int how)
 {
     struct description *description = ours(fd);
-    if (description == NULL)
+    if (description == NULL) {
+        if ((description = description_of(fd)) != NULL)
+            description->touched = true;
         return LIBC->shutdown(fd, how);
+    }
     int result = lock_on(fd, description);
     if (result != 0)
         return fail(result);
@@ -29,6 +32,7 @@ EXPORT int close(int fd)
     int result = lock_number(fd, description);
     if (result != 0)
         return fail(result);
+    spare_keep(fd, description);
     description_drop(fd);
     unlock();
     return LIBC->close(fd);

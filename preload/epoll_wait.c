@@ -41,12 +41,15 @@ static int from_kernel(struct set *set, struct epoll_event *events, int room)
     return count < 0 ? 0 : count;
 }
 
-/* What there is now, ours and the kernel's. `whole`: of both in any case. */
-static int collect(struct set *set, struct epoll_event *events, int room, bool whole)
+enum look { LOOK_NOW, LOOK_LATER, LOOK_IN_TIME };
+
+/* What there is now, ours and the kernel's. LOOK_NOW: of both in any case; LOOK_IN_TIME: of the kernel's every so often,
+ * and when there is nothing of ours; LOOK_LATER: every so often, as the caller is about to wait for both. */
+static int collect(struct set *set, struct epoll_event *events, int room, enum look when)
 {
     struct description *description = set->description;
     int count = 0;
-    bool look = set->kernel > 0 && (whole || ++set->calls >= CALLS_BETWEEN ||
+    bool look = set->kernel > 0 && (when == LOOK_NOW || ++set->calls >= CALLS_BETWEEN ||
                                     (int64_t)process.worker->now - set->looked >= NS_BETWEEN);
     if (look && (room > 1 || (set->turns++ & 1) != 0)) /* each has half of the room, or every other look at a room of one */
         count = from_kernel(set, events, room - room / 2);
@@ -55,7 +58,7 @@ static int collect(struct set *set, struct epoll_event *events, int room, bool w
                                                 room - count, sizeof *events);
         count += found > 0 ? (int)found : 0;
     }
-    if (set->kernel > 0 && count == 0)
+    if (set->kernel > 0 && count == 0 && when != LOOK_LATER && !look)
         count = from_kernel(set, events, room);
     return count;
 }
@@ -66,7 +69,7 @@ static int wait_on(struct set *set, struct epoll_event *events, int room, int64_
     struct description *description = set->description;
     int64_t deadline = ns < 0 ? FOREVER : ns == 0 ? 0 : clock_now() + ns;
     wait_until(is_pending, description, 0, NULL, 0, NULL);
-    int count = collect(set, events, room, false);
+    int count = collect(set, events, room, deadline == 0 ? LOOK_IN_TIME : LOOK_LATER);
     while (count == 0 && deadline != 0) {
         struct pollfd kernel = {.fd = description->fd, .events = POLLIN};
         if (description->handle >= 0)
@@ -76,7 +79,7 @@ static int wait_on(struct set *set, struct epoll_event *events, int room, int64_
             return -EBADF;
         if (description->handle >= 0)
             pronghorn_epoll_sleepers(process.worker, description->handle, -1);
-        count = collect(set, events, room, true);
+        count = collect(set, events, room, result == 1 ? LOOK_IN_TIME : LOOK_NOW);
         if (count == 0 && result <= 0)
             return result;
     }

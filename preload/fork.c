@@ -54,6 +54,8 @@ static void before_fork(void)
         return;
     holds = lock();
     int count = 0;
+    if (holds)
+        spares_forget();
     if (!holds || process.worker == NULL || (process.welcome.flags & PRONGHORN_WELCOME_CLAIMS) == 0)
         return;
     fork_look();

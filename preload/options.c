@@ -91,6 +91,8 @@ EXPORT int setsockopt(int fd, int level, int name, const void *value, socklen_t 
         return fail(result);
     bool receiving = level == SOL_SOCKET && (name == SO_RCVTIMEO_OLD || name == SO_RCVTIMEO_NEW);
     bool sending = level == SOL_SOCKET && (name == SO_SNDTIMEO_OLD || name == SO_SNDTIMEO_NEW);
+    if (description->path != PATH_OURS)
+        description->touched = true;
     if (description->path != PATH_OURS && LIBC->setsockopt(fd, level, name, value, octets) != 0 &&
         description->path != PATH_BOTH)
         result = -errno;
@@ -142,10 +144,16 @@ EXPORT int getsockopt(int fd, int level, int name, void *value, socklen_t *octet
 
 /* --- ioctl, fcntl ------------------------------------------------------------------------------------------------ */
 
+/* What of F_SETFL's flags a socket keeps. */
+static int flags_kept(const struct description *description, long flags)
+{
+    return (description->flags & O_ACCMODE) | (int)(flags & (O_NONBLOCK | O_APPEND | O_DIRECT | O_NOATIME));
+}
+
 static void set_flags(int fd, struct description *description, int flags)
 {
-    description->flags = (description->flags & O_ACCMODE) | (flags & (O_NONBLOCK | O_APPEND | O_DIRECT | O_NOATIME));
-    if (description->path == PATH_UNDECIDED || description->path == PATH_KERNEL)
+    description->flags = flags_kept(description, flags);
+    if (description->path < PATH_OURS && description->spare == 0)
         LIBC->fcntl(fd, F_SETFL, flags);
 }
 
@@ -167,6 +175,8 @@ EXPORT int ioctl(int fd, unsigned long request, ...)
         set_flags(fd, description, flags);
     } else if (description->path < PATH_OURS || (request != FIONREAD && request != SIOCOUTQ && request != SIOCATMARK &&
                                                  request != FIOASYNC && request != SIOCSPGRP && request != FIOSETOWN)) {
+        if (description->path < PATH_OURS)
+            description->touched = true;
         unlock();
         return LIBC->ioctl(fd, request, argument); /* interfaces, routes: any socket will do */
     } else if (request == FIONREAD) {
@@ -232,10 +242,13 @@ static int control(int fd, int command, long argument)
     int result = lock_number(fd, description);
     if (result != 0)
         return fail(result);
-    if (flags && description->path < PATH_OURS) {
+    bool usual = command == F_GETFL || (command == F_SETFL && (argument & O_ASYNC) == 0);
+    if (flags && description->path < PATH_OURS && (description->spare == 0 || !usual)) {
+        spare_settle(description);
+        description->touched = description->touched || !usual;
         result = LIBC->fcntl(fd, command, argument);
         if (result >= 0 && command == F_SETFL)
-            set_flags(fd, description, (int)argument);
+            description->flags = flags_kept(description, argument);
         unlock();
         return result;
     }

@@ -156,6 +156,8 @@ void close_ours(struct description *description)
 
 void decide(struct description *description, enum path path, const char *why)
 {
+    if (path != PATH_OURS)
+        spare_settle(description);
     if (path < PATH_OURS)
         forget_options(description);
     if (description->path == path) {

@@ -7,6 +7,7 @@
  *     descriptors.c   which numbers are ours: the table of open file descriptions
  *     turn.c wait.c   turning the stack, sleeping, waking; how a blocking call waits
  *     paths.c         which path a socket takes; addresses in and out
+ *     spares.c        kernel sockets behind numbers of outgoing connections, used again
  *     calls.c         socket, bind, listen, accept, connect, shutdown, close, names
  *     ends.c          shutdown, close, names
  *     receive.c send.c moves.c     read, write, recv, send and their kind; sendfile and splice
@@ -41,94 +42,13 @@
 #include <sys/uio.h>
 #include <time.h>
 
+#include "libc.h"
 #include "pronghorn.h"
 
 #define EXPORT __attribute__((visibility("default")))
 #define LIKELY(x) __builtin_expect(!!(x), 1)
 #define UNLIKELY(x) __builtin_expect(!!(x), 0)
 #define SECOND 1000000000LL
-
-/* --- libc.c ----------------------------------------------------------------------------------------------------- */
-
-/* Every function that is stood in for: F(result, name, parameters). A new one is a line here. */
-#define LIBC_FUNCTIONS(F)                                                                                              \
-    F(int, socket, (int, int, int))                                                                                    \
-    F(int, bind, (int, const struct sockaddr *, socklen_t))                                                            \
-    F(int, listen, (int, int))                                                                                         \
-    F(int, accept, (int, struct sockaddr *, socklen_t *))                                                              \
-    F(int, accept4, (int, struct sockaddr *, socklen_t *, int))                                                        \
-    F(int, connect, (int, const struct sockaddr *, socklen_t))                                                         \
-    F(int, shutdown, (int, int))                                                                                       \
-    F(int, close, (int))                                                                                               \
-    F(int, close_range, (unsigned, unsigned, int))                                                                     \
-    F(void, closefrom, (int))                                                                                          \
-    F(int, getsockname, (int, struct sockaddr *, socklen_t *))                                                         \
-    F(int, getpeername, (int, struct sockaddr *, socklen_t *))                                                         \
-    F(int, setsockopt, (int, int, int, const void *, socklen_t))                                                       \
-    F(int, getsockopt, (int, int, int, void *, socklen_t *))                                                           \
-    F(int, ioctl, (int, unsigned long, ...))                                                                           \
-    F(int, fcntl, (int, int, ...))                                                                                     \
-    F(int, fcntl64, (int, int, ...))                                                                                   \
-    F(int, dup, (int))                                                                                                 \
-    F(int, dup2, (int, int))                                                                                           \
-    F(int, dup3, (int, int, int))                                                                                      \
-    F(ssize_t, read, (int, void *, size_t))                                                                            \
-    F(ssize_t, readv, (int, const struct iovec *, int))                                                                \
-    F(ssize_t, write, (int, const void *, size_t))                                                                     \
-    F(ssize_t, writev, (int, const struct iovec *, int))                                                               \
-    F(ssize_t, preadv2, (int, const struct iovec *, int, off_t, int))                                                  \
-    F(ssize_t, pwritev2, (int, const struct iovec *, int, off_t, int))                                                 \
-    F(ssize_t, recv, (int, void *, size_t, int))                                                                       \
-    F(ssize_t, recvfrom, (int, void *, size_t, int, struct sockaddr *, socklen_t *))                                   \
-    F(ssize_t, recvmsg, (int, struct msghdr *, int))                                                                   \
-    F(int, recvmmsg, (int, struct mmsghdr *, unsigned, int, struct timespec *))                                        \
-    F(ssize_t, send, (int, const void *, size_t, int))                                                                 \
-    F(ssize_t, sendto, (int, const void *, size_t, int, const struct sockaddr *, socklen_t))                           \
-    F(ssize_t, sendmsg, (int, const struct msghdr *, int))                                                             \
-    F(int, sendmmsg, (int, struct mmsghdr *, unsigned, int))                                                           \
-    F(ssize_t, sendfile, (int, int, off_t *, size_t))                                                                  \
-    F(ssize_t, sendfile64, (int, int, off_t *, size_t))                                                                \
-    F(ssize_t, splice, (int, off_t *, int, off_t *, size_t, unsigned))                                                 \
-    F(int, poll, (struct pollfd *, nfds_t, int))                                                                       \
-    F(int, ppoll, (struct pollfd *, nfds_t, const struct timespec *, const sigset_t *))                                \
-    F(int, select, (int, fd_set *, fd_set *, fd_set *, struct timeval *))                                              \
-    F(int, pselect, (int, fd_set *, fd_set *, fd_set *, const struct timespec *, const sigset_t *))                    \
-    F(int, epoll_create, (int))                                                                                        \
-    F(int, epoll_create1, (int))                                                                                       \
-    F(int, epoll_ctl, (int, int, int, struct epoll_event *))                                                           \
-    F(int, epoll_wait, (int, struct epoll_event *, int, int))                                                          \
-    F(int, epoll_pwait, (int, struct epoll_event *, int, int, const sigset_t *))                                       \
-    F(int, epoll_pwait2, (int, struct epoll_event *, int, const struct timespec *, const sigset_t *))                  \
-    F(long, syscall, (long, ...))                                                                                      \
-    F(void, _exit, (int))                                                                                              \
-    F(void, _Exit, (int))                                                                                              \
-    F(pid_t, fork, (void))                                                                                             \
-    F(pid_t, vfork, (void))                                                                                            \
-    F(int, execve, (const char *, char *const *, char *const *))                                                       \
-    F(int, execv, (const char *, char *const *))                                                                       \
-    F(int, execvp, (const char *, char *const *))                                                                      \
-    F(int, execvpe, (const char *, char *const *, char *const *))                                                      \
-    F(int, fexecve, (int, char *const *, char *const *))                                                               \
-    F(int, posix_spawn, (pid_t *, const char *, const posix_spawn_file_actions_t *, const posix_spawnattr_t *,         \
-                         char *const *, char *const *))                                                                \
-    F(int, posix_spawnp, (pid_t *, const char *, const posix_spawn_file_actions_t *, const posix_spawnattr_t *,        \
-                          char *const *, char *const *))                                                               \
-    F(int, setuid, (uid_t))                                                                                            \
-    F(int, seteuid, (uid_t))                                                                                           \
-    F(int, setreuid, (uid_t, uid_t))                                                                                   \
-    F(int, setresuid, (uid_t, uid_t, uid_t))
-
-#define LIBC_MEMBER(result, name, parameters) result(*name) parameters;
-struct libc {
-    LIBC_FUNCTIONS(LIBC_MEMBER)
-};
-#undef LIBC_MEMBER
-
-/* The real functions, from any moment on: LIBC->read(...). One that this libc lacks is NULL. */
-extern struct libc libc_functions;
-extern bool libc_known;
-struct libc *libc_find(void);
-#define LIBC (LIKELY(libc_known) ? &libc_functions : libc_find())
 
 /* --- process.c -------------------------------------------------------------------------------------------------- */
 
@@ -235,6 +155,8 @@ struct description {
     int64_t receive_timeout; /* SO_RCVTIMEO, SO_SNDTIMEO in ns; 0: none */
     int64_t send_timeout;
     struct remembered *options; /* set before the path was decided */
+    bool touched;        /* calls before the path was decided may have left something in the kernel's socket */
+    uint8_t spare;       /* spares.c's: 1 + the place of the kernel's socket there; 0: it is not there */
     void *epoll;         /* epoll.c's: of an epoll set, the set; of a socket, the sets that watch it. NULL at first */
     bool foreign;        /* came by fork or exec, and was not used yet: the engine knows nothing of it (fork.c) */
     int64_t foreign_handle; /* of a connection: as the parent's engine knows it */
@@ -304,6 +226,7 @@ void descriptions_each(bool (*visit)(struct description *description, void *cont
 /* A number of our own, moved out of the way; returns the number it has now. Lock held. */
 int hide(int fd);
 void hide_here(int fd); /* without moving it */
+int hide_copy(int fd);  /* a hidden duplicate, or -1: there is no room for such */
 void unhide_close(int fd);
 int descriptions_end(void); /* numbers from here on are not in the table */
 
@@ -367,6 +290,15 @@ static inline int fail(int64_t error) /* minus an errno, as libc says it */
     errno = (int)-error;
     return -1;
 }
+
+/* --- spares.c ---------------------------------------------------------------------------------------------------- */
+
+/* Lock held, all of them. A number for a new stream socket, and its place; -1: there is none, ask the kernel. */
+int spare_take(int family, bool on_exec, int *place);
+void spare_keep(int fd, struct description *description);   /* the number is about to be closed */
+void spare_settle(struct description *description);         /* the kernel takes the socket */
+void spare_let_go(struct description *description);
+void spares_forget(void);                                   /* before a fork: two processes would have them */
 
 /* --- register.c ------------------------------------------------------------------------------------------------- */
 
