@@ -211,6 +211,7 @@ struct pronghorn_worker *attach(void)
     apply_settings();
     process.pid = getpid();
     linked = false;
+    signals_begin();
     turn_begin();
     errno = error;
     return process.worker;

@@ -77,6 +77,9 @@
                          char *const *, char *const *))                                                                \
     F(int, posix_spawnp, (pid_t *, const char *, const posix_spawn_file_actions_t *, const posix_spawnattr_t *,        \
                           char *const *, char *const *))                                                               \
+    F(int, sigaction, (int, const struct sigaction *, struct sigaction *))                                             \
+    F(__sighandler_t, signal, (int, __sighandler_t))                                                                   \
+    F(int, siginterrupt, (int, int))                                                                                   \
     F(int, setuid, (uid_t))                                                                                            \
     F(int, seteuid, (uid_t))                                                                                           \
     F(int, setreuid, (uid_t, uid_t))                                                                                   \

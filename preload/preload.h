@@ -5,6 +5,7 @@
  *     process.c       the process's one lock, settings, reports
  *     attach.c        a link and an engine; Claims
  *     descriptors.c   which numbers are ours: the table of open file descriptions
+ *     signals.c       which signals were handled while a call was waiting
  *     turn.c wait.c   turning the stack, sleeping, waking; how a blocking call waits
  *     paths.c         which path a socket takes; addresses in and out
  *     spares.c        kernel sockets behind numbers of outgoing connections, used again
@@ -233,6 +234,23 @@ int descriptions_end(void); /* numbers from here on are not in the table */
 /* The engine's EPOLL* events of the socket now, or of an epoll set; 0 when the engine has none. PATH_BOTH: the kernel's
  * side has to be asked as well (poll the number itself). Lock held. */
 uint32_t description_events(struct description *description);
+
+/* --- signals.c --------------------------------------------------------------------------------------------------- */
+
+/* A thread's handlers that have run, counted. */
+struct interruptions {
+    unsigned handled, ending;           /* all; those that were set without SA_RESTART */
+    unsigned handled_then, ending_then; /* when the wait began */
+    struct timespec *nap;               /* what the thread is about to sleep: a handler makes it nothing; NULL */
+};
+extern __thread volatile struct interruptions interruptions __attribute__((tls_model("initial-exec")));
+
+void signals_begin(void); /* after attaching */
+
+static inline bool interrupted(void)
+{
+    return UNLIKELY(interruptions.handled != interruptions.handled_then);
+}
 
 /* --- turn.c ----------------------------------------------------------------------------------------------------- */
 

@@ -125,10 +125,11 @@ bool turn_late(void)
 
 /* --- sleeping ---------------------------------------------------------------------------------------------------- */
 
-static void relative(struct timespec *target, int64_t ns)
+/* `time` is what a system call that the kernel reads it for sleeps, and a handler of a signal ends. */
+static void lie_down(struct timespec *time, int64_t ns)
 {
-    target->tv_sec = ns / SECOND;
-    target->tv_nsec = ns % SECOND;
+    *time = (struct timespec){ns < 0 ? 1000000000 : ns / SECOND, ns < 0 ? 0 : ns % SECOND};
+    interruptions.nap = time;
 }
 
 /* ppoll on the kernel's descriptors and up to two of ours. 2: one of the first; 0: something else; -EINTR. Lock free. */
@@ -142,11 +143,11 @@ static int sleep_on(struct pollfd *kernel, nfds_t count, int first, int second, 
     all[count] = (struct pollfd){.fd = first, .events = POLLIN};
     all[count + 1] = (struct pollfd){.fd = second, .events = POLLIN};
     struct timespec time;
-    if (ns >= 0)
-        relative(&time, ns);
-    int ready = LIBC->ppoll(all, count + 2, ns < 0 ? NULL : &time, mask), result = 0;
-    if (ready < 0) {
-        result = errno == EINTR ? -EINTR : 0;
+    lie_down(&time, ns);
+    long result = 0, ready = interrupted() ? 0 : LIBC->syscall(SYS_ppoll, all, count + 2, &time, mask, (size_t)_NSIG / 8);
+    interruptions.nap = NULL;
+    if (ready <= 0) {
+        result = interrupted() || (ready < 0 && errno == EINTR) ? -EINTR : 0;
     } else {
         for (nfds_t place = 0; place < count; place++)
             if ((kernel[place].revents = all[place].revents) != 0)
@@ -154,13 +155,14 @@ static int sleep_on(struct pollfd *kernel, nfds_t count, int first, int second, 
     }
     if (all != few)
         free(all);
-    return result;
+    return (int)result;
 }
 
-static bool kernel_is_ready(struct pollfd *kernel, nfds_t count)
+/* Signals that only the mask lets through come in here, too. */
+static bool kernel_is_ready(struct pollfd *kernel, nfds_t count, const sigset_t *mask)
 {
     static const struct timespec none;
-    return count != 0 && LIBC->ppoll(kernel, count, &none, NULL) > 0;
+    return (count != 0 || mask != NULL) && LIBC->ppoll(kernel, count, &none, mask) > 0;
 }
 
 static __thread int own_event __attribute__((tls_model("initial-exec"))) = -1;
@@ -196,10 +198,10 @@ static int stand_by(condition *met, void *context, int64_t deadline, struct poll
             break;
         if (by_futex) {
             struct timespec time;
-            if (rest >= 0)
-                relative(&time, rest);
-            if (syscall(SYS_futex, &self.word, FUTEX_WAIT_PRIVATE, 0, rest < 0 ? NULL : &time) != 0 && errno == EINTR)
-                result = -EINTR;
+            lie_down(&time, rest);
+            long over = interrupted() ? 0 : LIBC->syscall(SYS_futex, &self.word, FUTEX_WAIT_PRIVATE, 0, &time);
+            interruptions.nap = NULL;
+            result = interrupted() || (over != 0 && errno == EINTR) ? -EINTR : 0;
         } else {
             result = sleep_on(kernel, count, self.event, -1, rest, mask);
         }
@@ -262,9 +264,11 @@ static int turn_until(condition *met, void *context, int64_t deadline, struct po
         if (met(context))
             return 1;
         if (deadline != FOREVER && now >= deadline)
-            return kernel_is_ready(kernel, count) ? 2 : 0;
-        if (count != 0 && now - glance >= GLANCE) {
-            if (glance != 0 && kernel_is_ready(kernel, count))
+            return kernel_is_ready(kernel, count, NULL) ? 2 : 0;
+        if (interrupted())
+            return -EINTR;
+        if ((count != 0 || mask != NULL) && now - glance >= GLANCE) {
+            if (glance != 0 && kernel_is_ready(kernel, count, mask))
                 return 2;
             glance = now;
         }
@@ -294,9 +298,11 @@ int wait_until(condition *met, void *context, int64_t deadline, struct pollfd *k
     if (deadline == 0) {
         if (!turning || asleep_until != 0)
             turn();
-        return met(context) ? 1 : kernel_is_ready(kernel, count) ? 2 : 0;
+        return met(context) ? 1 : kernel_is_ready(kernel, count, NULL) ? 2 : 0;
     }
     int error = errno, result;
+    interruptions.handled_then = interruptions.handled;
+    interruptions.ending_then = interruptions.ending;
     do {
         if (!turning) {
             turning = true;
@@ -359,6 +365,12 @@ void turn_begin(void)
     pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
+static void nod(int fd, int64_t ns)
+{
+    interruptions.handled_then = interruptions.handled; /* of an earlier wait */
+    sleep_on(NULL, 0, fd, -1, ns, NULL);
+}
+
 /* The engine's connections end with the process, so what is under way gets some time. */
 void turn_end(void)
 {
@@ -367,13 +379,13 @@ void turn_end(void)
     while (pronghorn_unfinished(process.worker) != 0 && clock_now() < end) {
         int64_t rest = pronghorn_engine_doze(process.worker);
         if (rest > 0)
-            sleep_on(NULL, 0, process.pipe, -1, rest < SECOND / 100 ? rest : SECOND / 100, NULL);
+            nod(process.pipe, rest < SECOND / 100 ? rest : SECOND / 100);
         pronghorn_engine_wake(process.worker);
         turn();
     }
     end = clock_now() + SECOND / 10;
     while (pronghorn_engine_untaken(process.worker) != 0 && clock_now() < end)
-        sleep_on(NULL, 0, -1, -1, SECOND / 20000, NULL);
+        nod(-1, SECOND / 20000);
 }
 
 void turn_forked(void)

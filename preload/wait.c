@@ -32,10 +32,13 @@ int wait_for_events(struct description *description, uint32_t events, short kern
     return result > 0 ? 0 : result == 0 ? -EAGAIN : result;
 }
 
-/* Handlers that were set with SA_RESTART let read() and its kind go on. Which one has run is not known: when all that
- * could have agree, it is as Linux does it; when they differ, the call ends. */
+/* Handlers that were set with SA_RESTART let read() and its kind go on. When one that signals.c does not know of has ended
+ * the sleep, which one it was is not known: when all that could have agree, it is as Linux does it; when they differ, the
+ * call ends. */
 bool restarts(void)
 {
+    if (interrupted())
+        return interruptions.ending == interruptions.ending_then;
     struct sigaction action;
     sigset_t blocked;
     sigemptyset(&blocked);

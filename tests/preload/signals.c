@@ -12,7 +12,10 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
+#include <time.h>
 #include <unistd.h>
+
+#define TURNS 40
 
 static volatile int handled, socket_of_handler = -1, bad;
 
@@ -78,6 +81,35 @@ int main(int count, char **arguments)
     arm(SA_RESTART, 50000, 0);
     result = recv(fd, octets, 64, 0);
     printf("SA_RESTART: %zd, handled %d\n", result, handled);
+    close(fd);
+
+    struct sigaction other = {.sa_handler = handle}, before;
+    sigaction(SIGUSR1, &other, NULL);
+    fd = open_to(address, port, "hold 0.3\n");
+    arm(SA_RESTART, 50000, 0);
+    result = recv(fd, octets, 64, 0);
+    printf("SA_RESTART beside a handler without: %zd, handled %d\n", result, handled);
+    close(fd);
+    sigaction(SIGUSR1, NULL, &before);
+    printf("what was set: %d %d\n", before.sa_handler == handle, before.sa_flags & (SA_SIGINFO | SA_RESTART));
+    printf("and by signal(): %d", signal(SIGUSR1, SIG_IGN) == handle);
+    printf(" %d", signal(SIGUSR1, handle) == SIG_IGN);
+    printf(" %d\n", signal(SIGUSR1, SIG_DFL) == handle);
+
+    fd = open_to(address, port, "echo\n");
+    int late = 0;
+    for (int turn = 0; turn < TURNS; turn++) { /* in the first microseconds of the wait */
+        struct timespec begun, ended;
+        clock_gettime(CLOCK_MONOTONIC, &begun);
+        arm(0, 15, 40000);
+        result = recv(fd, octets, 64, 0);
+        arm(0, 0, 0);
+        clock_gettime(CLOCK_MONOTONIC, &ended);
+        late += (ended.tv_sec - begun.tv_sec) * 1000 + (ended.tv_nsec - begun.tv_nsec) / 1000000 >= 35;
+        if (result >= 0 || errno != EINTR)
+            bad++;
+    }
+    printf("at once: %s, %d wrong\n", late < TURNS / 2 ? "ended" : "slept on", bad);
     close(fd);
 
     fd = open_to(address, port, "echo\n");
