@@ -102,7 +102,7 @@ def http_server(place: Place) -> None:
 def nginx_configuration(place: Place, workers: int, sendfile: str = "on") -> str:
     folder = place.folder
     return f"""
-        {"user root;" if os.geteuid() == 0 else ""} worker_processes {workers}; daemon off; pid {folder}/pid;
+        worker_processes {workers}; daemon off; pid {folder}/pid;
         master_process {"on" if workers > 1 else "off"}; error_log stderr;
         events {{ worker_connections 512; use epoll; }}
         http {{
