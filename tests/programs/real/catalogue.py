@@ -74,7 +74,7 @@ def fetched(place: Place) -> bytes:
     return (place.folder / "got").read_bytes()
 
 
-@program(ordinary=("direct-completion", "direct-wakeup"))
+@program(ordinary=("direct-completion",))
 def redis(place: Place) -> None:
     place.serve("redis-server", "--port", "7000", "--bind", place.address, "--protected-mode", "no", "--save", "")
     cli = ("redis-cli", "-h", place.address, "-p", "7000")
