@@ -14,7 +14,8 @@ not mind.
 from __future__ import annotations
 
 import ctypes
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 _C_TYPES: dict[tuple[int, bool], Any] = {
@@ -38,6 +39,12 @@ class Scalar:
     signed: bool = False
     big: bool = False
     atomic: bool = False
+    at: Callable[[int], Any] = field(init=False, repr=False, compare=False)
+    """The C integer at an address, whose `value` is read and written; kept, since interpreted code does little else."""
+
+    def __post_init__(self) -> None:
+        kind = _C_TYPES[self.bits, self.signed]
+        object.__setattr__(self, "at", (kind.__ctype_be__ if self.big and self.bits > 8 else kind).from_address)
 
     @property
     def size(self) -> int:
@@ -56,18 +63,12 @@ class Scalar:
 
     def load(self, address: int) -> int:
         """Read from memory, interpreted."""
-        value: int = self._at(address).value
+        value: int = self.at(address).value
         return value
 
     def store(self, address: int, value: int) -> None:
         """Write to memory, interpreted; `value` is truncated."""
-        self._at(address).value = value
-
-    def _at(self, address: int) -> Any:
-        kind = _C_TYPES[self.bits, self.signed]
-        if self.big and self.bits > 8:
-            kind = kind.__ctype_be__
-        return kind.from_address(address)
+        self.at(address).value = value
 
 
 u8 = Annotated[int, Scalar("u8", 8)]

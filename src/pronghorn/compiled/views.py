@@ -69,7 +69,7 @@ class Array(Generic[E]):
             address = self.address + index * element.size
             if bounds.ENABLED:
                 bounds.check(address, element.size, f"Array[{element.name}]")
-            return element.load(address)  # type: ignore[return-value]
+            return element.at(address).value  # type: ignore[no-any-return]
         return element(self.address + index * element.SIZE)  # type: ignore[return-value]
 
     def __setitem__(self, index: int, value: E) -> None:
@@ -79,7 +79,7 @@ class Array(Generic[E]):
         address = self.address + index * element.size
         if bounds.ENABLED:
             bounds.check(address, element.size, f"Array[{element.name}]")
-        element.store(address, value)  # type: ignore[arg-type]
+        element.at(address).value = value
 
     def __iter__(self) -> Iterator[E]:
         raise TypeError("an Array does not know its length: index it with range()")
@@ -108,6 +108,7 @@ class Field:
         self.place = f"{owner}.{name}"
         scalar = scalar_of(hint)
         self.element: Any = None
+        self.at = scalar.at if scalar is not None else _POINTER.at
         if scalar is not None:
             self.kind, self.element, self.size, natural = "scalar", scalar, scalar.size, scalar.alignment
         elif get_origin(hint) is Array:
@@ -129,24 +130,26 @@ class Field:
         if view is None:
             return self
         address = view.address + self.offset
+        if self.kind == "scalar":  # nearly always: interpreted code does little else
+            if bounds.ENABLED:
+                bounds.check(address, self.size, self.place)
+            return self.at(address).value
         if self.kind == "view":
             return self.element(address)
         if self.kind == "inline":
             return Array(self.element, address)
         if bounds.ENABLED:
             bounds.check(address, self.size, self.place)
-        if self.kind == "scalar":
-            return self.element.load(address)
-        return Array(self.element, _POINTER.load(address))
+        return Array(self.element, self.at(address).value)
 
     def __set__(self, view: View, value: Any) -> None:
         address = view.address + self.offset
         if bounds.ENABLED:
             bounds.check(address, self.size, self.place)
         if self.kind == "scalar":
-            self.element.store(address, value)
+            self.at(address).value = value
         elif self.kind == "pointer":
-            _POINTER.store(address, value.address)
+            self.at(address).value = value.address
         else:
             raise TypeError(f"{self.place} is part of the record: assign its fields one by one")
 
