@@ -72,6 +72,8 @@ def test_numbers_are_there_by_subject(monkeypatch: pytest.MonkeyPatch) -> None:
     constants("Anything.", "", ODD=1)
     assert "/* Anything. */\nenum {\n    PRONGHORN_ODD = 1,\n};\n\n/* Why not. */\nenum {\n" in text()
     assert "    PRONGHORN_POST_CLOSED = -1,\n    PRONGHORN_POST_FULL = -2,\n};" in text()
+    constants("Large.", "", LARGE=1 << 40)  # an enumerator of ISO C is an int
+    assert "/* Large. */\n#define PRONGHORN_LARGE INT64_C(1099511627776)\n" in text()
     constants("Anything.", "", ODD=1)  # a module that is loaded again
     with pytest.raises(ValueError, match=r"others stand under 'Anything.'"):
         constants("Anything.", "", EVEN=2)

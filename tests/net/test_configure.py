@@ -184,6 +184,6 @@ def test_a_fresh_room_knows_nothing() -> None:
     assert not is_local4(bench.worker, parse_ip4("192.0.2.1"))
     assert not is_local6(bench.worker, *parse_ip6("fe80::1"))
     assert list(neighbour_rows(bench.worker)) == []
-    with pytest.raises(NetError, match="made for 64"):
-        add_interface(bench.worker, 64)
+    with pytest.raises(NetError, match="made for 256"):
+        add_interface(bench.worker, 256)
     bench.close()

@@ -93,8 +93,9 @@ def _comment(text: str) -> str:
 
 
 def _enumeration(text: str, numbers: dict[str, int]) -> str:
-    lines = [f"    {name} = {number}," for name, number in numbers.items()]
-    return "\n".join([_comment(text), "enum {", *lines, "};", ""])
+    small = [f"    {name} = {number}," for name, number in numbers.items() if abs(number) < 1 << 31]
+    large = [f"#define {name} INT64_C({number})" for name, number in numbers.items() if abs(number) >= 1 << 31]
+    return "\n".join([_comment(text), *(["enum {", *small, "};"] if small else []), *large, ""])  # ISO C's are ints
 
 
 def _field_comments(view: type[View]) -> dict[str, str]:
