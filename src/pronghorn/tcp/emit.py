@@ -60,6 +60,7 @@ NEW_DATA = 256
 ECT0 = 2  # of the ECN field (RFC 3168 5)
 SMALL_ROOM = 2048 - HEADROOM
 _ETHERNET = 14
+SACK_HEAD, SACK_BLOCK = 4, 8  # octets of the option, with what aligns it, and of each block
 _HEADERS = _ETHERNET + ipv6.HEADER + wire.HEADER + wire.OPTIONS
 
 
@@ -116,7 +117,7 @@ def emit_segment(worker: Worker, tcp: Tcp, tcb: Tcb, seq: int, octets: int, flag
     network_octets = ipv4.HEADER if tcb.family == 4 else ipv6.HEADER
     packet.family, packet.protocol = tcb.family, PROTOCOL_TCP
     packet.network, packet.transport = packet.data, packet.data + network_octets
-    header = wire.HEADER + _options(worker, tcp, tcb, packet.transport + wire.HEADER, flags)
+    header = wire.HEADER + _options(worker, tcp, tcb, packet.transport + wire.HEADER, octets, flags)
     packet.length = network_octets + header
     place, target = 0, packet.transport + header
     if direct:
@@ -219,39 +220,43 @@ def _network6(packet: Packet, tcb: Tcb, tos: int, ttl: int, partial: bool, octet
 
 
 @leaf
-def _options(worker: Worker, tcp: Tcp, tcb: Tcb, address: int, flags: int) -> int:
-    """Write the options to `address`, those of a SYN out of tcp.answer. Returns octets."""
+def _options(worker: Worker, tcp: Tcp, tcb: Tcb, address: int, octets: int, flags: int) -> int:
+    """Write the options of a segment with so much payload to `address`, those of a SYN out of tcp.answer. Returns
+    octets."""
     if flags & SYN != 0:
         return wire.emit_options(address, tcp.answer)
     if tcb.beyond.count != 0 or tcp.duplicate != 0:
-        return _gap_options(worker, tcp, tcb, address)
+        return _gap_options(worker, tcp, tcb, address, octets)
     if tcb.agreed & TIMESTAMPS == 0:
         return 0
     return wire.emit_timestamps(address, timestamp_now(worker, tcb), tcb.ts_recent)
 
 
 @cold
-def _gap_options(worker: Worker, tcp: Tcp, tcb: Tcb, address: int) -> int:
-    """The options of a segment that has to tell what came out of order, or again. Returns octets."""
+def _gap_options(worker: Worker, tcp: Tcp, tcb: Tcb, address: int, octets: int) -> int:
+    """The options of a segment that has to tell what came out of order, or again, as far as its payload leaves room:
+    a full one has none, and an acknowledgement goes before it (output.py). Returns octets."""
     answer = tcp.answer
     answer.present = 0
     if tcb.agreed & TIMESTAMPS != 0:
         answer.present = HAS_TIMESTAMPS
         answer.timestamp, answer.echo = timestamp_now(worker, tcb), tcb.ts_recent
     if tcb.agreed & SACK != 0:
-        _sack(worker, tcp, tcb)
+        _sack(worker, tcp, tcb, (tcb.mss - octets - SACK_HEAD) // SACK_BLOCK if octets != 0 else 4)
     return wire.emit_options(address, answer)
 
 
 @leaf
-def _sack(worker: Worker, tcp: Tcp, tcb: Tcb) -> None:
-    """SACK blocks: a duplicate first (RFC 2883 4), then what was received beyond the gap (RFC 2018 4)."""
+def _sack(worker: Worker, tcp: Tcp, tcb: Tcb, most: int) -> None:
+    """At most so many SACK blocks: a duplicate first (RFC 2883 4), then what was received beyond the gap (RFC 2018 4)."""
+    if most <= 0:
+        return
     answer = tcp.answer
     first = 0
     if tcp.duplicate != 0:
         answer.sack[0], answer.sack[1] = tcp.duplicate_left, tcp.duplicate_right
         first = 1
-    room = (3 if answer.present & HAS_TIMESTAMPS != 0 else 4) - first
+    room = min(3 if answer.present & HAS_TIMESTAMPS != 0 else 4, most) - first
     target: Array[u32] = array_at(u32, answer.sack.address + 8 * first)
     blocks = first + ranges_sack(Buddy(endpoints_of(worker).buddy), tcb.beyond, target, room)
     if blocks != 0:

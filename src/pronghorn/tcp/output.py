@@ -90,6 +90,8 @@ def output(worker: Worker, tcp: Tcp, tcb: Tcb) -> None:
         if tcb.flags & ACK_NOW != 0 and not emit_ack(worker, tcp, tcb):
             look_at(tcp, tcb)
         return
+    if tcb.flags & ACK_NOW != 0 and tcb.beyond.count != 0 and (tcb.lost != 0 or tcb.snd_nxt != limit_of(tcb)):
+        emit_ack(worker, tcp, tcb)  # a full segment has no room to tell of gaps
     if tcb.lost != 0:
         room = _resend_lost(worker, tcp, tcb, room)
     if tcb.snd_nxt != limit_of(tcb):
