@@ -248,7 +248,7 @@ def _gap_options(worker: Worker, tcp: Tcp, tcb: Tcb, address: int, octets: int) 
 
 @leaf
 def _sack(worker: Worker, tcp: Tcp, tcb: Tcb, most: int) -> None:
-    """At most so many SACK blocks: a duplicate first (RFC 2883 4), then what was received beyond the gap (RFC 2018 4)."""
+    """At most so many SACK blocks: a duplicate first (RFC 2883 4), then what came beyond the gap (RFC 2018 4)."""
     if most <= 0:
         return
     answer = tcp.answer
