@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import pronghorn
 from bench.harness import Benchmark, Measure
 from bench.peers import c_program
 from bench.programs import behind
@@ -68,7 +69,7 @@ def _kill_one(pair: Pair, server: str, client: str) -> None:
 @contextlib.contextmanager
 def _serving(pair: Pair, server: str, port: str) -> Iterator[subprocess.Popen[bytes]]:
     """The echo server, attached; without the launcher's own start, which takes longer than all the rest."""
-    library = Path(sys.modules["pronghorn"].__file__ or "").with_name("libpronghorn-preload.so")
+    library = Path(pronghorn.__file__).with_name("libpronghorn-preload.so")
     attach = pair.folder / f"{behind.NAME}.attach"
     environment = {**pair.environment, "PRONGHORN_ATTACH": str(attach), "LD_PRELOAD": str(library)}
     plain = pair.server[: list(pair.server).index(sys.executable)]
