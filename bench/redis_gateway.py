@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from bench.harness import Benchmark
 from bench.programs import behind
+from bench.programs.pair import kernel
 from bench.programs.redis import rates, redis
 
 OPTIONS = ("-c", "50", "-n", "100000")
@@ -17,6 +18,6 @@ BENCHMARK = Benchmark(
     unit="requests/s",
     ours=lambda: redis(behind.gateway, rates, *OPTIONS),
     peer_name="kernel server",
-    peer=lambda: redis(behind.kernel, rates, *OPTIONS),
+    peer=lambda: redis(kernel, rates, *OPTIONS),
     runs=3,
 )

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from bench import cores
 from bench.harness import Unavailable
-from tests.peers.namespaces import Refused, stage
+from tests.peers.namespaces import Namespace, Refused, stage
 
 SERVER, CLIENT = "198.19.0.1", "198.19.0.2"
 PATIENCE = 20.0
@@ -99,15 +99,23 @@ def accelerated(server: Sequence[str] = (), client: Sequence[str] = ()) -> Itera
 
 
 @contextlib.contextmanager
-def kernel() -> Iterator[Pair]:
-    """The same two programs in namespaces joined by a veth."""
-    core, others = cores.split()
+def namespaces() -> Iterator[tuple[Namespace, Namespace, dict[str, str], Path]]:
+    """The server's and the client's namespace, joined by a veth, and their environment; only the client has its
+    address yet. A folder that goes away again."""
     try:
         with stage() as place, tempfile.TemporaryDirectory(prefix="pronghorn-bench-") as folder:
             server, client = place.namespace("server"), place.namespace("client")
             place.join(server, "eth0", client, "eth0")
-            server.ip(f"address add {SERVER}/24 dev eth0")
             client.ip(f"address add {CLIENT}/24 dev eth0")
-            yield Pair(server.command(*pinned(core)), client.command(*pinned(others[0])), place.marked(), Path(folder))
+            yield server, client, place.marked(), Path(folder)
     except Refused as why:
         raise Unavailable(str(why)) from why
+
+
+@contextlib.contextmanager
+def kernel() -> Iterator[Pair]:
+    """The same two programs on the kernel's stacks, in namespaces joined by a veth."""
+    core, others = cores.split()
+    with namespaces() as (server, client, environment, folder):
+        server.ip(f"address add {SERVER}/24 dev eth0")
+        yield Pair(server.command(*pinned(core)), client.command(*pinned(others[0])), environment, folder)

@@ -118,13 +118,17 @@ class Function:
         return self._call(*arguments)
 
     def _bind(self) -> Callable[..., Any]:
+        return self.body if mode() == "native" and self.role != "entry" else caller(self, self.code())
+
+    def code(self) -> int:
+        """The address of its machine code: in the library, for an entry in native mode; otherwise compiled now."""
         if mode() == "native":
             from pronghorn.compiled import native
 
-            return caller(self, native.address_of(self.symbol)) if self.role == "entry" else self.body
+            return native.address_of(self.symbol)
         from pronghorn.compiled.backend import jit
 
-        return caller(self, jit.address_of(self))
+        return jit.address_of(self)
 
     def __repr__(self) -> str:
         return f"<{self.role} {self.symbol}>"
@@ -168,15 +172,7 @@ def quick(function: Callable[..., Any]) -> Callable[..., int]:
 
     if not isinstance(function, Function):
         return _plain_quick(function)
-    if mode() == "native":
-        from pronghorn.compiled import native
-
-        address = native.address_of(function.symbol)
-    else:
-        from pronghorn.compiled.backend import jit
-
-        address = jit.address_of(function)
-    return ctypes.PYFUNCTYPE(ctypes.c_int64, *[ctypes.c_void_p] * len(function.signature.parameters))(address)
+    return ctypes.PYFUNCTYPE(ctypes.c_int64, *[ctypes.c_void_p] * len(function.signature.parameters))(function.code())
 
 
 def _plain_quick(body: Callable[..., Any]) -> Callable[..., int]:

@@ -58,3 +58,10 @@ def name_of(address: Address, family: int) -> Name:
 def failure(result: int) -> OSError:
     """The exception for a call's result below 0: ConnectionRefusedError, BlockingIOError ... by its errno."""
     return OSError(-result, os.strerror(-result))
+
+
+def checked(result: int) -> int:
+    """The result of a call, when it is not below 0."""
+    if result < 0:
+        raise failure(result)
+    return result

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Self
 from pronghorn.compiled import Array, u64
 from pronghorn.compiled import array_at as array
 from pronghorn.sockets import stack as stacks
-from pronghorn.sockets.endpoint import failure
+from pronghorn.sockets.endpoint import checked
 from pronghorn.sockets.memory import Memory
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ class SendLoan(_Loan):
     def _end(self, octets: int) -> int:
         self._finish(octets)
         with self._owner.stack.lock:
-            return _checked(stacks.send_commit(self._owner.stack.worker, self._owner.handle, octets))
+            return checked(stacks.send_commit(self._owner.stack.worker, self._owner.handle, octets))
 
 
 class ReceiveLoan(_Loan):
@@ -115,10 +115,4 @@ class ReceiveLoan(_Loan):
         if self._octets == 0:
             return 0
         with self._owner.stack.lock:
-            return _checked(stacks.receive_release(self._owner.stack.worker, self._owner.handle, octets))
-
-
-def _checked(result: int) -> int:
-    if result < 0:
-        raise failure(result)
-    return result
+            return checked(stacks.receive_release(self._owner.stack.worker, self._owner.handle, octets))

@@ -21,7 +21,7 @@ from typing import Any
 
 from pronghorn.net.state import MAPPED
 from pronghorn.sockets import stack as stacks
-from pronghorn.sockets.endpoint import Name, failure, fill, name_of
+from pronghorn.sockets.endpoint import Name, checked, failure, fill, name_of
 from pronghorn.sockets.loans import ReceiveLoan, SendLoan
 from pronghorn.sockets.memory import address_of, view_of
 from pronghorn.sockets.sendfile import Source
@@ -29,6 +29,9 @@ from pronghorn.state.attach import CLAIM_BIND, CLAIM_CLOSE, CLAIM_LISTEN, Claim
 from pronghorn.state.endpoints import DATAGRAM, STREAM, Address
 
 _IN, _OUT, _ERR, _HUP = 1, 4, 8, 16
+_PART = 1 << 18
+"""Octets that sendall offers at a time: what is not taken was copied for nothing."""
+
 _KINDS: dict[int, tuple[int, int]] = {
     SOCK_STREAM: (STREAM, standard.IPPROTO_TCP),
     SOCK_DGRAM: (DATAGRAM, standard.IPPROTO_UDP),
@@ -105,7 +108,7 @@ class socket:
         """Take a local address; on a link to a gateway, once the gateway agrees."""
         fill(self.address, self.family, address)
         with self.stack.lock:
-            self._check(stacks.bind(self.stack.worker, self.handle, self.address.address))
+            checked(stacks.bind(self.stack.worker, self.handle, self.address.address))
             if self.type == SOCK_DGRAM:
                 self._ask(CLAIM_BIND)
 
@@ -113,12 +116,12 @@ class socket:
         """Take connections, once the gateway agrees."""
         with self.stack.lock:
             self._ask(CLAIM_LISTEN)
-            self._check(stacks.listen(self.stack.worker, self.handle, backlog))
+            checked(stacks.listen(self.stack.worker, self.handle, backlog))
 
     def _ask(self, kind: int) -> None:
         """Claim what the socket is bound to. Lock held."""
         attachment = self.stack.attachment
-        self._check(stacks.socket_name(self.stack.worker, self.handle, self.address.address))
+        checked(stacks.socket_name(self.stack.worker, self.handle, self.address.address))
         claim = view_of(Claim)
         claim.kind, claim.flags, claim.protocol = kind, 0, self.proto
         claim.family, claim.port = (4 if self.family == AF_INET else 10), self.address.port
@@ -153,13 +156,13 @@ class socket:
     def getsockname(self) -> Name:
         """The socket's own address."""
         with self.stack.lock:
-            self._check(stacks.socket_name(self.stack.worker, self.handle, self.address.address))
+            checked(stacks.socket_name(self.stack.worker, self.handle, self.address.address))
             return name_of(self.address, self.family)
 
     def getpeername(self) -> Name:
         """The other side's."""
         with self.stack.lock:
-            self._check(stacks.peer_name(self.stack.worker, self.handle, self.address.address))
+            checked(stacks.peer_name(self.stack.worker, self.handle, self.address.address))
             return name_of(self.address, self.family)
 
     # --- data ---------------------------------------------------------------------------------------------------
@@ -174,7 +177,7 @@ class socket:
         """Send all octets."""
         rest = memoryview(data).cast("B")
         while rest:
-            rest = rest[self.send(rest, flags) :]
+            rest = rest[self.send(rest[:_PART], flags) :]
 
     def sendto(self, data: Any, *arguments: Any) -> int:
         """sendto(data, address) or sendto(data, flags, address)."""
@@ -245,7 +248,7 @@ class socket:
     def shutdown(self, how: int) -> None:
         """End one direction or both."""
         with self.stack.lock:
-            self._check(stacks.shutdown(self.stack.worker, self.handle, how))
+            checked(stacks.shutdown(self.stack.worker, self.handle, how))
 
     def close(self) -> None:
         """Be done with the socket, once its files are closed too."""
@@ -291,13 +294,13 @@ class socket:
         """Set an option; numbers as C ints."""
         content = value.to_bytes(4, "little", signed=True) if isinstance(value, int) else bytes(value)
         with self.stack.lock, address_of(memoryview(bytearray(content))) as place:
-            self._check(stacks.set_option(self.stack.worker, self.handle, level, option, place, len(content)))
+            checked(stacks.set_option(self.stack.worker, self.handle, level, option, place, len(content)))
 
     def getsockopt(self, level: int, option: int, octets: int = 0) -> Any:
         """An option's value: a number, or bytes where a length is given."""
         room = bytearray(octets or 4)
         with self.stack.lock, address_of(memoryview(room)) as place:
-            got = self._check(stacks.get_option(self.stack.worker, self.handle, level, option, place, len(room)))
+            got = checked(stacks.get_option(self.stack.worker, self.handle, level, option, place, len(room)))
         return bytes(room[:got]) if octets else int.from_bytes(room[:got], "little", signed=True)
 
     def settimeout(self, seconds: float | None) -> None:
@@ -328,11 +331,6 @@ class socket:
         if self._number < 0 and self.handle >= 0:
             self._number = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         return self._number
-
-    def _check(self, result: int) -> int:
-        if result < 0:
-            raise failure(result)
-        return result
 
     def __enter__(self) -> socket:
         return self

@@ -303,9 +303,6 @@ class Stream(asyncio.Transport):
             return
         self._pending.clear()
         self._loop.forget(self._handle)
-        if self._closing and error is None:
-            self._loop.call_soon(self._lose, None)
-            return
         self._closing = True
         self._loop.call_soon(self._lose, error)
 
