@@ -131,14 +131,14 @@ def no_more_pool() -> EngineBench:
 
 
 def full_inbox() -> EngineBench:
-    """Worker 1 stands still, its inbox full of commands that nobody waits for."""
+    """Worker 1 stands still, its inbox full of commands that nobody waits for. Half of the flows are for it."""
     bench = EngineBench(workers=2, queues=1)
     bench.service("tcp", 4)
     loop = bench.engine._loops[1]
     loop.control_entry[0] = COMMAND_ENTRY | 9
     while mpsc_push(loop.control, loop.control_entry, 1):
         pass
-    for sport in range(2000, 2008):
+    for sport in range(2000, 2048):
         bench.put(syn(sport))
     bench.turn_of(0)
     for _ in range(INBOX):

@@ -1,12 +1,14 @@
 """What the data plane asks of the machine beyond arithmetic: each works in every mode.
 
 Here is the interpreted meaning; `backend/intrinsics.py` holds the machine code, by the same name.
-Atomic read-modify-write operations are sequentially consistent. Interpreted, they rely on the interpreter lock.
+Atomic read-modify-write operations are sequentially consistent. Interpreted, they are so among the threads of a process:
+a lock keeps them apart, since the interpreter may change threads between the read and the write.
 """
 
 from __future__ import annotations
 
 import ctypes
+import threading
 import time
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -123,20 +125,25 @@ def cycles() -> int:
     return time.perf_counter_ns()
 
 
+_EXCHANGES = threading.Lock()
+
+
 def _fetch_add(scalar: Scalar, address: int, n: int) -> int:
     if bounds.ENABLED:
         bounds.check_range(address, scalar.size, f"fetch_add{scalar.bits}()")
-    old = scalar.load(address)
-    scalar.store(address, old + n)
+    with _EXCHANGES:
+        old = scalar.load(address)
+        scalar.store(address, old + n)
     return old
 
 
 def _compare_exchange(scalar: Scalar, address: int, expected: int, new: int) -> bool:
     if bounds.ENABLED:
         bounds.check_range(address, scalar.size, f"compare_exchange{scalar.bits}()")
-    if scalar.load(address) != expected:
-        return False
-    scalar.store(address, new)
+    with _EXCHANGES:
+        if scalar.load(address) != expected:
+            return False
+        scalar.store(address, new)
     return True
 
 
