@@ -1,8 +1,8 @@
 """What the data plane asks of the machine beyond arithmetic: each works in every mode.
 
 Here is the interpreted meaning; `backend/intrinsics.py` holds the machine code, by the same name.
-Atomic read-modify-write operations are sequentially consistent. Interpreted, they are so among the threads of a process:
-a lock keeps them apart, since the interpreter may change threads between the read and the write.
+Atomic read-modify-write operations are sequentially consistent. Interpreted, a lock makes them so among the threads of
+a process: the interpreter may change threads between the read and the write.
 """
 
 from __future__ import annotations
