@@ -28,8 +28,8 @@ from pronghorn.balancer.services import (
     service_hash,
 )
 from pronghorn.balancer.tables import (
-    MAGLEV,
     MEMBERS,
+    MH,
     SERVER_DRAIN,
     SERVER_REMOVED,
     SERVER_UP,
@@ -223,7 +223,7 @@ def rebuild_lookups(balancer: Balancer) -> None:
     while number >= 0:
         service = balancer.services[number]
         service.stale = 0
-        if service.ports != 0 and service.scheduler == MAGLEV:
+        if service.ports != 0 and service.scheduler == MH:
             _fill_lookup(balancer, service)
         number = search_stale_service(balancer, number + 1)
 

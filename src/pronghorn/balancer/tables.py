@@ -48,7 +48,16 @@ SERVER_DRAIN = 2  # keeps its connections, gets no new ones
 SERVER_REMOVED = 3  # its connections are being ended; then it becomes free
 
 # Service.scheduler; schedulers/__init__.py chooses by it
-RR, WRR, MAGLEV = range(1, 4)
+RR, WRR, MH, LC, WLC, SED, NQ, SH, DH, LBLC, LBLCR, FO, OVF, CONHASH, P2C = range(1, 16)
+
+# Service.options
+SH_FALLBACK, SH_PORT, MH_FALLBACK, MH_PORT = 1, 2, 4, 8
+
+# Service.hash_target
+TARGET_ADDRESS, TARGET_ADDRESS_PORT, TARGET_QUIC_ID = range(3)
+
+LOCALITY_SET = 7
+"""Servers that lblcr may use for one address."""
 
 NOBODY = 0xFFFF
 """No server, in a scheduler's answer and in Maglev's tables; there are fewer servers than this."""
@@ -123,6 +132,14 @@ class Server(View, align=64, size=128):
     connections: u64  # so far
     hi: u64 = field(align=64)  # address, raw; IPv4 in the low half of lo
     lo: u64
+    upper: u32  # connections, of all workers, from which on it gets no more; 0: no limit (thresholds.py)
+    lower: u32  # below which it gets some again; 0: below three quarters of `upper`
+    quota: u32  # connections that this worker may give it, so that all keep to `upper`; the control plane's
+    others_conns: u32  # `conns` and `active` of all other workers; the control plane's (totals.py)
+    others_active: u32
+    overloaded: u8  # 1 from `upper` until `lower`
+    others_overloaded: u8  # 1 while it is so for another worker; the control plane's
+    started: u64  # worker.now when it began its slow start; 0: it has its full weight
 
 
 class Service(View, align=64, size=192):
@@ -147,6 +164,23 @@ class Service(View, align=64, size=192):
     no_conn: u64  # TCP segments of no connection
     no_room: u64  # because the connection table is full
     removed: Array[u64] = fixed(4, align=64)  # packets and octets (to, from) of servers that are gone
+    ring: u64  # address of conhash's ring: the number of its points, then these; 0 when there is none
+    slow_start: u32  # seconds until a new server has its full weight; 0: at once
+    scale: u32  # what the weights were multiplied with, for parts of them while servers start slowly
+    options: u8  # of the scheduler: SH_FALLBACK ...
+    hash_target: u8  # of conhash: TARGET_ADDRESS ...
+
+
+class Locality(View, align=64, size=64):
+    """Where lblc and lblcr send what is for an address."""
+
+    hi: u64  # the address, raw
+    lo: u64
+    used: u32  # tick
+    changed: u32  # tick when the set of servers changed last
+    service: u16
+    count: u16  # servers in the set; 0: the record is free
+    servers: Array[u32] = fixed(LOCALITY_SET)  # the one that came last is the first
 
 
 class Local(View, align=8, size=32):
@@ -194,3 +228,5 @@ class Balancer(View, align=64):
     timeouts: Array[u32] = fixed(16, align=64)  # ticks, by Conn.state
     local_lists: Array[u16] = fixed(2 * LOCALS)  # indexes of usable local addresses: IPv4, then IPv6
     expired: Array[u32] = fixed(EXPIRED)  # scratch of the wheel
+    rings: Array[u64]  # what conhash's rings are cut from (lookups.py)
+    cache: Array[Locality]  # of lblc and lblcr (schedulers/locality.py)

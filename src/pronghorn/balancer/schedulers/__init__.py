@@ -9,11 +9,11 @@ from __future__ import annotations
 from pronghorn.balancer.schedulers.maglev import choose_maglev
 from pronghorn.balancer.schedulers.rr import choose_rr
 from pronghorn.balancer.schedulers.wrr import choose_wrr
-from pronghorn.balancer.tables import MAGLEV, NOBODY, RR, WRR, Balancer, Service
+from pronghorn.balancer.tables import MH, NOBODY, RR, WRR, Balancer, Service
 from pronghorn.compiled import hot
 from pronghorn.state.packet import Packet
 
-SCHEDULERS = {"rr": RR, "wrr": WRR, "maglev": MAGLEV}
+SCHEDULERS = {"rr": RR, "wrr": WRR, "maglev": MH}
 """Names in the configuration."""
 
 
@@ -25,7 +25,7 @@ def choose(balancer: Balancer, service: Service, packet: Packet) -> int:
         return NOBODY
     if scheduler == WRR:
         return choose_wrr(service)
-    if scheduler == MAGLEV:
+    if scheduler == MH:
         server = choose_maglev(balancer, service, packet)
         if server != NOBODY:
             return server  # else its table is still being made
