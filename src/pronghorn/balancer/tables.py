@@ -132,6 +132,7 @@ class Server(View, align=64, size=128):
     connections: u64  # so far
     hi: u64 = field(align=64)  # address, raw; IPv4 in the low half of lo
     lo: u64
+    started: u64  # worker.now when it began its slow start; 0: it has its full weight
     upper: u32  # connections, of all workers, from which on it gets no more; 0: no limit (thresholds.py)
     lower: u32  # below which it gets some again; 0: below three quarters of `upper`
     quota: u32  # connections that this worker may give it, so that all keep to `upper`; the control plane's
@@ -139,7 +140,6 @@ class Server(View, align=64, size=128):
     others_active: u32
     overloaded: u8  # 1 from `upper` until `lower`
     others_overloaded: u8  # 1 while it is so for another worker; the control plane's
-    started: u64  # worker.now when it began its slow start; 0: it has its full weight
 
 
 class Service(View, align=64, size=192):
