@@ -33,9 +33,9 @@ def unread(worker: Worker, handle: int) -> int:
     endpoint = endpoint_of(worker, number)
     if endpoint.waiting == 0:
         return 0
-    taken = udp_of(worker).taken
-    queue_peek(endpoints, endpoint, taken)
-    return taken.length
+    first = udp_of(worker).arrival  # not Udp.taken: that stays with what was received
+    queue_peek(endpoints, endpoint, first)
+    return first.length
 
 
 @entry
