@@ -14,9 +14,10 @@ from __future__ import annotations
 
 import errno
 
-from pronghorn.compiled import Array, View, array_at, constants, entry, hot, leaf, u32, u64
+from pronghorn.compiled import Array, View, array_at, constants, entry, hot, u32, u64
 from pronghorn.engine.errors import receive_error
 from pronghorn.engine.options import option_get, option_set
+from pronghorn.engine.wishes import is_stream
 from pronghorn.state import linux
 from pronghorn.state.endpoints import (
     DATAGRAM,
@@ -106,20 +107,13 @@ def socket(worker: Worker, family: int, kind: int) -> int:
     return number if number < 0 else socket_handle(endpoints_of(worker), number)
 
 
-@leaf
-def _is_stream(worker: Worker, number: int) -> bool:
-    """Whether the open socket is TCP's."""
-    kind = endpoints_of(worker).sockets[number].kind
-    return kind == STREAM or kind == LISTENER
-
-
 @entry
 def bind(worker: Worker, handle: int, address: Address) -> int:
     """Take a local address and port; port 0: any that is free."""
     number = socket_number(endpoints_of(worker), handle)
     if number < 0:
         return number
-    return tcp_bind(worker, number, address) if _is_stream(worker, number) else udp_bind(worker, number, address)
+    return tcp_bind(worker, number, address) if is_stream(worker, number) else udp_bind(worker, number, address)
 
 
 @entry
@@ -128,7 +122,7 @@ def listen(worker: Worker, handle: int, backlog: int) -> int:
     number = socket_number(endpoints_of(worker), handle)
     if number < 0:
         return number
-    return tcp_listen(worker, number, backlog) if _is_stream(worker, number) else -EOPNOTSUPP
+    return tcp_listen(worker, number, backlog) if is_stream(worker, number) else -EOPNOTSUPP
 
 
 @entry
@@ -137,7 +131,7 @@ def accept(worker: Worker, handle: int, peer: Address) -> int:
     number = socket_number(endpoints_of(worker), handle)
     if number < 0:
         return number
-    if not _is_stream(worker, number):
+    if not is_stream(worker, number):
         return -EOPNOTSUPP
     made = tcp_accept(worker, number, peer)
     return made if made < 0 else socket_handle(endpoints_of(worker), made)
@@ -150,7 +144,7 @@ def connect(worker: Worker, handle: int, address: Address) -> int:
     number = socket_number(endpoints_of(worker), handle)
     if number < 0:
         return number
-    return tcp_connect(worker, number, address) if _is_stream(worker, number) else udp_connect(worker, number, address)
+    return tcp_connect(worker, number, address) if is_stream(worker, number) else udp_connect(worker, number, address)
 
 
 # --- data ---------------------------------------------------------------------------------------------------------
@@ -223,7 +217,7 @@ def _part(worker: Worker, data: int, octets: int) -> Array[Part]:
 @hot
 def send_parts(worker: Worker, number: int, parts: Array[Part], count: int, flags: int, address: int) -> int:
     """By the kind of socket `number`."""
-    if not _is_stream(worker, number):
+    if not is_stream(worker, number):
         return udp_send_parts(worker, number, parts, count, flags, address)
     if flags & linux.MSG_FASTOPEN != 0 and address != 0 and count > 0:
         return tcp_send_fast(worker, number, parts[0].base, parts[0].octets, Address(address))
@@ -255,7 +249,7 @@ def receive_parts(worker: Worker, number: int, parts: Array[Part], count: int, f
     """By the kind of socket `number`, or its errors."""
     if flags & linux.MSG_ERRQUEUE != 0:
         return receive_error(worker, number, parts, count, address)
-    if not _is_stream(worker, number):
+    if not is_stream(worker, number):
         return udp_receive_parts(worker, number, parts, count, flags, address)
     if count == 1:
         return tcp_receive(worker, number, parts[0].base, parts[0].octets, flags)
@@ -296,7 +290,7 @@ def shutdown(worker: Worker, handle: int, how: int) -> int:
     number = socket_number(endpoints_of(worker), handle)
     if number < 0:
         return number
-    return tcp_shutdown(worker, number, how) if _is_stream(worker, number) else udp_shutdown(worker, number, how)
+    return tcp_shutdown(worker, number, how) if is_stream(worker, number) else udp_shutdown(worker, number, how)
 
 
 @entry
@@ -305,7 +299,7 @@ def close_socket(worker: Worker, handle: int) -> int:
     number = socket_number(endpoints_of(worker), handle)
     if number < 0:
         return number
-    return tcp_close(worker, number) if _is_stream(worker, number) else udp_close(worker, number)
+    return tcp_close(worker, number) if is_stream(worker, number) else udp_close(worker, number)
 
 
 # --- options and names --------------------------------------------------------------------------------------------
@@ -335,7 +329,7 @@ def socket_name(worker: Worker, handle: int, address: Address) -> int:
     number = socket_number(endpoints_of(worker), handle)
     if number < 0:
         return number
-    if _is_stream(worker, number):
+    if is_stream(worker, number):
         return tcp_name(worker, number, 0, address)
     return udp_name(worker, number, 0, address)
 
@@ -346,7 +340,7 @@ def peer_name(worker: Worker, handle: int, address: Address) -> int:
     number = socket_number(endpoints_of(worker), handle)
     if number < 0:
         return number
-    if _is_stream(worker, number):
+    if is_stream(worker, number):
         return tcp_name(worker, number, 1, address)
     return udp_name(worker, number, 1, address)
 

@@ -20,10 +20,10 @@ from pronghorn.compiled import Array, View, entry, hot, u32, u64
 from pronghorn.engine.calls import receive_parts, send_parts
 from pronghorn.engine.errors import receive_error
 from pronghorn.engine.tell import tell_arrival, tell_error
-from pronghorn.engine.wishes import wishes_read
+from pronghorn.engine.wishes import is_stream, wishes_read
 from pronghorn.state import linux
 from pronghorn.state.ancillary import Control, ancillary_int
-from pronghorn.state.endpoints import LISTENER, STREAM, endpoints_of, socket_number
+from pronghorn.state.endpoints import endpoints_of, socket_number
 from pronghorn.state.error_queue import error_first
 from pronghorn.state.parts import Part, parts_octets
 from pronghorn.state.wishes import TELL_INQ
@@ -72,11 +72,10 @@ def receive_message(worker: Worker, handle: int, message: Message, flags: int) -
 
 @hot
 def _receive(worker: Worker, number: int, message: Message, control: Control, flags: int) -> int:
-    kind = endpoints_of(worker).sockets[number].kind
     done = receive_parts(worker, number, message.vector, message.count, flags, message.peer)
     if done < 0:
         return done
-    if kind == STREAM or kind == LISTENER:
+    if is_stream(worker, number):
         if wishes_read(worker, number).bits & TELL_INQ != 0:
             tcb = record_of(worker, number)
             ancillary_int(control, linux.SOL_TCP, linux.TCP_INQ, readable(tcb) if tcb.address != 0 else 0)
@@ -110,8 +109,7 @@ def send_message(worker: Worker, handle: int, message: Message, flags: int) -> i
     number = socket_number(endpoints_of(worker), handle)
     if number < 0:
         return number
-    kind = endpoints_of(worker).sockets[number].kind
-    if kind == STREAM or kind == LISTENER or message.control == 0 or message.control_octets == 0:
+    if is_stream(worker, number) or message.control == 0 or message.control_octets == 0:
         return send_parts(worker, number, message.vector, message.count, flags, message.peer)
     endpoint = endpoint_of(worker, number)
     result = aside_begin(worker, endpoint, message.control, message.control_octets)
