@@ -80,10 +80,8 @@ def _get(
     """Whether the option is known, and its value."""
     if level == linux.SOL_SOCKET:
         return _get_socket(worker, number, tcp, tcb, socket, tuning, option)
-    if level == linux.SOL_IP:
-        return _get_ip(tuning, option)
-    if level == linux.SOL_IPV6:
-        return _get_ipv6(socket, tuning, option)
+    if level == linux.SOL_IP or level == linux.SOL_IPV6:
+        return _get_network(socket, tuning, level, option)
     if level != linux.SOL_TCP:
         return False, 0
     flags = tcb.flags if tcb.address != 0 else tuning.flags
@@ -102,33 +100,24 @@ def _get(
 
 
 @hot
-def _get_ip(tuning: Tuning, option: int) -> tuple[bool, int]:
-    if option == linux.IP_TOS:
-        return True, tuning.tos
-    if option == linux.IP_TTL:
-        return True, tuning.ttl
-    if option == linux.IP_MTU_DISCOVER:
-        return True, tuning.wishes.discover - 1 if tuning.wishes.discover != 0 else linux.IP_PMTUDISC_WANT
-    if option == linux.IP_MULTICAST_IF:
-        return True, 0
-    multicast = option == linux.IP_MULTICAST_TTL or option == linux.IP_MULTICAST_LOOP
-    return multicast or option == linux.IP_MULTICAST_ALL, 1
-
-
-@hot
-def _get_ipv6(socket: Socket, tuning: Tuning, option: int) -> tuple[bool, int]:
-    if option == linux.IPV6_V6ONLY:
+def _get_network(socket: Socket, tuning: Tuning, level: int, option: int) -> tuple[bool, int]:
+    """SOL_IP and SOL_IPV6."""
+    six = level == linux.SOL_IPV6
+    if six and option == linux.IPV6_V6ONLY:
         return True, 1 if socket.family == 6 else 0
-    if option == linux.IPV6_TCLASS:
+    if option == (linux.IPV6_TCLASS if six else linux.IP_TOS):
         return True, tuning.tos
-    if option == linux.IPV6_UNICAST_HOPS:
+    if option == (linux.IPV6_UNICAST_HOPS if six else linux.IP_TTL):
         return True, tuning.ttl
-    if option == linux.IPV6_MTU_DISCOVER:
-        return True, tuning.wishes.discover6 - 1 if tuning.wishes.discover6 != 0 else linux.IP_PMTUDISC_WANT
-    if option == linux.IPV6_MULTICAST_IF:
+    if option == (linux.IPV6_MTU_DISCOVER if six else linux.IP_MTU_DISCOVER):
+        discover = tuning.wishes.discover6 if six else tuning.wishes.discover
+        return True, discover - 1 if discover != 0 else linux.IP_PMTUDISC_WANT
+    if option == (linux.IPV6_MULTICAST_IF if six else linux.IP_MULTICAST_IF):
         return True, 0
-    multicast = option == linux.IPV6_MULTICAST_HOPS or option == linux.IPV6_MULTICAST_LOOP
-    return multicast or option == linux.IPV6_MULTICAST_ALL, 1
+    if option == (linux.IPV6_MULTICAST_HOPS if six else linux.IP_MULTICAST_TTL):
+        return True, 1
+    loop = option == (linux.IPV6_MULTICAST_LOOP if six else linux.IP_MULTICAST_LOOP)
+    return loop or option == (linux.IPV6_MULTICAST_ALL if six else linux.IP_MULTICAST_ALL), 1
 
 
 @hot
