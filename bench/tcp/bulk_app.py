@@ -37,9 +37,7 @@ class BulkApp(View, align=64):
 def sink_step(worker: Worker, app: BulkApp) -> None:
     """Read all there is."""
     endpoints = endpoints_of(worker)
-    ready = endpoints.ready_count
-    while ready > 0:
-        ready -= 1
+    for _ in range(endpoints.ready_count):
         number = socket_ready(endpoints)
         if number < 0:
             return
@@ -61,9 +59,7 @@ def sink_step(worker: Worker, app: BulkApp) -> None:
 def source_step(worker: Worker, app: BulkApp) -> None:
     """Write while there is room."""
     endpoints = endpoints_of(worker)
-    ready = endpoints.ready_count
-    while ready > 0:
-        ready -= 1
+    for _ in range(endpoints.ready_count):
         number = socket_ready(endpoints)
         if number < 0:
             return

@@ -51,9 +51,7 @@ class EchoApp(View, align=64):
 def echo_server_step(worker: Worker, app: EchoApp) -> None:
     """Everything that is ready, once."""
     endpoints = endpoints_of(worker)
-    ready = endpoints.ready_count
-    while ready > 0:
-        ready -= 1
+    for _ in range(endpoints.ready_count):
         number = socket_ready(endpoints)
         if number < 0:
             return
@@ -85,9 +83,7 @@ def echo_client_step(worker: Worker, app: EchoApp) -> None:
     while app.opened < app.connections and begun < BURST:
         _connect(worker, endpoints, app)
         begun += 1
-    ready = endpoints.ready_count
-    while ready > 0:
-        ready -= 1
+    for _ in range(endpoints.ready_count):
         number = socket_ready(endpoints)
         if number < 0:
             return

@@ -53,9 +53,7 @@ class HttpApp(View, align=64):
 def http_step(worker: Worker, app: HttpApp) -> None:
     """Everything that is ready, once."""
     endpoints = endpoints_of(worker)
-    ready = endpoints.ready_count
-    while ready > 0:
-        ready -= 1
+    for _ in range(endpoints.ready_count):
         number = socket_ready(endpoints)
         if number < 0:
             return

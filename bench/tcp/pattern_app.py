@@ -74,9 +74,7 @@ class PatternApp(View, align=64):
 def pattern_step(worker: Worker, app: PatternApp) -> None:
     """Everything that is ready, once."""
     endpoints = endpoints_of(worker)
-    ready = endpoints.ready_count
-    while ready > 0:
-        ready -= 1
+    for _ in range(endpoints.ready_count):
         number = socket_ready(endpoints)
         if number < 0:
             return
