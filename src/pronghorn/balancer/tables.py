@@ -132,7 +132,7 @@ class Server(View, align=64, size=128):
     connections: u64  # so far
     hi: u64 = field(align=64)  # address, raw; IPv4 in the low half of lo
     lo: u64
-    started: u64  # worker.now when it began its slow start; 0: it has its full weight
+    started: u64  # when its slow start began, in ns of the control plane's clock; 0: it has not been seen yet
     upper: u32  # connections, of all workers, from which on it gets no more; 0: no limit (thresholds.py)
     lower: u32  # below which it gets some again; 0: below three quarters of `upper`
     quota: u32  # connections that this worker may give it, so that all keep to `upper`; the control plane's
@@ -140,6 +140,7 @@ class Server(View, align=64, size=128):
     others_active: u32
     overloaded: u8  # 1 from `upper` until `lower`
     others_overloaded: u8  # 1 while it is so for another worker; the control plane's
+    part: u16  # of its weight that counts while it starts slowly, in thousandths; 0: all of it
 
 
 class Service(View, align=64, size=192):
