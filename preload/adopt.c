@@ -60,11 +60,11 @@ static bool attach_after(void)
 void fork_take_part(struct description *listener)
 {
     struct pronghorn_address own;
-    if (listener->takes_part || !listener->claimed || !listener->listening || process.worker == NULL ||
+    if (listener->takes_part || listener->claimed == 0 || !listener->listening || process.worker == NULL ||
         pronghorn_socket_name(process.worker, listener->handle, &own) != 0)
         return;
     listener->takes_part = true;
-    claim_part(listener->protocol, engine_family(listener), &own);
+    claim_part(listener->protocol, listener->claimed, &own);
 }
 
 static int open_again(struct description *description, const struct legacy *legacy)
@@ -77,7 +77,8 @@ static int open_again(struct description *description, const struct legacy *lega
             pronghorn_set_option(process.worker, description->handle, kept[place].level, kept[place].name,
                                  (int64_t)(uintptr_t)&legacy->values[place], sizeof(int));
     description->inherited = true;
-    description->claimed = description->takes_part = false;
+    description->claimed = 0;
+    description->takes_part = false;
     if (result == 0 && legacy->bound) {
         result = (int)pronghorn_bind(process.worker, description->handle, &own);
         if (result == 0)

@@ -343,7 +343,7 @@ static int connect_decided(int fd, struct description *description, const struct
     const char *why = result != 0 ? "address" : path_of(description, &to, false);
     if (why == NULL && open_ours(description) != 0)
         why = "no room in the engine";
-    if (why == NULL && description->claimed == false && stream && description->path >= PATH_OURS)
+    if (why == NULL && description->claimed == 0 && stream && description->path >= PATH_OURS)
         result = claim_name(description, PRONGHORN_CLAIM_BIND); /* bound, and not out of the block of ports */
     if (why == NULL && result == 0) {
         decide(description, PATH_OURS, NULL);

@@ -17,7 +17,7 @@ static void look_at_members(struct set *set)
     for (struct watch *watch = set->first, *following; watch != NULL; watch = following) {
         struct description *target = watch->target;
         following = watch->beside;
-        if (target->foreign && (target->listening || (target->legacy != NULL && target->claimed)))
+        if (target->foreign && (target->listening || (target->legacy != NULL && target->claimed != 0)))
             fork_adopt(target);
         else if (target->listening && !target->foreign)
             fork_take_part(target);

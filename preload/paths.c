@@ -96,7 +96,7 @@ static bool is_loopback(const struct pronghorn_address *address)
 }
 
 /* The family by which the engine knows the socket. */
-int engine_family(const struct description *description)
+static int engine_family(const struct description *description)
 {
     return description->family == AF_INET ? 4 : 10;
 }
@@ -120,28 +120,41 @@ int open_ours(struct description *description)
     return 0;
 }
 
+/* Packets of which family come to a socket that is bound to this: 4, 6, or 10 for both. */
+static int claim_family(const struct description *description, const struct pronghorn_address *own)
+{
+    int only = 0;
+    if (description->family == AF_INET || (own->hi == 0 && own->lo >> 32 == MAPPED >> 32))
+        return 4;
+    if (!is_any(own))
+        return 6;
+    pronghorn_get_option(process.worker, description->handle, IPPROTO_IPV6, IPV6_V6ONLY, (int64_t)(uintptr_t)&only, sizeof only);
+    return only != 0 ? 6 : 10;
+}
+
 /* What the description claims at the gateway, when it has claimed something. */
 static void unclaim(struct description *description)
 {
     struct pronghorn_address own;
-    if (!description->claimed || pronghorn_socket_name(process.worker, description->handle, &own) != 0)
+    if (description->claimed == 0 || pronghorn_socket_name(process.worker, description->handle, &own) != 0)
         return;
-    claim(PRONGHORN_CLAIM_CLOSE, 0, description->protocol, own.family == 4 ? 4 : engine_family(description), &own);
-    description->claimed = false;
+    claim(PRONGHORN_CLAIM_CLOSE, 0, description->protocol, description->claimed, &own);
+    description->claimed = 0;
 }
 
 int claim_name(struct description *description, int kind)
 {
     struct pronghorn_address own;
     int result = (int)pronghorn_socket_name(process.worker, description->handle, &own);
-    if (result != 0 || description->claimed)
+    if (result != 0 || description->claimed != 0)
         return result;
+    int family = claim_family(description, &own);
     int flags = PRONGHORN_CLAIM_SHARED, reuse = 0; /* forked children may come */
     socklen_t octets = sizeof reuse;
     if (description->fd >= 0 && LIBC->getsockopt(description->fd, SOL_SOCKET, SO_REUSEPORT, &reuse, &octets) == 0 && reuse != 0)
         flags |= PRONGHORN_CLAIM_REUSE;
-    result = claim(kind, flags, description->protocol, engine_family(description), &own);
-    description->claimed = result == 0;
+    result = claim(kind, flags, description->protocol, family, &own);
+    description->claimed = result == 0 ? (uint8_t)family : 0;
     return result;
 }
 

@@ -142,7 +142,7 @@ struct description {
     bool connected;      /* a stream: connect was called; a datagram socket: it has an other side */
     bool placeholder;    /* the kernel's side of the number is a shared placeholder: its flags say nothing */
     bool fixed;          /* bind has decided the path: no datagram changes it */
-    bool claimed;        /* the gateway was asked for its address and port */
+    uint8_t claimed;     /* family that the gateway was asked for at its address and port: 4, 6, 10 (both). 0: it was not */
     bool inherited;      /* a listener that came by fork or exec: claimed as SHARED */
     bool takes_part;     /* a listener, and the gateway knows that this process accepts, whoever else does */
     int users;           /* threads that wait in a call on it */
@@ -292,7 +292,6 @@ int address_in(struct description *description, const struct sockaddr *address, 
                struct pronghorn_address *to);
 /* A socket of the engine's behind the description, with its remembered options. 0, or minus an errno. Lock held. */
 int open_ours(struct description *description);
-int engine_family(const struct description *description);
 int claim_name(struct description *description, int kind); /* 0, or minus an errno */
 const char *path_of(struct description *description, const struct pronghorn_address *address, bool local);
 int fall_back(struct description *description, const char *why, int error);

@@ -55,6 +55,7 @@ class Programs:
         made = subprocess.Popen(
             command,
             env={**self._environment, **more},
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
