@@ -1,4 +1,4 @@
-"""What programs claim at a gateway, by the family of their sockets and of what these are bound to; as bind(2) has it."""
+"""What programs claim at a gateway, by the family of their sockets and of what these are bound to, like bind(2)."""
 
 from __future__ import annotations
 
