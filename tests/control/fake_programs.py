@@ -19,6 +19,7 @@ class FakePrograms:
         self.programs: dict[int, Admission] = {}
         self.held: dict[int, list[int]] = {}  # a duplicate of each descriptor
         self.claims: dict[int, dict[int, bool]] = {}
+        self.users: dict[int, int] = {}
         self.fail: Exception | None = None
 
     def add_program(self, program: Admission, settings: Programs) -> None:
@@ -34,6 +35,9 @@ class FakePrograms:
         del self.programs[number], self.claims[number]
         for descriptor in self.held.pop(number):
             os.close(descriptor)
+
+    def change_user(self, number: int, user: int) -> None:
+        self.users[number] = user
 
     def claim(self, number: int, claim: Claim) -> int:
         shared = bool(claim.flags & SHARED)

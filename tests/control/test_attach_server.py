@@ -251,6 +251,47 @@ time.sleep(60)
 """
 
 
+DROPS = """
+import errno
+with Program(Path(sys.argv[1])) as program:
+    program.greet()
+    assert program.claim(81) == 0
+    os.seteuid(65534)
+    assert program.claim(82) == errno.EACCES
+    os.seteuid(0)
+    assert program.claim(82) == 0
+    os.setuid(65534)
+    assert program.claim(83) == errno.EACCES
+    assert program.claim(8300) == 0
+"""
+SPEAKS = """
+with Program(Path(sys.argv[1])) as program:
+    program.greet()
+    assert program.claim(8301) == 0
+    if os.fork() == 0:
+        program.claim(8302)
+    assert os.wait()[1] != 0
+    assert program.has_ended()
+"""
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        pytest.param(DROPS, id="drops", marks=pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to drop it")),
+        pytest.param(SPEAKS, id="speaks"),
+    ],
+)
+def test_claims_are_those_of_the_process_as_it_is(place: Path, script: str) -> None:
+    """Rights that it gave up are gone; a child that has the socket by fork is another process."""
+    start = VICTIM.split("for number")[0]
+    ended = subprocess.run(
+        [sys.executable, "-c", start + script, str(place)], capture_output=True, text=True, timeout=60
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert shown() == []
+
+
 def test_a_change_is_for_those_who_come(gateway: Daemon, place: Path) -> None:
     with Program(place) as program:
         program.greet()

@@ -26,6 +26,7 @@ from pronghorn.state.attach import (
     CLAIM_TAKE,
     CLAIMS,
     MAGIC,
+    REUSE,
     SHARED,
     SHARED_ADDRESSES,
     VERSION,
@@ -49,11 +50,15 @@ class Stage:
         self.data["balancer"] = {"local_addresses": ["10.0.0.2"]}
         service = {"name": "web", "address": "10.0.0.1:8080", "servers": [{"address": "10.0.0.9:80"}]}
         self.data["services"] = [service]
-        self.keeper = Keeper(self.plane, self.config, lambda: OWNED)
+        self.became: dict[int, int] = {}  # users, by process
+        self.keeper = Keeper(self.plane, self.config, lambda: OWNED, judge=self.judge)
         self._kept: list[Any] = []
 
     def config(self) -> Config:
         return parse(self.data)
+
+    def judge(self, pid: int, said: int) -> int:
+        return self.became.get(pid, said)
 
     def view(self, kind: Any) -> Any:
         self._kept.append(ctypes.create_string_buffer(kind.SIZE))
@@ -233,6 +238,61 @@ def test_ports_of_the_privileged(stage: Stage) -> None:
     stage.data["programs"]["privileged_ports"] = True
     assert stage.claim(program, 1023) == 0
     assert stage.claim(stage.attach(6), 1022) == 0  # root's
+
+
+def test_who_gives_root_up_has_its_ports_and_no_more(stage: Stage) -> None:
+    """As with bind(2); and what others of its former user share with each other is not its any more."""
+    program = stage.attach(5)
+    assert stage.claim(program, 80) == 0
+    stage.became[5] = STRANGER
+    assert stage.claim(program, 81) == errno.EACCES
+    assert stage.claim(program, 80, CLAIM_CLOSE) == 0
+    assert stage.claim(program, 80, flags=SHARED) == errno.EACCES, "its own, not inherited"
+    assert stage.claim(program, 1024) == 0
+    assert stage.plane.users == {program.number: STRANGER}
+    assert [view.user for view in stage.keeper.views()] == [str(STRANGER)]
+    stage.became[5] = 0
+    assert stage.claim(program, 2000, flags=REUSE) == 0
+    assert stage.plane.users == {program.number: 0}
+    assert stage.claim(program, 81) == 0
+
+
+def test_what_the_message_says_counts_where_nothing_else_is_known(stage: Stage) -> None:
+    """Of a process of another namespace."""
+    program, claim = stage.attach(0), stage.view(Claim)
+    claim.kind, claim.protocol, claim.family, claim.port = CLAIM_LISTEN, 6, 10, 80
+    assert stage.keeper.claim(program, claim, STRANGER) == errno.EACCES
+    assert stage.keeper.claim(program, claim, 0) == 0
+
+
+def test_a_child_that_gives_root_up_serves_what_it_inherited(stage: Stage) -> None:
+    parent = stage.attach(os.getppid())
+    assert stage.claim(parent, 80, flags=SHARED) == 0
+    child = stage.attach(os.getpid(), parent=os.getppid())
+    assert stage.claim(parent, 81, flags=SHARED) == 0
+    stage.became[os.getpid()] = STRANGER
+    assert stage.claim(child, 80) == errno.EACCES, "not as an heir"
+    assert stage.claim(child, 80, flags=SHARED) == 0
+    assert stage.claim(child, 80, flags=SHARED, protocol=17) == errno.EACCES
+    assert stage.claim(child, 81, flags=SHARED) == errno.EACCES, "opened after it was forked"
+
+
+def test_a_daemon_serves_what_its_parent_has_left(stage: Stage) -> None:
+    parent = stage.attach(os.getppid())
+    assert stage.claim(parent, 80, flags=SHARED) == 0
+    stage.keeper.detach(parent)
+    child = stage.attach(os.getpid(), parent=os.getppid())
+    stage.became[os.getpid()] = STRANGER
+    assert stage.claim(child, 80, flags=SHARED) == 0
+
+
+def test_children_of_who_gave_root_up_are_relatives(stage: Stage) -> None:
+    stage.data["programs"]["users"] = [str(STRANGER)]
+    parent = stage.attach(os.getppid())
+    assert stage.attach(os.getpid(), STRANGER, os.getppid()).family != parent.family
+    stage.became[os.getppid()] = STRANGER
+    assert stage.attach(os.getpid(), STRANGER, os.getppid()).family == parent.family
+    assert stage.attach(os.getpid(), 0, os.getppid()).family == parent.family, "forked before"
 
 
 def test_a_port_of_a_dead_process_is_free(stage: Stage) -> None:

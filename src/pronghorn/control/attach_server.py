@@ -2,8 +2,8 @@
 
 A process ends in one of three ways, and each is noticed at once: its socket is closed, its pidfd becomes readable, it
 says what cannot be true. Nobody can make the gateway wait or grow: messages have one size and are read without
-ancillary data, connections that say nothing are closed, claims and attachments of one process and of one user have a
-rate, and an Answer that the socket does not take ends the attachment.
+ancillary data (but for the kernel's word on who has sent them), connections that say nothing are closed, claims and
+attachments of one process and of one user have a rate, and an Answer that the socket does not take ends the attachment.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from pronghorn.control.log import say
 from pronghorn.control.numbers import user_secret
 from pronghorn.control.views import PortView
 from pronghorn.control.welcome import Interface, refusal, send_welcome
-from pronghorn.control.who import Peer, peer_of, process_of
+from pronghorn.control.who import NOBODY, Peer, peer_of, process_of, receive_from
 from pronghorn.state.attach import Answer, Claim, Hello
 
 WAITING = 64  # connections that have not said Hello yet
@@ -81,6 +81,7 @@ class AttachServer:
         """Take programs. OSError when the socket cannot be made."""
         self._loop = loop
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK)
+        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)  # connections inherit it
         self.path.unlink(missing_ok=True)
         mask = os.umask(0o777)
         try:
@@ -162,25 +163,28 @@ class AttachServer:
         if connection.program is not None:
             self.keeper.detach(connection.program)
 
-    def _message(self, connection: Connection, size: int) -> bytes | None:
-        """The next message; None: there is none. One of another size, or the end of the socket, is a Violation."""
+    def _message(self, connection: Connection, size: int) -> tuple[bytes, int] | None:
+        """The next message and the real user of its process; None: there is none. One of another size, or of another
+        process, to which the socket was left, or the end of the socket, is a Violation."""
         try:
-            octets = connection.link.recv(size + 1)
+            octets, sender = receive_from(connection.link, size + 1)
         except BlockingIOError:
             return None
         except OSError:
-            octets = b""
+            octets, sender = b"", NOBODY
         if len(octets) != size:
             raise Violation("" if not octets else f"a message of {len(octets)} octets, not {size}")
-        return octets
+        if sender.pid != connection.peer.pid:
+            raise Violation(f"process {sender.pid} speaks for it")
+        return octets, sender.user
 
     def _greet(self, connection: Connection) -> None:
         """A Hello, which is answered by a Welcome."""
         try:
-            octets = self._message(connection, Hello.SIZE)
-            if octets is None:
+            message = self._message(connection, Hello.SIZE)
+            if message is None:
                 return
-            with _view(octets) as address:
+            with _view(message[0]) as address:
                 connection.program, grant = self.keeper.attach(connection.peer, Hello(address))
             send_welcome(connection.link, grant)
         except Refused as refused:
@@ -202,12 +206,12 @@ class AttachServer:
         """Claims, each answered."""
         try:
             for _ in range(AT_ONCE):
-                octets = self._message(connection, Claim.SIZE)
-                if octets is None or connection.program is None:
+                message = self._message(connection, Claim.SIZE)
+                if message is None or connection.program is None:
                     return
-                with _view(octets) as address:
+                with _view(message[0]) as address:
                     claim = Claim(address)
-                    error = self.keeper.claim(connection.program, claim)
+                    error = self.keeper.claim(connection.program, claim, message[1])
                     answer = bytearray(Answer.SIZE)
                     with _view(answer) as place:
                         Answer(place).number, Answer(place).error = claim.number, error

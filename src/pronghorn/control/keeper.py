@@ -2,7 +2,8 @@
 
 Everything that a program says is checked here or in the data plane; what cannot be true ends its attachment
 (`Violation`). What a program can use up is bounded: its block of ports, its share of the claims, its packets and
-octets a second. No sockets here: attach_server.py has them.
+octets a second. Rights are those that a process has when it asks: who gave them up has lost them, but for the ports
+that it inherited, as with bind(2). No sockets here: attach_server.py has them.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from pronghorn.control.numbers import of_user
 from pronghorn.control.plane import Admission, ProgramFacts, ProgramPlane
 from pronghorn.control.views import ProgramView
 from pronghorn.control.welcome import AnyAddress, Grant, Interface
-from pronghorn.control.who import Peer, ancestors, is_listed, user_name
+from pronghorn.control.who import Peer, ancestors, is_listed, user_name, user_now
 from pronghorn.net.state import MAPPED
 from pronghorn.state.attach import CLAIM_CLOSE, CLAIM_LISTEN, CLAIM_TAKE, MAGIC, REUSE, SHARED, VERSION, Claim, Hello
 
@@ -35,6 +36,9 @@ PRIVILEGED = 1024  # ports below are
 LEFT = 256  # processes that have ended, whose families are remembered
 
 _WORD = (1 << 64) - 1
+
+Port = tuple[int, int]
+"""Protocol and port."""
 
 
 class Refused(Exception):
@@ -61,8 +65,24 @@ class Attached:
     addresses: tuple[Interface, ...]
     ports: tuple[int, int]
     lanes: Lanes
+    user: int  # it runs as now; peer.user: when it attached
+    inherited: frozenset[Port]
     since: float = field(default_factory=monotonic)
     claims: int = 0
+    opened: set[Port] = field(default_factory=set)  # with rights that it may have given up since
+
+    def bequeaths(self) -> frozenset[Port]:
+        """Privileged ports that a child may go on with, whatever rights that has."""
+        return self.inherited | self.opened
+
+
+@dataclass(frozen=True)
+class Left:
+    """What is remembered of a process that has ended."""
+
+    family: int
+    user: int
+    ports: frozenset[Port]
 
 
 class Keeper:
@@ -76,11 +96,13 @@ class Keeper:
         interfaces: Callable[[], Sequence[tuple[Interface, int]]],
         secret: bytes = b"",
         reap: Callable[[], None] = lambda: None,
+        judge: Callable[[int, int], int] = user_now,
     ) -> None:
         self.plane, self._config, self._interfaces = plane, config, interfaces
         self.reap = reap  # ends the attachments of processes that have died and that nobody has noticed yet
+        self._judge = judge
         self.programs: dict[int, Attached] = {}
-        self._left: dict[int, tuple[int, int]] = {}  # family and user of processes that have ended, by number
+        self._left: dict[int, Left] = {}  # by number of the process
         self._families = itertools.count(1)
         self.most = config().programs.most
         self._secret = secret or secrets.token_bytes()
@@ -106,10 +128,11 @@ class Keeper:
         except OSError as error:
             raise Refused(error.errno or errno.ENOMEM, f"no memory for its link: {error.strerror}") from None
         parent = self._parent(peer, hello.parent)
-        family = parent.family if parent else self._family_left(peer, hello.parent) or next(self._families)
-        ports = self._block(settings)
+        before = Left(parent.family, peer.user, parent.bequeaths()) if parent else self._left_by(peer, hello.parent)
+        family = before.family or next(self._families)
+        ports, of = self._block(settings), parent.peer.pid if parent else 0
         name = _text(hello)
-        program = Attached(number, peer, name, family, parent.peer.pid if parent else 0, addresses, ports, lanes)
+        program = Attached(number, peer, name, family, of, addresses, ports, lanes, peer.user, before.ports)
         try:
             owned = tuple(own.ip for own in addresses)
             self.plane.add_program(Admission(number, lanes, owned, mtu, ports, family, peer.user), settings)
@@ -123,7 +146,7 @@ class Keeper:
         """The end of a process, or of its attachment: everything that it had is free."""
         if self.programs.get(program.number) is program:
             del self.programs[program.number]
-            self._left[program.peer.pid] = program.family, program.peer.user
+            self._left[program.peer.pid] = Left(program.family, program.user, program.bequeaths())
             while len(self._left) > LEFT:
                 del self._left[next(iter(self._left))]
             try:
@@ -139,14 +162,26 @@ class Keeper:
         """The attached process that the program has come from; what it says is held against the kernel's word."""
         if named == 0 or named not in ancestors(peer.pid):
             return None
-        mine = (program for program in self.programs.values() if program.peer.pid == named)
-        return next((program for program in mine if program.peer.user == peer.user), None)
+        for program in self.programs.values():
+            if program.peer.pid == named:
+                self._look(program, program.user)
+                if peer.user in (program.peer.user, program.user):  # it was forked before, or after
+                    return program
+        return None
 
-    def _family_left(self, peer: Peer, named: int) -> int:
-        """The family of a process that has ended: a program that becomes a daemon opens its sockets, forks and ends,
-        and its grandchildren are to share them. 0: nobody of this user's had that number."""
-        family, user = self._left.get(named, (0, -1))
-        return family if user == peer.user else 0
+    def _left_by(self, peer: Peer, named: int) -> Left:
+        """What a process has left that has ended: a program that becomes a daemon opens its sockets, forks and ends,
+        and its grandchildren are to share them. Family 0: nobody of this user's had that number."""
+        nothing = Left(0, peer.user, frozenset())
+        left = self._left.get(named, nothing)
+        return left if left.user == peer.user else nothing
+
+    def _look(self, program: Attached, said: int) -> None:
+        """Whose it is by now."""
+        user = self._judge(program.peer.pid, said)
+        if user != program.user:
+            program.user = user
+            self.plane.change_user(program.number, user)
 
     def _addresses(self, settings: Programs) -> tuple[tuple[Interface, ...], int]:
         """Own addresses of programs, and the least MTU of the ports that own them."""
@@ -175,12 +210,14 @@ class Keeper:
     def views(self) -> list[ProgramView]:
         """All of them, as `pronghorn show programs` has them."""
         facts = self.plane.facts()
+        for program in self.programs.values():
+            self._look(program, program.user)
         return [_view(program, facts.get(number, ProgramFacts())) for number, program in self.programs.items()]
 
     # --- claims -------------------------------------------------------------------------------------------------------
 
-    def claim(self, program: Attached, claim: Claim) -> int:
-        """Carry a claim out; the errno for the Answer. Raises Violation."""
+    def claim(self, program: Attached, claim: Claim, said: int | None = None) -> int:
+        """Carry a claim out; the errno for the Answer. `said`: the real user of who has sent it. Raises Violation."""
         if not (CLAIM_LISTEN <= claim.kind <= CLAIM_TAKE) or claim.flags & ~(SHARED | REUSE) != 0:
             raise Violation(f"a claim of kind {claim.kind} with flags {claim.flags:#x}")
         if claim.protocol not in PROTOCOLS or claim.family not in FAMILIES:
@@ -189,6 +226,8 @@ class Keeper:
             error = self.plane.release(program.number, claim)
             program.claims -= error == 0
             return error
+        if claim.kind != CLAIM_TAKE and (claim.port < PRIVILEGED or claim.flags & REUSE):
+            self._look(program, program.user if said is None else said)
         error = self._refusal(program, claim)
         if error:
             return error
@@ -196,7 +235,10 @@ class Keeper:
         if error == errno.EADDRINUSE:
             self.reap()
             error = self.plane.claim(program.number, claim) if program.number in self.programs else errno.ESRCH
-        program.claims += error == 0 and claim.kind != CLAIM_TAKE
+        if error == 0 and claim.kind != CLAIM_TAKE:
+            program.claims += 1
+            if claim.port < PRIVILEGED:
+                program.opened.add((claim.protocol, claim.port))
         return error
 
     def _refusal(self, program: Attached, claim: Claim) -> int:
@@ -210,7 +252,8 @@ class Keeper:
         if claim.kind == CLAIM_TAKE:
             return 0
         settings = self._config().programs
-        trusted = program.peer.user in (0, os.geteuid()) or settings.privileged_ports
+        trusted = program.user in (0, os.geteuid()) or settings.privileged_ports
+        trusted = trusted or (claim.flags & SHARED != 0 and (claim.protocol, claim.port) in program.inherited)
         if claim.port < PRIVILEGED and not trusted:
             return errno.EACCES
         if program.claims >= CLAIMS_EACH:
@@ -254,7 +297,7 @@ def _view(program: Attached, facts: ProgramFacts) -> ProgramView:
         number=program.number,
         name=program.name,
         pid=program.peer.pid,
-        user=user_name(program.peer.user),
+        user=user_name(program.user),
         parent=program.parent,
         age=monotonic() - program.since,
         linked=facts.linked,

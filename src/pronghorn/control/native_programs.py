@@ -36,6 +36,9 @@ class NativePrograms:
     def remove_program(self, number: int) -> None:
         self._programs.remove_program(number)
 
+    def change_user(self, number: int, user: int) -> None:
+        self._programs.change_user(number, user)
+
     def claim(self, number: int, claim: Claim) -> int:
         return self._programs.claim(number, claim)
 

@@ -46,6 +46,9 @@ class ProgramPlane(Protocol):
     def remove_program(self, number: int) -> None:
         """Everything that it had is free, its peers hear of it."""
 
+    def change_user(self, number: int, user: int) -> None:
+        """It has another one; what it claims from now on is that one's."""
+
     def claim(self, number: int, claim: Claim) -> int:
         """0 or an errno."""
 

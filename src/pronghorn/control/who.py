@@ -13,6 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 SO_PEERGROUPS, SO_PEERPIDFD = 59, 77  # asm-generic/socket.h; Python has no names for them
+SCM_CREDENTIALS = 2  # linux/socket.h, as well
+CREDENTIALS = struct.Struct("=iII")  # struct ucred: process, user, group
+ROOM = socket.CMSG_SPACE(CREDENTIALS.size)  # for these and nothing else: descriptors are not taken
 ANCESTORS = 32  # that are looked at
 
 
@@ -27,7 +30,8 @@ class Peer:
 
 def peer_of(connection: socket.socket) -> Peer:
     """Who connected. OSError when the kernel does not say."""
-    pid, user, group = struct.unpack("=iII", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+    octets = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, CREDENTIALS.size)
+    pid, user, group = CREDENTIALS.unpack(octets)
     try:
         more = array.array("I", connection.getsockopt(socket.SOL_SOCKET, SO_PEERGROUPS, 4 * 1024))
     except OSError:  # more groups than that, or a kernel before 4.13: the group by itself has to do
@@ -43,6 +47,35 @@ def process_of(connection: socket.socket, peer: Peer) -> int:
         return os.pidfd_open(peer.pid)
     os.set_inheritable(number, False)
     return number
+
+
+@dataclass(frozen=True)
+class Sender:
+    """Who has sent one message, as the kernel says (SO_PASSCRED)."""
+
+    pid: int
+    user: int  # its real one
+
+
+NOBODY = Sender(-1, -1)
+
+
+def receive_from(connection: socket.socket, octets: int) -> tuple[bytes, Sender]:
+    """A message of at most so many octets, and whose it is. OSError as of recv."""
+    message, extra, _, _ = connection.recvmsg(octets, ROOM)
+    for level, kind, data in extra:
+        if (level, kind, len(data)) == (socket.SOL_SOCKET, SCM_CREDENTIALS, CREDENTIALS.size):
+            return message, Sender(*CREDENTIALS.unpack(data)[:2])
+    return message, NOBODY
+
+
+def user_now(pid: int, said: int) -> int:
+    """The effective user of a process. `said`: where /proc does not tell, as of a process of another namespace."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+        return next(int(line.split()[2]) for line in lines if line.startswith("Uid:"))
+    except (OSError, ValueError, IndexError, StopIteration):
+        return said
 
 
 def is_listed(peer: Peer, users: Iterable[str], groups: Iterable[str]) -> bool:

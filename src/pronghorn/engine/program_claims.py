@@ -29,7 +29,7 @@ from pronghorn.wire.numbers import PROTOCOL_TCP, PROTOCOL_UDP
 
 @dataclass(frozen=True)
 class Claimant:
-    """A program: its number, the family of processes it came from by fork, its user."""
+    """A program: its number, the family of processes it came from by fork, its user when it claimed."""
 
     number: int
     family: int
@@ -104,7 +104,7 @@ class Claims:
         """(0 or EADDRINUSE, whether the workers are to be told)."""
         there = self._held.setdefault((new.protocol, new.port), [])
         for place, (held, times) in enumerate(there):
-            if held.claimant == new.claimant and held.key == new.key:
+            if held.claimant.number == new.claimant.number and held.key == new.key:
                 there[place] = held, times + 1
                 return 0, False
         if any(new.meets(held) and not new.suffers(held) for held, _ in there):
@@ -115,7 +115,7 @@ class Claims:
     def has(self, held: Held) -> bool:
         """Whether its program has claimed it."""
         there = self._held.get((held.protocol, held.port), [])
-        return any(one.claimant == held.claimant and one.key == held.key for one, _ in there)
+        return any(one.claimant.number == held.claimant.number and one.key == held.key for one, _ in there)
 
     def heard_first(self, new: Held) -> Held | None:
         """The claim of the relative that listened before all others, if it is another's: who opened the listener that
@@ -131,7 +131,7 @@ class Claims:
         """(0 or ENOENT, whether the workers are to be told)."""
         there = self._held.get((old.protocol, old.port), [])
         for place, (held, times) in enumerate(there):
-            if held.claimant == old.claimant and held.key == old.key:
+            if held.claimant.number == old.claimant.number and held.key == old.key:
                 there[place] = held, times - 1
                 if times == 1:
                     del there[place]

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address, IPv6Address
 
 from pronghorn.compiled import Array, fill
@@ -191,6 +191,11 @@ class Programs:
 
         self._everywhere(end)
         self.engine.remove_port(gone.port)
+
+    def change_user(self, number: int, user: int) -> None:
+        """The program has another user; what it claims from now on is that one's."""
+        known = self._attached[number]
+        known.claimant = replace(known.claimant, user=user)
 
     # --- claims -------------------------------------------------------------------------------------------------------
 
