@@ -1,6 +1,8 @@
 /*
  * The table of this process's sockets (state/register.py), a file that `pronghorn sockets` maps. Written with the lock
- * held; whoever reads sees by the count of changes whether a record was whole. Without a place for it there is none.
+ * held; whoever reads sees by the count of changes whether a record was whole. Who may not write where its launcher keeps
+ * them (root's; the program runs as another user) keeps it in its user's own directory. Without a place for it there is
+ * none.
  */
 #include "preload.h"
 
@@ -22,20 +24,10 @@ static char place_of_table[128];
 static uint16_t free_next[ROOM]; /* the record after this one among the free */
 static int free_first = -1;
 
-/* RUNTIME/programs, made when it is missing. False: it is not ours alone. */
-static bool make_folder(char *target, size_t room)
+/* RUNTIME/programs, made when it is missing; `length` as snprintf returns it. False: it is not ours alone. */
+static bool make_folder(char *target, size_t room, int length)
 {
-    const char *chosen = getenv("PRONGHORN_RUNTIME_DIR"), *base = getenv("XDG_RUNTIME_DIR");
     struct stat facts;
-    int length;
-    if (chosen != NULL && *chosen != 0)
-        length = snprintf(target, room, "%s", chosen);
-    else if (geteuid() == 0)
-        length = snprintf(target, room, "/run/pronghorn");
-    else if (base != NULL && *base != 0)
-        length = snprintf(target, room, "%s/pronghorn", base);
-    else
-        length = snprintf(target, room, "/tmp/pronghorn-%d", (int)geteuid());
     if (length <= 0 || (size_t)length + 16 > room)
         return false;
     mkdir(target, 0700);
@@ -44,11 +36,35 @@ static bool make_folder(char *target, size_t room)
     return lstat(target, &facts) == 0 && S_ISDIR(facts.st_mode) && facts.st_uid == geteuid();
 }
 
+/* As runtime.directory() of the control room; what was chosen may be another user's. */
+static bool find_folder(char *target, size_t room)
+{
+    const char *chosen = getenv("PRONGHORN_RUNTIME_DIR"), *base = getenv("XDG_RUNTIME_DIR");
+    if (chosen != NULL && *chosen != 0 && make_folder(target, room, snprintf(target, room, "%s", chosen)))
+        return true;
+    if (geteuid() == 0)
+        return make_folder(target, room, snprintf(target, room, "/run/pronghorn"));
+    if (base != NULL && *base != 0 && make_folder(target, room, snprintf(target, room, "%s/pronghorn", base)))
+        return true;
+    return make_folder(target, room, snprintf(target, room, "/tmp/pronghorn-%d", (int)geteuid()));
+}
+
+static uint64_t hash_place(void)
+{
+    const char *chosen = getenv("PRONGHORN_RUNTIME_DIR");
+    uint64_t hash = 0xCBF29CE484222325u;
+    if (chosen == NULL || *chosen == 0)
+        return 0;
+    for (; *chosen != 0; chosen++)
+        hash = (hash ^ (uint8_t)*chosen) * 0x100000001B3u;
+    return hash;
+}
+
 static void open_table(void)
 {
     char folder[96];
     tried = true;
-    if (!make_folder(folder, sizeof folder))
+    if (!find_folder(folder, sizeof folder))
         return;
     snprintf(place_of_table, sizeof place_of_table, "%s/%d", folder, (int)getpid());
     unlink(place_of_table);
@@ -73,6 +89,7 @@ static void open_table(void)
     table->room = ROOM;
     table->wakeup = process.wakeup;
     table->started = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+    table->place = hash_place();
     memcpy(table->name, process.name, sizeof table->name);
     __atomic_store_n(&table->magic, PRONGHORN_REGISTER_MAGIC, __ATOMIC_RELEASE);
 }

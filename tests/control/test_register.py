@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from pronghorn.control.register import sockets
+from pronghorn.control.register import hash_place, sockets
 from pronghorn.state.register import BOTH, CONNECTED, KERNEL, LISTENING, MAGIC, OURS, VERSION, Record, Register
 from tests.cli.conftest import run
 from tests.engine.links import halves
@@ -98,6 +98,18 @@ def test_what_is_no_table_is_passed_over(runtime_directory: Path) -> None:
         place.write_bytes(octets)
         assert len(list(sockets())) <= 1
         place.write_bytes(whole)
+
+
+def test_tables_of_users_who_keep_them_elsewhere(runtime_directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that belong to the directory that was chosen."""
+    other = runtime_directory / "other" / "pronghorn"
+    monkeypatch.setattr("pronghorn.control.register._others", lambda: [other / "programs"])
+    table(other, os.getpid(), CLIENT, place=hash_place(str(runtime_directory)))
+    table(other, os.getppid(), CLIENT, place=hash_place("/run/pronghorn"))
+    table(runtime_directory, os.getppid(), LISTENER)
+    assert [(view.pid, view.fd) for view in sockets()] == [(os.getppid(), 6), (os.getpid(), 9)]
+    monkeypatch.delenv("PRONGHORN_RUNTIME_DIR")
+    assert (os.getppid(), 9) in [(view.pid, view.fd) for view in sockets()]
 
 
 @pytest.mark.parametrize(

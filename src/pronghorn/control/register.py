@@ -1,7 +1,9 @@
 """The sockets of accelerated programs, read from the tables that the programs write (state/register.py).
 
 A table is its program's, which may write anything into it at any time and shorten the file: it is read, not mapped, and
-nothing in it is believed beyond being shown. Tables of processes that have ended are taken away.
+nothing in it is believed beyond being shown. Tables of processes that have ended are taken away. Programs of users that
+may not write into the runtime directory keep theirs in a directory of their own; root, who may read those, looks there.
+Left out: a unit whose /tmp is its own (systemd's PrivateTmp), unless its user has an XDG_RUNTIME_DIR.
 """
 
 from __future__ import annotations
@@ -53,24 +55,49 @@ class Head:
 
 
 def sockets() -> Iterator[SocketView]:
-    """Of every program whose table this user may read."""
-    for folder in _folders():
-        for place in sorted(folder.glob("[0-9]*"), key=lambda found: (len(found.name), found.name)):
-            yield from _table(place)
+    """Of every program whose table this user may read, and that belongs to the runtime directory if one was chosen."""
+    chosen = os.environ.get("PRONGHORN_RUNTIME_DIR", "")
+    yield from _of_folder(runtime.directory() / "programs", None)
+    for folder in _others():
+        yield from _of_folder(folder, hash_place(chosen) if chosen else None)
 
 
-def _folders() -> list[Path]:
-    """Root sees everybody's."""
-    own = runtime.directory() / "programs"
-    if os.geteuid() != 0 or "PRONGHORN_RUNTIME_DIR" in os.environ:
-        return [own]
-    others = [*Path("/run/user").glob("*/pronghorn/programs"), *Path("/tmp").glob("pronghorn-*/programs")]
-    return [own, *sorted(others)]
+def hash_place(text: str) -> int:
+    """FNV-1a (draft-eastlake-fnv), 64 bits: Register.place."""
+    made = 0xCBF29CE484222325
+    for octet in os.fsencode(text):
+        made = (made ^ octet) * 0x100000001B3 & _WORD
+    return made
 
 
-def _table(place: Path) -> Iterator[SocketView]:
+def _others() -> list[Path]:
+    """Root sees everybody's, others what they have where they chose no directory."""
+    if os.geteuid() == 0:
+        found = [*Path("/run/user").glob("*/pronghorn/programs"), *Path("/tmp").glob("pronghorn-*/programs")]
+    else:
+        base = os.environ.get("XDG_RUNTIME_DIR")
+        found = [Path(base) / "pronghorn/programs"] if base else []
+        found.append(Path(f"/tmp/pronghorn-{os.geteuid()}/programs"))
+    return sorted(folder for folder in found if folder.parent != runtime.directory())
+
+
+def _of_folder(place: Path, belonging: int | None) -> Iterator[SocketView]:
+    """Of all tables there. None: wherever they belong."""
     try:
-        descriptor = os.open(place, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+        folder = os.open(place, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_DIRECTORY)
+    except OSError:
+        return
+    try:
+        names = [name for name in os.listdir(folder) if name.isascii() and name.isdigit()]
+        for name in sorted(names, key=lambda found: (len(found), found)):
+            yield from _table(folder, name, belonging)
+    finally:
+        os.close(folder)
+
+
+def _table(folder: int, pid: str, belonging: int | None) -> Iterator[SocketView]:
+    try:
+        descriptor = os.open(pid, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
     except OSError:
         return
     try:
@@ -79,12 +106,14 @@ def _table(place: Path) -> Iterator[SocketView]:
         head = Register(ctypes.addressof(octets))
         if not stat.S_ISREG(facts.st_mode) or head.magic & _WORD != MAGIC or head.version != VERSION:
             return
-        if not place.name.isdigit() or _is_stale(int(place.name), head.started & _WORD):
-            place.unlink(missing_ok=True)
+        if belonging not in (None, head.place & _WORD):
+            return
+        if _is_stale(int(pid), head.started & _WORD):
+            os.unlink(pid, dir_fd=folder)  # there, whatever its directory's name has come to mean
             return
         name = _text(bytes(head.name[at] for at in range(32))) or "?"
         mode = "wakeup" if head.wakeup else "completion"
-        common = Head(name, int(place.name), user_name(facts.st_uid), mode)
+        common = Head(name, int(pid), user_name(facts.st_uid), mode)
         there = max(facts.st_size - Register.SIZE, 0) // Record.SIZE
         for number in range(min(head.used, there, RECORDS)):
             record = _record(descriptor, number)

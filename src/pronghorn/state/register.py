@@ -2,6 +2,9 @@
 
     RUNTIME/programs/PID    mode 0600: one Register, then `room` Records
 
+RUNTIME is the directory of the gateways, when the program's user may write there; otherwise that user's own. `place`
+says which was meant.
+
 Written by the program alone (preload/register.c), mapped and read by others at any time: a Record is counted up before
 and after it changes, so whoever reads an odd number, or two numbers, reads again.
 """
@@ -45,6 +48,7 @@ class Register(View, align=64, size=128):
     beyond: u32  # sockets that found no record
     wakeup: u32  # 1: run-to-wakeup
     started: u64  # CLOCK_REALTIME, ns
+    place: u64  # FNV-1a of PRONGHORN_RUNTIME_DIR; 0: it is not set
     name: Array[u8] = fixed(32)  # of the program; ends with a zero octet
 
 
