@@ -90,6 +90,10 @@ static int open_again(struct description *description, const struct legacy *lega
         fork_take_part(description);
     if (result == 0 && legacy->connected && description->type == SOCK_DGRAM)
         result = (int)pronghorn_connect(process.worker, description->handle, &far);
+    if (result == 0)
+        shelf_unpack(description, legacy);
+    else
+        shelf_free(description);
     if (result != 0 && description->handle >= 0)
         close_ours(description);
     return result;
@@ -98,10 +102,13 @@ static int open_again(struct description *description, const struct legacy *lega
 static int adopt_socket(struct description *description)
 {
     struct legacy *legacy = description->legacy;
-    int result = attach_after() ? open_again(description, legacy) : -ENETDOWN;
+    bool attached = attach_after();
     description->foreign = false;
+    int result = attached ? open_again(description, legacy) : -ENETDOWN;
     description->legacy = NULL;
-    free(legacy);
+    legacy_free(legacy);
+    if (!attached)
+        shelf_free(description);
     if (result == 0) {
         epoll_decided(description);
         register_update(description, "inherited");

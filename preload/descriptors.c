@@ -62,6 +62,7 @@ static int other_number(struct description *description)
 static void finish(struct description *description)
 {
     forget_options(description);
+    shelf_free(description);
     if (fork_give(description)) {
         free(description);
         return;
@@ -116,6 +117,8 @@ uint32_t description_events(struct description *description)
 {
     if (description->handle < 0 || process.worker == NULL)
         return 0;
+    if (UNLIKELY(description->shelf != NULL))
+        shelf_look(description);
     int64_t events = pronghorn_socket_events(process.worker, description->handle);
     return events < 0 ? 0 : (uint32_t)events;
 }

@@ -136,6 +136,8 @@ static int wait_for(int epoll, struct epoll_event *events, int room, const struc
     struct set *set = description->epoll;
     if (UNLIKELY(set->forks != fork_count))
         look_at_members(set);
+    if (UNLIKELY(shelves != 0))
+        shelves_look();
     description_use(description);
     do {
         if (end != 0 && (ns = end - clock_now()) < 0)

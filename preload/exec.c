@@ -200,6 +200,8 @@ static void read_all(int fd)
             continue;
         }
         *copy = legacy;
+        copy->waiting = NULL; /* it lay in the image before */
+        copy->octets = 0;
         made->family = legacy.family;
         made->type = legacy.type;
         made->protocol = legacy.protocol;

@@ -4,6 +4,7 @@
  *
  *     a listener, a bound datagram socket   opened again in an engine of the child's own, and claimed as SHARED
  *     a connection                          the parent's, until that closes its last number of it; then it is handed over
+ *     what waits in a datagram socket       whoever reads it first (shelves.c)
  *
  *   parent                                      child
  *     close(), and a child may still have it
@@ -48,6 +49,13 @@ static bool share_connection(struct description *description, void *unused)
     return true;
 }
 
+static bool fill_shelf(struct description *description, void *unused)
+{
+    (void)unused;
+    shelf_fill(description);
+    return true;
+}
+
 static void before_fork(void)
 {
     if (!process.enabled)
@@ -56,6 +64,8 @@ static void before_fork(void)
     int count = 0;
     if (holds)
         spares_forget();
+    if (holds && process.worker != NULL)
+        descriptions_each(fill_shelf, NULL);
     if (!holds || process.worker == NULL || (process.welcome.flags & PRONGHORN_WELCOME_CLAIMS) == 0)
         return;
     fork_look();
@@ -99,6 +109,8 @@ static bool inherit(struct description *description, void *unused)
         struct legacy *legacy = malloc(sizeof *legacy);
         if (legacy != NULL)
             write_down(description, legacy);
+        if (legacy != NULL)
+            shelf_inherit(description, legacy);
         description->legacy = legacy;
     }
     description->foreign_handle = description->handle;

@@ -22,6 +22,8 @@ struct legacy {
     int values[PRELOAD_KEPT]; /* of options; -1: it has none */
     bool bound, connected, listening;
     int64_t handle;
+    void *waiting; /* datagrams, as put_datagrams has them; NULL */
+    int64_t octets;
     /* for exec */
     int fd, backlog, flags, protocol;
     uint8_t path, family, type;
@@ -49,6 +51,13 @@ struct parcel { /* that has come, and was not asked for yet */
 
 extern struct heir *heirs;
 extern int testator; /* in a child: the parent's other end; -1 */
+
+/* shelves.c. Lock held, all of them. */
+void shelf_fill(struct description *description); /* in the parent, before it forks */
+/* In the child, while its copy of the parent's engine is there; and when it has an engine of its own. */
+void shelf_inherit(struct description *description, struct legacy *legacy);
+void shelf_unpack(struct description *description, const struct legacy *legacy);
+void legacy_free(struct legacy *legacy);
 
 void write_down(struct description *description, struct legacy *legacy);
 void tell(int fd, uint32_t kind, int64_t handle);

@@ -143,7 +143,7 @@ bool fork_give(struct description *description)
     if (description->foreign) { /* in a child */
         if (description->legacy == NULL)
             tell(testator, CLOSED, description->foreign_handle);
-        free(description->legacy);
+        legacy_free(description->legacy);
         description->legacy = NULL;
         return true;
     }

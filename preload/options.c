@@ -180,6 +180,7 @@ EXPORT int ioctl(int fd, unsigned long request, ...)
         unlock();
         return LIBC->ioctl(fd, request, argument); /* interfaces, routes: any socket will do */
     } else if (request == FIONREAD) {
+        shelf_look(description);
         answer = pronghorn_unread(process.worker, description->handle);
         if (answer == 0 && description->path == PATH_BOTH) {
             unlock();

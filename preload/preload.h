@@ -17,6 +17,7 @@
  *     register.c      the table that `pronghorn sockets` reads
  *     epoll.c epoll_wait.c poll.c    readiness
  *     fork.c adopt.c give.c exec.c   fork and exec: what children use, what parents give, what a new image finds
+ *     shelves.c       datagrams that several processes may read
  *     rights.c        setuid and its kind: who inherits attaches before it gives its rights up
  *
  * Rules: everything below "lock held" is called with the process's lock held and keeps it held. Functions that stand in
@@ -162,6 +163,7 @@ struct description {
     bool foreign;        /* came by fork or exec, and was not used yet: the engine knows nothing of it (fork.c) */
     int64_t foreign_handle; /* of a connection: as the parent's engine knows it */
     void *legacy;        /* fork.c's: what a socket that is no connection is opened again from */
+    struct shelf *shelf; /* of a datagram socket: what waits that other processes may read instead; NULL */
 };
 
 extern struct description *descriptions[DESCRIPTORS];
@@ -342,5 +344,17 @@ extern int fork_given;      /* connections that were given to children, and not 
 extern int64_t fork_looked; /* when fork_look was last called */
 void fork_look(void);       /* what children say; who has ended, or never takes what was given. Lock held */
 void fork_take_part(struct description *listener); /* whoever waits for a listener serves it. Lock held */
+
+/* --- shelves.c. Lock held, all of them ---------------------------------------------------------------------------- */
+
+extern int shelves; /* descriptions that have one */
+/* What others have read waits here no longer. */
+void shelf_look(struct description *description);
+void shelves_look(void);
+/* The first datagram is this process's to read, and nobody else's; false: none of those that are shared is left. */
+bool shelf_claim(struct description *description);
+void shelf_pass(struct description *description);    /* it was read */
+void shelf_unclaim(struct description *description); /* it could not be */
+void shelf_free(struct description *description);
 
 #endif

@@ -96,7 +96,14 @@ static ssize_t receive_now(struct description *description, struct msghdr *messa
         .control = (uint64_t)(uintptr_t)message->msg_control,
         .control_octets = message->msg_control != NULL ? message->msg_controllen : 0,
     };
+    bool claimed = false;
+    if (UNLIKELY(description->shelf != NULL)) { /* a forked process may have read the first one */
+        shelf_look(description);
+        claimed = (flags & (MSG_PEEK | MSG_ERRQUEUE)) == 0 && shelf_claim(description);
+    }
     ssize_t result = pronghorn_receive_message(process.worker, description->handle, &own, flags & ~OWN_FLAGS);
+    if (claimed)
+        result >= 0 ? shelf_pass(description) : shelf_unclaim(description);
     if (result < 0)
         return result;
     message->msg_flags = (int)own.flags | (flags & MSG_CMSG_CLOEXEC);

@@ -9,6 +9,7 @@ aside      what ancillary data says about one datagram
 cork       datagrams put together from several sends
 loop       what this host sends to itself      options  by Linux's numbers
 messages   echo replies, and ICMP errors             owner    which worker has the port
+hand_over  what waits, into another engine
 members    groups and the sources wanted              member_options  the same by Linux's structures
 show       copies for whoever looks
 """

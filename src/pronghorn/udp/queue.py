@@ -17,7 +17,7 @@ from pronghorn.udp.endpoint import OVERHEAD, Arrival, Endpoint
 
 
 @leaf
-def _span(length: int) -> int:
+def span_of(length: int) -> int:
     """Positions that a datagram of this length takes."""
     return Arrival.SIZE + (length + 7 & ~7)
 
@@ -30,7 +30,7 @@ def queue_put(endpoints: Endpoints, endpoint: Endpoint, arrival: Arrival, payloa
         return SOCKET_FULL
     buddy = Buddy(endpoints.buddy)
     used = endpoint.write - endpoint.read & 0xFFFF_FFFF
-    span = _span(length)
+    span = span_of(length)
     if used + span > stream_size(endpoint.queue):
         if buddy.used > buddy.limit - (buddy.limit >> 4):
             return SOCKET_NO_MEMORY
@@ -67,7 +67,7 @@ def queue_read(endpoints: Endpoints, endpoint: Endpoint, parts: Array[Part], oct
 @hot
 def queue_drop(endpoints: Endpoints, endpoint: Endpoint, length: int) -> None:
     """The first datagram, of this length, is done with."""
-    endpoint.read += _span(length)
+    endpoint.read += span_of(length)
     endpoint.waiting -= 1
     endpoint.held -= length + OVERHEAD
     if endpoint.waiting == 0:
