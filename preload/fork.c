@@ -11,7 +11,7 @@
  *     give, GIVEN with a memfd   ------------>    waits for it at its first use of the number
  *     the four-tuple is kept in TIME-WAIT         attaches, claims TAKE, takes
  *     forgets the memfd          <------------  TAKEN
- *     takes it back and closes   <------------  CLOSED, or the child's end, or a minute without a word
+ *     takes it back and closes   <------------  CLOSED, or the child's end, or a minute (PRONGHORN_LEAVE) without a word
  *
  * Each fork of a parent with connections makes one socket pair for that. Who opened a listener gets no
  * new connections of it once a child serves it, unless it waits for it as well (fork_take_part). exec leaves a memfd of the listeners that are not
@@ -157,6 +157,7 @@ EXPORT pid_t vfork(void)
 void fork_begin(void)
 {
     own_pid = getpid();
+    give_begin();
     pthread_atfork(before_fork, in_parent, in_child);
     read_testament();
 }

@@ -63,6 +63,7 @@ void write_down(struct description *description, struct legacy *legacy);
 void tell(int fd, uint32_t kind, int64_t handle);
 int compare_shares(const void *one, const void *other);
 void read_testament(void);
+void give_begin(void);
 
 /* What moves to a child, and not anew into another engine. */
 static inline bool is_connection(const struct description *description)

@@ -8,11 +8,24 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define LEAVE (60 * SECOND) /* ns that a child may leave a connection alone which was given to it */
+#define LEAVE 60 /* seconds that a child may leave a connection alone which was given to it */
 
 struct heir *heirs;
 int fork_given;
 int64_t fork_looked;
+static int64_t leave = LEAVE * SECOND;
+
+/* PRONGHORN_LEAVE: another time, in seconds; 0.001 to a year. */
+void give_begin(void)
+{
+    const char *text = getenv("PRONGHORN_LEAVE");
+    char *end = NULL;
+    double seconds = text != NULL && *text != 0 ? strtod(text, &end) : LEAVE;
+    if (seconds >= 0.001 && seconds <= 365.0 * 86400 && (end == NULL || *end == 0))
+        leave = (int64_t)(seconds * SECOND);
+    else
+        report("leave", "PRONGHORN_LEAVE: '%s' is no number of seconds, 0.001 to a year; %d are taken", text, LEAVE);
+}
 
 static void close_parcel(struct share *share)
 {
@@ -41,7 +54,7 @@ static void take_back(struct share *share)
 static void take_back_late(struct heir *heir, int64_t now)
 {
     for (int number = 0; number < heir->count; number++)
-        if (heir->shares[number].parcel >= 0 && now - heir->shares[number].since > LEAVE)
+        if (heir->shares[number].parcel >= 0 && now - heir->shares[number].since > leave)
             take_back(&heir->shares[number]);
 }
 

@@ -8,6 +8,7 @@ fork_servers.py PORT KIND
     threads         a child that was forked while four threads used sockets
     user            two children that give up root before they use anything
     late            a child for each connection, which leaves it alone and ends or closes it: its parent hears of it
+    never           a child that leaves its connection alone until there is another one, and says what it has then
     execl execlp execle fexecve spawn     another image serves the listener
 """
 
@@ -126,6 +127,22 @@ def late(listener: socket.socket) -> None:
         connection.close()
 
 
+def never(listener: socket.socket) -> None:
+    connection, _ = listener.accept()
+    told, tell = os.pipe()
+    if os.fork() == 0:
+        os.read(told, 1)
+        try:
+            print(json.dumps(connection.recv(10).decode()), flush=True)
+        except OSError as error:
+            print(json.dumps(type(error).__name__), flush=True)
+        return
+    connection.close()
+    listener.accept()
+    os.write(tell, b"x")
+    os.wait()
+
+
 def execute(listener: socket.socket, how: str) -> None:
     libc, me = ctypes.CDLL(None, use_errno=True), os.fsencode(sys.executable)
     os.set_inheritable(listener.fileno(), True)
@@ -160,9 +177,9 @@ def main() -> None:
         processes(listener)
     elif kind == "threads":
         threads(listener)
-    elif kind in ("late", "beside"):
+    elif kind in ("late", "never", "beside"):
         ready(fork(listener) if kind == "beside" else [])
-        late(listener) if kind == "late" else accept_always(listener, how)
+        late(listener) if kind == "late" else never(listener) if kind == "never" else accept_always(listener, how)
     elif kind in ("master", "user"):
         children = fork(listener, user=NOBODY if kind == "user" else 0)
         ready(children)

@@ -97,6 +97,40 @@ def test_a_connection_that_a_child_never_uses_ends(programs: Programs) -> None:
     assert [answers for answers in said if answers not in ([[], []], [[]]) and "Reset" not in str(answers)] == []
 
 
+PATIENT = """
+import json, socket, sys, time
+begun = time.monotonic()
+with socket.create_connection(("192.0.2.1", 7337), timeout=float(sys.argv[1])) as s:
+    try:
+        said = s.recv(10).decode()
+    except OSError as error:
+        said = type(error).__name__
+    taken = time.monotonic() - begun
+    if said:
+        s.sendall(b"late")
+    socket.create_connection(("192.0.2.1", 7337), timeout=10).close()
+print(json.dumps([said, taken]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("leave", "patience", "peers", "childs"),
+    [("0.4", "20", "", "ConnectionResetError"), ("60", "0.4", "TimeoutError", "late")],
+)
+def test_a_connection_that_a_child_leaves_alone_for_long(
+    programs: Programs, leave: str, patience: str, peers: str, childs: str
+) -> None:
+    """Its parent takes it back and closes it, and the child has it no more; until then it is the child's."""
+    server = programs.start(*script("fork_servers", "7337", "never"), PRONGHORN_LEAVE=leave)
+    say(server)
+    status, out, err = finish(programs.start(sys.executable, "-c", PATIENT, patience))
+    assert status == 0, err
+    said, taken = json.loads(out)
+    assert said == peers
+    assert taken >= 0.4
+    assert say(server) == childs
+
+
 NGINX = """
 worker_processes 4; daemon off; pid {folder}/pid; error_log stderr;
 events {{ worker_connections 64; }}
