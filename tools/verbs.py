@@ -40,18 +40,19 @@ def demo(arguments: Arguments) -> int:
 
 def test(arguments: Arguments) -> int:
     """Run all tests, compiled and interpreted; with ARGS, only pytest with these ARGS in both modes."""
-    return report(tests(arguments) if arguments else [*LINT, *tests(arguments)])
+    return report(tests(arguments), first=[LIBRARY] if arguments else [LIBRARY, COLLECT, *LINT])
 
 
 def check(arguments: Arguments) -> int:
     """Everything that must hold before a change is handed in: format, lint, types, floors, tests. --all: and every real
-    program on the stack, each way round, which takes some ten minutes more."""
+    program on the stack, each way round, and compiled code with every access checked; some ten minutes more."""
     rest = [argument for argument in arguments if argument != "--all"]
     if len(rest) == len(arguments):
-        return report([*LINT, *CHECKS, *tests(rest)])
+        return report([*CHECKS, *tests(rest)], first=[LIBRARY, COLLECT, *LINT])
     system.ensure(REAL)
     command = ["-m", "pytest", "-q", "-m", "real", "tests/programs/real"]
-    return report([*LINT, *CHECKS, *tests(rest), ("real programs", command, {"PRONGHORN_MODE": "jit"})])
+    more = [("real programs", command, {"PRONGHORN_MODE": "jit"}), *FUZZ]
+    return report([*CHECKS, *tests(rest), *more], first=[LIBRARY, COLLECT, *LINT])
 
 
 def bench(arguments: Arguments) -> int:
@@ -94,31 +95,64 @@ def help_(arguments: Arguments) -> int:
 Step = tuple[str, list[str], dict[str, str]]  # title, arguments of the environment's Python, extra environment
 
 NATIVE = ["tools/native.py"]  # compiles libpronghorn.so when it is stale
+LIBRARY: Step = ("native library", NATIVE, {})
+# Every test module is compiled once, on the core that the library's last half leaves idle, not by each test process.
+QUIET = ["-p", "no:terminal", "-o", "addopts=--import-mode=importlib"]
+COLLECT: Step = ("collecting tests", ["-m", "pytest", "--collect-only", *QUIET], {"PRONGHORN_MODE": "jit"})
 LINT: list[Step] = [("ruff check", ["-m", "ruff", "check", "--quiet", "."], {})]
 CHECKS: list[Step] = [
     ("ruff format", ["-m", "ruff", "format", "--check", "--quiet", "."], {}),
     ("mypy --strict", ["-m", "mypy"], {}),
 ]
+CHECKED = {"PRONGHORN_MODE": "jit", "PRONGHORN_BOUNDS": "1"}
+FUZZ: list[Step] = [
+    ("fuzz, accesses checked", ["-m", "tests.fuzz", "--frames", "100000", "--seed", "7", "--round", "20000"], CHECKED),
+]
 
 
 def tests(arguments: Arguments) -> list[Step]:
-    cores = str(len(os.sched_getaffinity(0)))
-    command = ["-m", "pytest", "-q", "-n", cores, "--dist", "worksteal", *arguments]
-    runs = [(f"pytest, {mode}", command, {"PRONGHORN_MODE": mode}) for mode in ("jit", "interpreted")]
-    return [("native library", NATIVE, {}), *runs]
+    """The tests in both modes. One process more than there are cores: a fifth of the time is waiting for others."""
+    processes = str(len(os.sched_getaffinity(0)) + 1)
+    command = ["-m", "pytest", "-q", "-n", processes, "--dist", "worksteal", *arguments]
+    return [(f"pytest, {mode}", command, {"PRONGHORN_MODE": mode}) for mode in ("jit", "interpreted")]
 
 
-def report(steps: Sequence[Step]) -> int:
-    """Run every step, also after one failed; then one line each with its time."""
+def report(steps: Sequence[Step], first: Sequence[Step] = ()) -> int:
+    """Run those of `first` at the same time, then every step, also after one failed; in the end a line each."""
     results = []
-    for number, (title, arguments, extra) in enumerate(steps, 1):
-        note(f"[{number}/{len(steps)}] {title}")
-        begin = time.monotonic()
-        status = subprocess.call([PYTHON, *arguments], cwd=native.ROOT, env={**os.environ, **extra})
-        results.append((title, status, time.monotonic() - begin))
+    if first:
+        note(", ".join(title for title, _, _ in first))
+        results += together(first)
+    for number, step in enumerate(steps, 1):
+        note(f"[{number}/{len(steps)}] {step[0]}")
+        results += together([step])
     for title, status, seconds in results:
         (fail if status else note)(f"{'failed' if status else 'passed':<8}{seconds:7.1f} s  {title}")
     return int(any(status for _, status, _ in results))
+
+
+def together(steps: Sequence[Step]) -> list[tuple[str, int, float]]:
+    """Run them at the same time: title, status and seconds of each.
+
+    What Python compiles is kept, whatever the environment says: some thousand processes import the same modules.
+    """
+    begin = time.monotonic()
+    running = {}
+    for title, arguments, extra in steps:
+        environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "", **extra}
+        running[title] = subprocess.Popen([PYTHON, *arguments], cwd=native.ROOT, env=environment)
+    ended: dict[str, tuple[str, int, float]] = {}
+    try:
+        while len(ended) < len(running):
+            for title, process in running.items():
+                if title not in ended and (status := process.poll()) is not None:
+                    ended[title] = (title, status, time.monotonic() - begin)
+            time.sleep(0.02)
+    finally:
+        for process in running.values():
+            process.terminate()  # interrupted; no effect on what has ended
+            process.wait()
+    return [ended[title] for title in running]
 
 
 def execute(*arguments: str) -> int:

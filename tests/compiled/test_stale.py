@@ -60,6 +60,7 @@ def run(folder: Path, mode: str) -> int:
         "PRONGHORN_MODE": mode,
         "PRONGHORN_CACHE": str(folder / "cache"),
         "PRONGHORN_BOUNDS": "",
+        "PYTHONDONTWRITEBYTECODE": "1",  # Python itself does not see an edit within a second that keeps the size
     }
     command = [sys.executable, str(folder / "high.py")]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=60)

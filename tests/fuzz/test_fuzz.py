@@ -27,13 +27,12 @@ def test_a_round(number: int) -> None:
     assert len(result.verdicts) > (40 if mode() == "interpreted" else 80)
 
 
-@pytest.mark.timeout(300)  # compiles all of it anew
+@pytest.mark.skipif(mode() != "interpreted", reason="compiling it anew takes a minute; ./do check --all has it")
 def test_every_access_checked() -> None:
     """In a process of its own: an access outside every table would abort it."""
     environment = {**os.environ, "PRONGHORN_BOUNDS": "1"}
-    frames = "600" if mode() == "interpreted" else "20000"
-    command = [sys.executable, "-m", "tests.fuzz", "--frames", "1", "--seed", "7", "--round", frames]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=280, check=False)
+    command = [sys.executable, "-m", "tests.fuzz", "--frames", "1", "--seed", "7", "--round", "6000"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=110, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "every access checked" in done.stdout
 

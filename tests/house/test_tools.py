@@ -96,3 +96,13 @@ def test_every_step_runs_and_one_failure_fails(
     assert captured.out == "spoken\n"
     assert "failed" in captured.err
     assert verbs.report([("good", good, {"WORD": "again"})]) == 0
+
+
+def test_steps_run_at_the_same_time_and_one_failure_fails(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(verbs, "PYTHON", sys.executable)
+    wait = "import os, sys; open(sys.argv[1], {!r}).close()"  # a FIFO: opens when the other end is opened
+    os.mkfifo(tmp_path / "met")
+    first: list[verbs.Step] = [(how, ["-c", wait.format(how), str(tmp_path / "met")], {}) for how in ("r", "w")]
+    bad: verbs.Step = ("bad", ["-c", "raise SystemExit(3)"], {})
+    assert verbs.report([], first) == 0
+    assert verbs.report([], [*first, bad]) == 1
