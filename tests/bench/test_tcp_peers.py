@@ -8,6 +8,9 @@ import pytest
 
 from bench.harness import Unavailable
 from bench.peers import c_program, iperf3, loopback, lwip
+from pronghorn.compiled import mode
+
+pytestmark = pytest.mark.skipif(mode() == "interpreted", reason="the peers are not ours")
 
 
 def test_iperf3_is_read_per_core_used() -> None:
@@ -18,10 +21,10 @@ def test_iperf3_is_read_per_core_used() -> None:
         iperf3.parse(json.dumps({"end": {"cpu_utilization_percent": used, "sum_received": received | {"bytes": 0}}}))
 
 
-@pytest.mark.parametrize("mode", ["requests", "connections"])
-def test_loopback_exchanges(mode: str) -> None:
+@pytest.mark.parametrize("kind", ["requests", "connections"])
+def test_loopback_exchanges(kind: str) -> None:
     with c_program.built("loopback") as program:
-        assert loopback.per_core(program, mode, 10, 0, 0, seconds=0.1) > 1000
+        assert loopback.per_core(program, kind, 10, 0, 0, seconds=0.1) > 1000
         with pytest.raises(RuntimeError, match="exit 2: usage"):
             c_program.numbers([str(program)], 1)
     assert not program.exists()

@@ -6,12 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pronghorn.compiled import mode
 from pronghorn.control.apply import ApplyError, apply
 from pronghorn.control.load import parse
 from pronghorn.control.model import Config
 from pronghorn.control.plan import RestartNeeded, plan
 from tests.control.fake import FakeEngine, state_of
 from tests.control.strategies import configs, pairs
+
+pytestmark = pytest.mark.skipif(mode() == "interpreted", reason="nothing here is compiled")
 
 
 def started(config: Config) -> FakeEngine:

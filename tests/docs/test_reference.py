@@ -5,7 +5,10 @@ from __future__ import annotations
 import pytest
 
 import reference
+from pronghorn.compiled import mode
 from pronghorn.state.verdicts import VERDICTS
+
+pytestmark = pytest.mark.skipif(mode() == "interpreted", reason="the pages are the same in every mode")
 
 
 @pytest.mark.parametrize("page", reference.PAGES)

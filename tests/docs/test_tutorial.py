@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from pronghorn.compiled import mode
 from tests.house.source import ROOT
 
 PAGE = ROOT / "docs/tutorial/first-balancer.md"
@@ -56,6 +57,7 @@ def missing(quoted: list[str], said: str) -> str:
 
 @pytest.mark.root
 @pytest.mark.timeout(240)  # a development tree may compile first
+@pytest.mark.skipif(mode() == "interpreted", reason="a gateway works interpreted in tests/cli/test_gateway.py")
 @pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
 def test_the_tutorial_works(tmp_path: Path) -> None:
     start, shown = blocks(PAGE.read_text())

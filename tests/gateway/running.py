@@ -15,6 +15,7 @@ from typing import Any
 
 from pronghorn.control.client import Client, NotRunning
 from tests.peers.topology import SERVICE4, SERVICE6, Topology
+from tests.support import library
 from tests.support.patience import eventually
 
 NAME = "life"
@@ -35,7 +36,7 @@ class Running:
     def begin(self) -> subprocess.Popen[bytes]:
         """Execute `pronghorn up` and return at once."""
         command = (sys.executable, "-m", "pronghorn.cli", "up", self.config)
-        self.process = self.stage.gateway.start(*command, log="gateway.log")
+        self.process = self.stage.gateway.start(*command, log="gateway.log", environment=library.users_mode())
         return self.process
 
     def start(self) -> None:

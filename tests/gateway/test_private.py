@@ -11,10 +11,14 @@ from pathlib import Path
 
 import pytest
 
+from pronghorn.compiled import mode
 from tests.peers.namespaces import Namespace, Stage, stage
 from tests.support.patience import eventually
 
-pytestmark = pytest.mark.root
+pytestmark = [
+    pytest.mark.root,
+    pytest.mark.skipif(mode() == "interpreted", reason="what is made and taken away is the same in every mode"),
+]
 
 PROGRAM = """
 import json, os, sys

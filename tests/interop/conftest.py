@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import time
@@ -16,6 +15,7 @@ import pytest
 
 from tests.peers import namespaces
 from tests.peers.topology import SERVICE4, SERVICE6, Topology, await_port, topology
+from tests.support import library
 
 HERE = Path(__file__).parent
 PATIENCE = 90.0  # s until it forwards: a development tree may compile first
@@ -70,7 +70,7 @@ class Gateway:
         return (sys.executable, "-m", "pronghorn.cli", *words)
 
     def _env(self) -> dict[str, str]:
-        return {**os.environ, "PRONGHORN_RUNTIME_DIR": str(self.stage.stage.scratch / "run")}
+        return {**library.users_mode(), "PRONGHORN_RUNTIME_DIR": str(self.stage.stage.scratch / "run")}
 
     def _configuration(self) -> str:
         lines = ["[gateway]", 'name = "gateway"', "packets = 4096"]

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from pronghorn.compiled import bounds
+from pronghorn.compiled import bounds, mode
 from tests.house.source import ROOT
 from tests.peers import namespaces
 from tests.scripts.dialect import load, scripts
@@ -51,6 +51,7 @@ def test_scripts_with_super_segments(folder: str) -> None:
 
 
 @pytest.mark.root
+@pytest.mark.skipif(mode() == "interpreted", reason="Linux is the same in every mode")
 def test_linux_agrees() -> None:
     with namespaces.stage() as stage:
         place = stage.namespace("scripts")
