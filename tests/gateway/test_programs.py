@@ -21,6 +21,7 @@ from pronghorn.control.gateway import Gateway
 from pronghorn.control.keeper import Keeper
 from pronghorn.control.load import parse
 from pronghorn.control.native import NativeEngine, open_engine
+from pronghorn.control.views import ProgramView
 from tests.control.test_attach_server import VICTIM, Program
 
 DIE = 40 if mode() == "interpreted" else 300
@@ -59,6 +60,15 @@ class Running:
         self._loop.close()
         self.gateway.close()
 
+    def views(self) -> list[ProgramView]:
+        """What the keeper shows: asked where it works, because the other program goes meanwhile."""
+
+        async def ask() -> list[ProgramView]:
+            assert self.keeper is not None
+            return self.keeper.views()
+
+        return asyncio.run_coroutine_threadsafe(ask(), self._loop).result(20)
+
     def rest(self) -> tuple[int, list[str], int]:
         """Descriptors, tables of the arena and mappings of links, once no program is there."""
         until = time.monotonic() + 20
@@ -91,8 +101,7 @@ def test_a_program_attaches_to_the_real_thing(running: Running) -> None:
         with Program(runtime.attach_path("programs")) as other:
             assert other.greet().error == 0
             assert other.claim(6379) == 98  # EADDRINUSE
-        assert running.keeper is not None
-        (view, *_) = running.keeper.views()
+        (view, *_) = running.views()
         assert view.claims == ("tcp *:6379", "udp *:6379")
 
 
