@@ -127,21 +127,26 @@ void tell(int fd, uint32_t kind, int64_t handle)
         LIBC->send(fd, &note, sizeof note, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
-/* The next parcel from the parent onto the list. False: none comes any more. */
-static bool receive_parcel(int ms)
+/* A parcel goes onto the list, a stray to the others. */
+bool receive_parcel(int ms)
 {
+    static uint64_t frame[(sizeof(struct pronghorn_stray) + (1 << 16) + 1024) / sizeof(uint64_t)];
     union {
         char octets[CMSG_SPACE(sizeof(int))];
         struct cmsghdr head;
     } extra;
     struct note note;
-    struct iovec part = {&note, sizeof note};
-    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = &extra, .msg_controllen = sizeof extra};
+    struct iovec parts[2] = {{&note, sizeof note}, {frame, sizeof frame}};
+    struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2, .msg_control = &extra, .msg_controllen = sizeof extra};
     struct pollfd side = {.fd = testator, .events = POLLIN};
     struct timespec time = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000L};
     if (testator < 0 || LIBC->ppoll(&side, 1, &time, NULL) <= 0)
         return false;
     ssize_t octets = LIBC->recvmsg(testator, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+    if (octets > (ssize_t)sizeof note && note.kind == STRAY && (message.msg_flags & MSG_TRUNC) == 0) {
+        stray_came(note.handle, frame, (size_t)octets - sizeof note);
+        return true;
+    }
     struct cmsghdr *head = octets == sizeof note ? CMSG_FIRSTHDR(&message) : NULL;
     struct parcel *made = head != NULL && head->cmsg_type == SCM_RIGHTS ? malloc(sizeof *made) : NULL;
     if (made == NULL)
@@ -189,6 +194,8 @@ static int adopt_connection(struct description *description)
 {
     int64_t handle = description->foreign_handle, result;
     struct parcel *parcel = NULL;
+    if (description->lost)
+        return -ECONNRESET;
     if (process.attach_path == NULL)
         result = -EOPNOTSUPP;
     else if ((parcel = take_parcel(handle)) == NULL)
@@ -206,11 +213,13 @@ static int adopt_connection(struct description *description)
                result == -EOPNOTSUPP  ? "a direct link has one process at each end"
                : result == -ETIMEDOUT ? "its parent goes on holding it"
                                       : strerror((int)-result));
+        description->lost = result != -ETIMEDOUT;
         return -ECONNRESET;
     }
     tell(testator, TAKEN, handle);
     description->foreign = false;
     description->handle = result;
+    strays_taken(handle);
     epoll_decided(description);
     register_update(description, "handed over");
     turn_after(description);

@@ -115,6 +115,8 @@ int descriptions_end(void)
 
 uint32_t description_events(struct description *description)
 {
+    if (UNLIKELY(description->lost))
+        return EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLERR | EPOLLHUP; /* as of a connection that was reset */
     if (description->handle < 0 || process.worker == NULL)
         return 0;
     if (UNLIKELY(description->shelf != NULL))

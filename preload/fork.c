@@ -114,6 +114,7 @@ static bool inherit(struct description *description, void *unused)
         description->legacy = legacy;
     }
     description->foreign_handle = description->handle;
+    description->handed = is_connection(description);
     description->handle = -1;
     description->foreign = fork_inherits = true;
     return true;

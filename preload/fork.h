@@ -8,7 +8,7 @@
 
 #define PRELOAD_KEPT 8 /* options that a socket keeps when it is opened again */
 
-enum { GIVEN = 1, TAKEN, CLOSED };
+enum { GIVEN = 1, TAKEN, CLOSED, STRAY };
 
 struct note { /* of the socket pair */
     uint32_t kind;
@@ -38,7 +38,8 @@ struct heir { /* a child, as its parent sees it */
         int64_t since; /* when it was given */
         int parcel; /* a memfd that was given and not taken; -1 */
         uint32_t octets;
-        bool held;
+        bool held, given;
+        struct pronghorn_address own, far; /* of one that was given */
     } shares[];
 };
 
@@ -64,6 +65,14 @@ void tell(int fd, uint32_t kind, int64_t handle);
 int compare_shares(const void *one, const void *other);
 void read_testament(void);
 void give_begin(void);
+
+/* The next thing that comes from the parent within `ms`. False: nothing does any more. */
+bool receive_parcel(int ms);
+
+/* strays.c. Lock held, all of them. */
+void stray_came(int64_t handle, const void *frame, size_t octets); /* in a child, from its parent */
+void strays_taken(int64_t handle);  /* this process has the connection now */
+void strays_forget(int64_t handle); /* it will not have it */
 
 /* What moves to a child, and not anew into another engine. */
 static inline bool is_connection(const struct description *description)

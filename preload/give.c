@@ -138,6 +138,8 @@ static bool pack(struct description *description, struct share *share)
     int64_t given = -ENOMEM;
     if (memory != MAP_FAILED) {
         given = pronghorn_give(process.worker, description->handle, (int64_t)(uintptr_t)memory, octets);
+        share->own = ((struct pronghorn_parcel *)memory)->own;
+        share->far = ((struct pronghorn_parcel *)memory)->far;
         munmap(memory, (size_t)octets);
     }
     if (given < 0) {
@@ -146,6 +148,7 @@ static bool pack(struct description *description, struct share *share)
     }
     share->parcel = hide(fd);
     share->since = clock_now();
+    share->given = fork_busy = true;
     fork_given++;
     share->octets = (uint32_t)given;
     return true;
@@ -155,7 +158,7 @@ bool fork_give(struct description *description)
 {
     if (description->foreign) { /* in a child */
         if (description->legacy == NULL)
-            tell(testator, CLOSED, description->foreign_handle);
+            tell(testator, CLOSED, description->foreign_handle), strays_forget(description->foreign_handle);
         legacy_free(description->legacy);
         description->legacy = NULL;
         return true;

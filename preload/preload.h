@@ -18,6 +18,7 @@
  *     epoll.c epoll_wait.c poll.c    readiness
  *     fork.c adopt.c give.c exec.c   fork and exec: what children use, what parents give, what a new image finds
  *     shelves.c       datagrams that several processes may read
+ *     strays.c        segments that come to the process that had the connection before
  *     rights.c        setuid and its kind: who inherits attaches before it gives its rights up
  *
  * Rules: everything below "lock held" is called with the process's lock held and keeps it held. Functions that stand in
@@ -161,7 +162,9 @@ struct description {
     uint8_t spare;       /* spares.c's: 1 + the place of the kernel's socket there; 0: it is not there */
     void *epoll;         /* epoll.c's: of an epoll set, the set; of a socket, the sets that watch it. NULL at first */
     bool foreign;        /* came by fork or exec, and was not used yet: the engine knows nothing of it (fork.c) */
-    int64_t foreign_handle; /* of a connection: as the parent's engine knows it */
+    bool handed;         /* a connection that came, or is to come, from the parent */
+    bool lost;           /* or that does not come any more */
+    int64_t foreign_handle; /* as the parent's engine knows it */
     void *legacy;        /* fork.c's: what a socket that is no connection is opened again from */
     struct shelf *shelf; /* of a datagram socket: what waits that other processes may read instead; NULL */
 };
@@ -342,6 +345,9 @@ void fork_begin(void);      /* when the settings are known */
 bool fork_give(struct description *description);
 extern int fork_given;      /* connections that were given to children, and not taken yet */
 extern int64_t fork_looked; /* when fork_look was last called */
+extern bool fork_busy;      /* there is something to do in turns: */
+int fork_turn(int64_t now); /* how much was done. Lock held */
+int64_t fork_rest(int64_t rest); /* ns that the process may sleep */
 void fork_look(void);       /* what children say; who has ended, or never takes what was given. Lock held */
 void fork_take_part(struct description *listener); /* whoever waits for a listener serves it. Lock held */
 

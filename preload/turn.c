@@ -24,7 +24,6 @@
 #define GLANCE 20000      /* ns between looks at the kernel's descriptors meanwhile */
 #define STALE 50000       /* ns since the last turn after which a send is not left to the next one */
 #define FRESH 1000        /* ns since the last turn in which nothing new is expected */
-#define LOOK (SECOND / 4)     /* ns between looks at children that have not taken what was given to them */
 #define LINGER (2 * SECOND) /* that a process which ends waits for what is under way */
 #define WAITER_TRIES 400  /* looks at its word before a waiter sleeps, run-to-wakeup */
 
@@ -69,8 +68,8 @@ static inline int64_t turn_once(void)
     int64_t work = pronghorn_engine_poll(process.worker);
     last_turn = (int64_t)process.worker->now;
     process.calls = 0;
-    if (UNLIKELY(fork_given != 0) && last_turn - fork_looked >= LOOK)
-        fork_look();
+    if (UNLIKELY(fork_busy))
+        work += fork_turn(last_turn);
     if (UNLIKELY(waiters != NULL) && (work != 0 || changed))
         wake_those_met();
     return work;
@@ -235,8 +234,8 @@ static int doze(int64_t deadline, struct pollfd *kernel, nfds_t count, const sig
     int64_t rest = pronghorn_engine_doze(process.worker), now = (int64_t)process.worker->now;
     if (rest <= 0)
         return 0;
-    if (UNLIKELY(fork_given != 0) && rest > LOOK)
-        rest = LOOK;
+    if (UNLIKELY(fork_busy))
+        rest = fork_rest(rest);
     if (deadline != FOREVER && deadline - now < rest)
         rest = deadline > now ? deadline - now : 0;
     if (bell < 0)

@@ -9,6 +9,7 @@ fork_servers.py PORT KIND
     user            two children that give up root before they use anything
     late            a child for each connection, which leaves it alone and ends or closes it: its parent hears of it
     never           a child that leaves its connection alone until there is another one, and says what it has then
+    early           the same; its parent says when it has let go of the connection
     execl execlp execle fexecve spawn     another image serves the listener
 """
 
@@ -127,8 +128,9 @@ def late(listener: socket.socket) -> None:
         connection.close()
 
 
-def never(listener: socket.socket) -> None:
+def never(listener: socket.socket, says: bool) -> None:
     connection, _ = listener.accept()
+    connection.settimeout(8)
     told, tell = os.pipe()
     if os.fork() == 0:
         os.read(told, 1)
@@ -138,6 +140,8 @@ def never(listener: socket.socket) -> None:
             print(json.dumps(type(error).__name__), flush=True)
         return
     connection.close()
+    if says:
+        ready()
     listener.accept()
     os.write(tell, b"x")
     os.wait()
@@ -177,9 +181,12 @@ def main() -> None:
         processes(listener)
     elif kind == "threads":
         threads(listener)
-    elif kind in ("late", "never", "beside"):
+    elif kind in ("never", "early"):
+        ready()
+        never(listener, kind == "early")
+    elif kind in ("late", "beside"):
         ready(fork(listener) if kind == "beside" else [])
-        late(listener) if kind == "late" else never(listener) if kind == "never" else accept_always(listener, how)
+        late(listener) if kind == "late" else accept_always(listener, how)
     elif kind in ("master", "user"):
         children = fork(listener, user=NOBODY if kind == "user" else 0)
         ready(children)

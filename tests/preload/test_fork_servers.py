@@ -131,6 +131,30 @@ def test_a_connection_that_a_child_leaves_alone_for_long(
     assert say(server) == childs
 
 
+EARLY = """
+import os, select, signal, socket
+s = socket.create_connection(("192.0.2.1", 7338), timeout=10)
+input()
+s.sendall(b"early")
+select.select([s], [], [], 0.05)
+os.kill(os.getpid(), signal.SIGSTOP)
+"""
+
+
+def test_what_comes_before_the_child_has_the_connection(programs: Programs) -> None:
+    """Its parent hands it on: the client, which is stopped, does not send it again."""
+    server = programs.start(*script("fork_servers", "7338", "early"))
+    say(server)
+    client = programs.start(sys.executable, "-c", EARLY)
+    say(server)
+    assert client.stdin is not None
+    print(file=client.stdin, flush=True)
+    assert os.WIFSTOPPED(os.waitpid(client.pid, os.WUNTRACED)[1])
+    other = "import socket; socket.create_connection(('192.0.2.1', 7338), timeout=10)"
+    assert finish(programs.start(sys.executable, "-c", other))[0] == 0
+    assert say(server) == "early"
+
+
 NGINX = """
 worker_processes 4; daemon off; pid {folder}/pid; error_log stderr;
 events {{ worker_connections 64; }}

@@ -8,10 +8,12 @@ from collections.abc import Iterator
 
 import pytest
 
+from pronghorn.engine.hand_over import put_stray, take_stray
 from pronghorn.ports.wire_port import Impairment
 from pronghorn.state.endpoints import ENDED, READABLE
-from pronghorn.state.mib import ESTAB_RESETS, OUT_RSTS
+from pronghorn.state.mib import ESTAB_RESETS, OUT_RSTS, RETRANS_SEGS
 from pronghorn.tcp.hand_over import Parcel, tcp_give, tcp_give_octets, tcp_take
+from pronghorn.tcp.records import Stray
 from pronghorn.tcp.tcb import CLOSE_WAIT, ESTABLISHED, TIME_WAIT
 from tests.tcp.ends import End, Pair
 
@@ -77,6 +79,52 @@ def test_what_comes_in_between_is_not_reset(pair: Pair) -> None:
     pair.run(3)
     assert pair.server.receive(number) == b"early"
     assert TIME_WAIT not in pair.server.states()
+
+
+def test_what_comes_in_between_is_handed_on(pair: Pair) -> None:
+    """Nobody has to send it again: neither data nor the end."""
+    client, server = pair.connected()
+    parcel = give(pair.server, server)
+    pair.client.send(client, b"early")
+    pair.run(0.05)
+    pair.client.close(client)
+    pair.run(0.05)
+    strays = strays_of(pair)
+    assert len(strays) >= 2
+    assert strays_of(pair) == []
+    number = take(pair.server, parcel)
+    before = pair.client.endpoints.mib[RETRANS_SEGS], pair.server.endpoints.mib[RETRANS_SEGS]
+    for stray in strays:
+        assert put_stray(pair.server.worker, Stray(ctypes.addressof(stray)), len(stray)) == 0
+    assert (pair.server.receive(number), pair.server.receive(number)) == (b"early", b"")
+    assert pair.server.tcb(number).state == CLOSE_WAIT
+    assert (pair.client.endpoints.mib[RETRANS_SEGS], pair.server.endpoints.mib[RETRANS_SEGS]) == before
+    assert resets(pair) == 0
+
+
+def strays_of(pair: Pair) -> list[ctypes.Array[ctypes.c_char]]:
+    """What waits there to be handed on; each with its connection."""
+    found, room = [], ctypes.create_string_buffer(70_000)
+    while octets := take_stray(pair.server.worker, ctypes.addressof(room), len(room)):
+        stray = Stray(ctypes.addressof(room))
+        assert (stray.own.port, stray.octets) == (80, octets - Stray.SIZE)
+        found.append(ctypes.create_string_buffer(room.raw[:octets], octets))
+    return found
+
+
+def test_strays_are_whole(pair: Pair) -> None:
+    client, server = pair.connected()
+    give(pair.server, server)
+    pair.client.send(client, b"x" * 1000)
+    pair.run(0.05)
+    (stray,) = strays_of(pair)
+    at = ctypes.addressof(stray)
+    for octets in (0, Stray.SIZE - 1, Stray.SIZE, len(stray) - 1):
+        assert put_stray(pair.server.worker, Stray(at), octets) == -errno.EPROTO
+    Stray(at).octets = 0xFFFF_FFFF
+    assert put_stray(pair.server.worker, Stray(at), len(stray)) == -errno.EPROTO
+    pair.run(1)  # it is sent again
+    assert take_stray(pair.server.worker, at, len(stray) - 1) == -errno.EMSGSIZE
 
 
 def test_octets_beyond_a_gap_move_too() -> None:

@@ -4,6 +4,9 @@ octets = give_octets(worker, handle)                 # room that the Parcel take
 give(worker, handle, target, octets)                 # the handle is closed, the peer hears nothing
 handle = take(other, target, octets)                 # tcp/hand_over.py says what a Parcel holds
 
+octets = take_stray(worker, target, room)            # a segment that still comes here, and its connection
+put_stray(other, target, octets)                     # it has come there
+
 octets = datagram_octets(worker, handle)             # room for what waits to be read
 copy_datagrams(worker, handle, target, octets)
 count = datagram_count(worker, handle)
@@ -16,13 +19,16 @@ from __future__ import annotations
 import errno
 
 from pronghorn.compiled import entry, hot
+from pronghorn.engine.handle import handle
 from pronghorn.state.endpoints import DATAGRAM, ECHO, endpoints_of, socket_handle, socket_number
 from pronghorn.state.worker import Worker
 from pronghorn.tcp.hand_over import Parcel, tcp_give, tcp_give_octets, tcp_take
+from pronghorn.tcp.records import Stray
+from pronghorn.tcp.strays import stray_packet, stray_take
 from pronghorn.udp.endpoint import endpoint_of
 from pronghorn.udp.hand_over import udp_copy, udp_drop, udp_put, udp_waiting_octets
 
-EOPNOTSUPP = errno.EOPNOTSUPP
+EOPNOTSUPP, EPROTO = errno.EOPNOTSUPP, errno.EPROTO
 
 
 @entry
@@ -44,6 +50,26 @@ def take(worker: Worker, source: Parcel, octets: int) -> int:
     """The handle of the connection in the Parcel, which goes on here; -EPROTO, -EEXIST, -ENOMEM."""
     number = tcp_take(worker, source.address, octets)
     return number if number < 0 else socket_handle(endpoints_of(worker), number)
+
+
+@entry
+def take_stray(worker: Worker, target: int, room: int) -> int:
+    """Move the oldest segment for a connection that was given away, a `Stray` and its frame, to the address `target`:
+    its octets; 0: there is none; -EMSGSIZE: it was longer than the room."""
+    return stray_take(worker, target, room)
+
+
+@entry
+def put_stray(worker: Worker, source: Stray, octets: int) -> int:
+    """Handle such a segment as if it had come by the first port. Between two turns. 0; -EPROTO: it is not whole, or
+    there is no packet for it."""
+    packet = stray_packet(worker, source.address, octets)
+    if packet.address == 0:
+        return -EPROTO
+    worker.received += 1
+    worker.burst[0] = packet.address
+    handle(worker, 1)
+    return 0
 
 
 # --- datagrams ----------------------------------------------------------------------------------------------------

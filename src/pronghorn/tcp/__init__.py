@@ -20,7 +20,7 @@ the way out  output       what to send, and when                     pending    
              fast_connect  data in a SYN of ours                     fast_cache   cookies that servers gave us
              mtu_probe    what the path takes, by trying
 the end      closing      FIN and RST                                life         records, TIME-WAIT, accept queues
-             hand_over    into another engine
+             hand_over  strays    into another engine, and what comes for it here
 memory       pressure     what may still be taken                    relief       what is given back
 time         timers       what is due                                deadlines    when to look
 

@@ -8,8 +8,9 @@ A Parcel is followed by what waits to be sent or acknowledged, what waits to be 
 order with their octets. What is in flight counts as sent just now: it is sent again when nobody acknowledges it. The
 windows, round trips and congestion control go on as they were; a recovery under way begins anew if it has to.
 
-Who gives keeps the four-tuple in TIME-WAIT (RFC 9293 3.6.1): a segment that still comes there is answered by an old
-acknowledgement and not by a reset, so that the peer sends it again, to the new owner by then.
+Who gives keeps the four-tuple in TIME-WAIT (RFC 9293 3.6.1): a segment that still comes there is kept to be handed on
+(strays.py). Without room it is answered by an old acknowledgement and not by a reset, so that the peer sends it again,
+to the new owner by then.
 
 Both processes are one program's and trust each other as a parent and a child do; lengths are checked all the same.
 
@@ -183,8 +184,11 @@ def _let_go(worker: Worker, tcp: Tcp, tcb: Tcb, number: int) -> None:
     orphan(endpoints_of(worker), tcb)
     if tcb.state == CLOSED:
         tcb_free(worker, tcp, tcb)
-    else:
-        time_wait(worker, tcp, tcb)
+        return
+    place = tcp.waiting_head
+    time_wait(worker, tcp, tcb)
+    if tcp.waiting_head != place:
+        tcp.waitings[place & tcp.waiting_mask].given = 1
 
 
 # --- the other side -----------------------------------------------------------------------------------------------

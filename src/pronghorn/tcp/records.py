@@ -1,8 +1,11 @@
-"""Records beside the Tcb, of what few connections need (rare.py) and of what is known of servers (fast_cache.py)."""
+"""Records beside the Tcb: of what few connections need (rare.py), of what is known of servers (fast_cache.py), of
+segments that are another engine's (strays.py)."""
 
 from __future__ import annotations
 
 from pronghorn.compiled import Array, View, fixed, u8, u16, u32, u64
+from pronghorn.memory.stream import Stream
+from pronghorn.state.endpoints import Address
 
 
 class Rare(View, align=64, size=64):
@@ -49,3 +52,24 @@ class FastKeys(View, align=8, size=40):
     no_cookie: u8  # TCP_FASTOPEN_NO_COOKIE
     unused16: u16
     told: u32  # TCP_FASTOPEN as it is read back
+
+
+class Stray(View, align=8, size=64):
+    """The head of a segment on its way."""
+
+    own: Address
+    far: Address
+    octets: u32  # of the frame that follows
+    flags: u16  # of the packet: whether it is whole
+    gso_size: u16
+    unused: u32
+    unused2: u32
+
+
+class Strays(View, align=8):
+    """Segments for connections that were handed over: a ring of them, each behind its Stray."""
+
+    ring: Stream
+    read: u32  # position of the oldest
+    write: u32  # and after the last one
+    stray: Stray  # scratch

@@ -75,6 +75,7 @@ def time_wait(worker: Worker, tcp: Tcp, tcb: Tcb) -> None:
     waiting.snd_nxt, waiting.rcv_nxt = tcb.snd_nxt, tcb.rcv_nxt
     waiting.ts_recent, waiting.ts_offset = tcb.ts_recent, tcb.ts_offset
     waiting.challenged, waiting.agreed, waiting.family = tcb.challenged, tcb.agreed, tcb.family
+    waiting.given = 0
     waiting.rcv_scale, waiting.window = tcb.rcv_scale, min(offered(tcb) >> tcb.rcv_scale, 0xFFFF)
     strayed = leave_owner(worker, Identity(tcb.address))
     finish_tcb(worker, tcp, tcb, 0)  # leaves the index to its successor

@@ -6,10 +6,11 @@ from pronghorn.compiled import hot, sequence
 from pronghorn.state.endpoints import count
 from pronghorn.state.mib import PAWS_ESTAB
 from pronghorn.state.packet import Packet
-from pronghorn.state.verdicts import TCP_OLD, TCP_PAWS
+from pronghorn.state.verdicts import DELIVERED, TCP_OLD, TCP_PAWS
 from pronghorn.state.worker import Worker
 from pronghorn.tcp.challenge import challenge
 from pronghorn.tcp.emit import emit_ack
+from pronghorn.tcp.strays import stray_keep
 from pronghorn.tcp.tcb import TIMESTAMPS, Tcp, Waiting
 from pronghorn.tcp.time_wait import as_tcb, waiting_again, waiting_at
 from pronghorn.wire.tcp import ACK, FIN, HAS_TIMESTAMPS, RST, SYN, TCP, header_octets
@@ -33,9 +34,11 @@ def is_new_connection(tcp: Tcp, waiting: Waiting, segment: TCP) -> bool:
 @hot
 def waiting_input(worker: Worker, tcp: Tcp, number: int, packet: Packet) -> int:
     """Anything else, for the connection of this number. A FIN that comes again begins the wait anew; a reset does not
-    end it (RFC 1337)."""
+    end it (RFC 1337). What is another engine's by now is kept for that."""
     segment, waiting = TCP(packet.transport), waiting_at(tcp, number)
     options, flags = tcp.options, segment.flags
+    if waiting.given != 0 and stray_keep(worker, tcp, waiting, packet):
+        return DELIVERED
     if flags & RST != 0:
         return TCP_OLD
     tcb = as_tcb(tcp, waiting)
