@@ -40,7 +40,7 @@ def demo(arguments: Arguments) -> int:
 
 def test(arguments: Arguments) -> int:
     """Run all tests, compiled and interpreted; with ARGS, only pytest with these ARGS in both modes."""
-    return report(tests(arguments), first=[LIBRARY] if arguments else [LIBRARY, COLLECT, *LINT])
+    return report(tests(arguments), first=[LIBRARY] if arguments else [LIBRARY, AHEAD, *LINT])
 
 
 def check(arguments: Arguments) -> int:
@@ -48,11 +48,11 @@ def check(arguments: Arguments) -> int:
     program on the stack, each way round, and compiled code with every access checked; some ten minutes more."""
     rest = [argument for argument in arguments if argument != "--all"]
     if len(rest) == len(arguments):
-        return report([*CHECKS, *tests(rest)], first=[LIBRARY, COLLECT, *LINT])
+        return report([*CHECKS, *tests(rest)], first=[LIBRARY, AHEAD, *LINT])
     system.ensure(REAL)
     command = ["-m", "pytest", "-q", "-m", "real", "tests/programs/real"]
     more = [("real programs", command, {"PRONGHORN_MODE": "jit"}), *FUZZ]
-    return report([*CHECKS, *tests(rest), *more], first=[LIBRARY, COLLECT, *LINT])
+    return report([*CHECKS, *tests(rest), *more], first=[LIBRARY, AHEAD, *LINT])
 
 
 def bench(arguments: Arguments) -> int:
@@ -96,9 +96,8 @@ Step = tuple[str, list[str], dict[str, str]]  # title, arguments of the environm
 
 NATIVE = ["tools/native.py"]  # compiles libpronghorn.so when it is stale
 LIBRARY: Step = ("native library", NATIVE, {})
-# Every test module is compiled once, on the core that the library's last half leaves idle, not by each test process.
-QUIET = ["-p", "no:terminal", "-o", "addopts=--import-mode=importlib"]
-COLLECT: Step = ("collecting tests", ["-m", "pytest", "--collect-only", *QUIET], {"PRONGHORN_MODE": "jit"})
+# On the core that the library's last half leaves idle.
+AHEAD: Step = ("compiling ahead of the tests", ["-m", "tests.support.ahead"], {"PRONGHORN_MODE": "jit"})
 LINT: list[Step] = [("ruff check", ["-m", "ruff", "check", "--quiet", "."], {})]
 CHECKS: list[Step] = [
     ("ruff format", ["-m", "ruff", "format", "--check", "--quiet", "."], {}),
