@@ -137,7 +137,7 @@ def test_workers_in_threads_hand_each_other_packets(workers: int) -> None:
         received = sum(engine.workers[n].queues[0].rx_packets for n in range(workers))
         assert sum(counts.values()) == received
         assert set(counts) <= {"transmitted", "dispatch_full"}
-        assert counts["transmitted"] > received // 2
+        assert counts["transmitted"] > received // 10, "the inbox of a worker that has no core is full meanwhile"
         own = [Balancer(engine.workers[n].balancer).count for n in range(workers)]
         assert FLOWS // 2 < sum(own) <= FLOWS or COUNT < FLOWS
         assert min(own) > sum(own) // workers // 2

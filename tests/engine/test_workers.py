@@ -51,16 +51,16 @@ def test_one_queue_and_several_workers(family: int, workers: int) -> None:
     with EngineBench(workers=workers, queues=1) as bench:
         bench.service("tcp", family)
         before = bench.counts()
-        for sport in range(2000, 2040):
+        for sport in range(2000, 2060):
             bench.put(syn(family, sport))
         bench.turn()
         bench.turn()
-        assert sum(conns(bench)) == 40
-        assert min(conns(bench)) > 40 // workers // 4
+        assert sum(conns(bench)) == 60
+        assert min(conns(bench)) > 0  # by chance not so in one run of seven million
         first = bench.engine.workers[0]
-        assert first.dispatched == 40 - conns(bench)[0]
+        assert first.dispatched == 60 - conns(bench)[0]
         requests = bench.sent(1)
-        assert len(requests) == 40
+        assert len(requests) == 60
         owners = Counter(j.Ether(frame)[j.TCP].sport % workers for frame in requests)
         assert [owners[n] for n in range(workers)] == conns(bench)
 
@@ -68,14 +68,14 @@ def test_one_queue_and_several_workers(family: int, workers: int) -> None:
             bench.put(back(frame), 1)
         bench.turn()
         bench.turn()
-        assert len(bench.sent(0)) == 40
-        assert bench.counts() - before == {"transmitted": 80}
-        for sport in range(2000, 2040):
+        assert len(bench.sent(0)) == 60
+        assert bench.counts() - before == {"transmitted": 120}
+        for sport in range(2000, 2060):
             bench.put(syn(family, sport, "A"))
         bench.turn()
         bench.turn()
-        assert len(bench.sent(1)) == 40
-        assert sum(conns(bench)) == 40
+        assert len(bench.sent(1)) == 60
+        assert sum(conns(bench)) == 60
 
 
 @pytest.mark.parametrize("family", [4, 6])
