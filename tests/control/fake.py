@@ -201,6 +201,15 @@ class FakeEngine:
         self.table[key] = self.table[key].model_copy(update={"scheduler": scheduler})
 
     @counted
+    def change_health(self, service: Service) -> None:
+        assert service.key in self.table
+        self.table[service.key] = service
+
+    @counted
+    def change_checks(self, key: ServiceKey, server: Server) -> None:
+        self._change_server(key, server.address, check_via=server.check_via, check_port=server.check_port)
+
+    @counted
     def add_server(self, key: ServiceKey, server: Server) -> None:
         assert key in self.table
         assert (key, server.address) not in self.servers
@@ -358,23 +367,14 @@ class FakeEngine:
         return [listener if wanted.listening else connection][: wanted.limit]
 
     def udp(self, wanted: Filter) -> Sequence[UdpView]:
-        one = UdpView(
-            protocol="udp",
-            family=6,
-            local="[2001:db8:1:2:3:4:5:6]:5353",
-            remote=None,
-            worker=0,
-            receive_queue=1_500,
-            waiting=1,
-            receive_limit=212_992,
-            send_limit=212_992,
-            drops=5,
-        )
+        ends = {"local": "[2001:db8:1:2:3:4:5:6]:5353", "remote": None}
+        numbers = {"receive_queue": 1_500, "waiting": 1, "receive_limit": 212_992, "send_limit": 212_992, "drops": 5}
+        one = UdpView(protocol="udp", family=6, worker=0, **ends, **numbers)  # type: ignore[arg-type]
         return [one][: wanted.limit]
 
     def snmp(self) -> Sequence[SnmpView]:
-        timeouts = SnmpView(group="TcpExt", name="TCPTimeouts", value=21)
-        return [timeouts, SnmpView(group="Tcp", name="ActiveOpens", value=0)]
+        rows = ("TcpExt", "TCPTimeouts", 21), ("Tcp", "ActiveOpens", 0)
+        return [SnmpView(group=group, name=name, value=value) for group, name, value in rows]
 
 
 def state_of(config: Config) -> Any:

@@ -2,6 +2,7 @@
 
 app       the table of contents              up  apply  run  check  sockets  show  service  server    one command each
 options   shared by commands                 output  tables  units               what is printed
+checker   the process that makes health checks; no command
 """
 
 import sys

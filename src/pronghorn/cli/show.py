@@ -117,6 +117,12 @@ def programs(json: Json = False, watch: Watch = False, every: Every = 1.0, gatew
     show("programs", json, every if watch else None, gateway)
 
 
+@commands.command()
+def health(json: Json = False, watch: Watch = False, every: Every = 1.0, gateway: Gateway = None) -> None:
+    """Health of servers: checks, since when, how often up and down, and why."""
+    show("health", json, every if watch else None, gateway)
+
+
 def _ends(port: int | None, address: str | None, limit: int) -> dict[str, str]:
     """The query that port and address stand for."""
     query = {"limit": str(limit)}

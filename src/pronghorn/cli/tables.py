@@ -14,7 +14,7 @@ from pronghorn.cli.units import bits, count, percent, seconds
 Row = dict[str, Any]
 GOOD = {"up", "reachable"}
 BAD = {"down", "failed", "resource", "defect"}
-NAMES = {"conns": "connections", "tcp": "TCP sockets", "udp": "UDP sockets", "snmp": "counters"}
+NAMES = {"conns": "connections", "tcp": "TCP sockets", "udp": "UDP sockets", "snmp": "counters", "health": "servers"}
 """What there is none of."""
 
 
@@ -52,7 +52,8 @@ def _services(rows: Sequence[Row]) -> Table:
         result.add_row(title, "", "", *_traffic(servers))
         for server in servers:
             name = f"  {server['name'] or server['address']}"
-            result.add_row(name, str(server["weight"]), _state(server["state"]), *_traffic([server]))
+            state = server["state"] if server["health"] in ("up", "unchecked") else server["health"]
+            result.add_row(name, str(server["weight"]), _state(state), *_traffic([server]))
     return result
 
 
@@ -180,6 +181,21 @@ def _programs(rows: Sequence[Row]) -> Table:
     return result
 
 
+def _health(rows: Sequence[Row]) -> Table:
+    result = _table("Service / server\ncheck", "State", ">Since", ">Share", ">Passed", ">Failed", ">Downs", "Why")
+    for place, row in enumerate(rows):
+        if place == 0 or rows[place - 1]["service"] != row["service"]:
+            state = "withdrawn" if row["withdrawn"] else "up" if row["service_up"] else "down"
+            result.add_row(Text(row["service"], style="bold"), _state(state))
+        share = f"{row['share']}/{row['weight']}"
+        numbers = _age(row["age"]) if row["age"] is not None else "-", share, "", "", str(row["downs"])
+        result.add_row(f"  {row['server']}", _state(row["state"]), *numbers, row["reason"] or "")
+        for check in row["checks"]:
+            numbers = seconds(check["age"]), "", count(check["ok"]), count(check["failed"]), str(check["downs"])
+            result.add_row(f"    {check['name']}", _state(check["state"]), *numbers, check["error"] or "")
+    return result
+
+
 def _sockets(rows: Sequence[Row]) -> Table:
     result = _table("Program", "Proto", "State", "Local\nremote", "Path\nwhy")
     for row in rows:
@@ -205,5 +221,6 @@ TABLES: dict[str, Callable[[Sequence[Row]], Table]] = {
     "udp": _udp,
     "snmp": _snmp,
     "programs": _programs,
+    "health": _health,
     "sockets": _sockets,
 }

@@ -19,6 +19,7 @@ programs    launch  program_settings      what `pronghorn run` does; what a conf
             attach_server  keeper         the gateway's socket for programs; who may come, and what they may claim
             who  kernel_ports             what the kernel knows of a process, and of its own sockets
             native_programs               what the keeper asks of the engine
+health/     native_health                 whether servers can be used; what the engine does about it
 texts       problems  trouble             errors that say what to do
             describe  reference           the model in words: for messages and for docs/reference
 """

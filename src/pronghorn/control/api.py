@@ -24,6 +24,8 @@ from pronghorn.control.actions import Action
 from pronghorn.control.apply import ApplyError
 from pronghorn.control.filter import LIMIT, FilterError, read_filter, read_number
 from pronghorn.control.gateway import Gateway
+from pronghorn.control.health.metrics import MEDIA, metrics
+from pronghorn.control.health.show import services
 from pronghorn.control.keeper import Keeper
 from pronghorn.control.load import loads, parse
 from pronghorn.control.model import Config
@@ -58,6 +60,11 @@ class Api:
             views: Any = self.gateway.engine.conns(limit)
         elif kind in ("tcp", "udp"):
             views = getattr(self.gateway.engine, kind)(read_filter(request.query_params))
+        elif kind == "health":
+            views = self.gateway.health.views()
+        elif kind == "services":
+            shown = await self.rates.watch(kind, self.gateway.engine.services)
+            views = services(self.gateway.health, shown)
         elif kind == "programs":
             views = await self.rates.watch(kind, self.keeper.views) if self.keeper else []
         else:
@@ -65,6 +72,10 @@ class Api:
             if request.query_params.get("counted") == "1":
                 views = [view for view in views if view.value]
         return JSONResponse({kind: [dataclasses.asdict(view) for view in views]})
+
+    async def health_metrics(self, request: Request) -> Response:
+        """For Prometheus."""
+        return Response(metrics(self.gateway.health.views()), media_type=MEDIA)
 
     async def config(self, request: Request) -> Response:
         return JSONResponse(self.gateway.running.model_dump(mode="json"))
@@ -118,19 +129,20 @@ class Api:
 def application(gateway: Gateway, keeper: Keeper | None = None) -> Starlette:
     """The table of contents of the API. `keeper`: of a gateway that takes programs."""
     api = Api(gateway, keeper)
-    services, servers = "/v1/services", "/v1/services/{service}/servers"
+    several, servers = "/v1/services", "/v1/services/{service}/servers"
     routes = [
         Route("/v1", api.about, methods=["GET"]),
         Route("/v1/config", api.config, methods=["GET"]),
         Route("/v1/config", api.configure, methods=["PUT"]),
-        Route(services, api.add_service, methods=["POST"]),
-        Route(services + "/{service}", api.change_service, methods=["PATCH"]),
-        Route(services + "/{service}", api.remove_service, methods=["DELETE"]),
+        Route(several, api.add_service, methods=["POST"]),
+        Route(several + "/{service}", api.change_service, methods=["PATCH"]),
+        Route(several + "/{service}", api.remove_service, methods=["DELETE"]),
         Route(servers, api.add_server, methods=["POST"]),
         Route(servers + "/{server}", api.change_server, methods=["PATCH"]),
         Route(servers + "/{server}", api.remove_server, methods=["DELETE"]),
         Route(servers + "/{server}/drain", api.drain_server, methods=["POST"]),
         Route(servers + "/{server}/resume", api.resume_server, methods=["POST"]),
+        Route("/v1/health/metrics", api.health_metrics, methods=["GET"]),
         Route("/v1/{kind}", api.show, methods=["GET"]),
     ]
     return Starlette(routes=routes, exception_handlers=ERRORS)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from pronghorn.control.health.rules import findings
 from pronghorn.control.model import Address, Config, Port, Programs, Sockets, Tcp, Udp
 from pronghorn.control.places import Path
 from pronghorn.control.problems import meant
@@ -209,6 +210,10 @@ def _programs(config: Config) -> Iterator[Finding]:
         yield Finding(("programs", "ports"), f"{low}-{high}", wrong, f"ports outside {first}-{last}")
 
 
+def _health(config: Config) -> Iterator[Finding]:
+    return (Finding(*found) for found in findings(config))
+
+
 def _owned(owned: dict[Address, None], path: Path, address: Address, value: str) -> Iterator[Finding]:
     if address not in owned:
         same_family = _listed(str(ip) for ip in owned if ip.version == address.version)
@@ -254,4 +259,5 @@ RULES: tuple[Callable[[Config], Iterator[Finding]], ...] = (
     _sockets,
     _tcp_limits,
     _programs,
+    _health,
 )

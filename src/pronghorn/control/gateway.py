@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from pronghorn.control.actions import Action
 from pronghorn.control.apply import apply
+from pronghorn.control.health.manager import Health
 from pronghorn.control.load import parse
 from pronghorn.control.model import Config
 from pronghorn.control.plan import plan
@@ -22,6 +23,7 @@ class Gateway:
         self.running = wanted.empty()
         self.changed: list[Callable[[], None]] = []  # called after each change
         self.engine: Engine = factory(self.running)
+        self.health = Health(self.engine)
         try:
             self.configure(wanted)
             self.engine.start()
@@ -36,8 +38,9 @@ class Gateway:
     def configure(self, wanted: Config) -> list[Action]:
         """Become what is wanted. Raises RestartNeeded or ApplyError; then nothing has changed."""
         actions = self.plan(wanted)
-        apply(actions, self.engine)
+        apply(actions, self.health.plane)  # which leaves to the engine what does not concern health
         self.running = wanted
+        self.health.settle()
         for told in self.changed:
             told()
         return actions

@@ -26,9 +26,21 @@ from pronghorn.control.fields import (
     PortRangeField,
     WorkersField,
 )
+from pronghorn.control.health.settings import Check, Passive, Text
 
-__all__ = ["Address", "Balancer", "Config", "Endpoint", "GatewaySettings", "Interface", "Network", "Port", "Route"]
-__all__ += ["Programs", "Server", "Service", "ServiceKey", "Sockets", "Tcp", "Timeouts", "Udp"]
+__all__ = [
+    "Address",
+    "Balancer",
+    "Check",
+    "Config",
+    "Endpoint",
+    "GatewaySettings",
+    "Interface",
+    "Network",
+    "Port",
+    "Route",
+]
+__all__ += ["Passive", "Programs", "Server", "Service", "ServiceKey", "Sockets", "Tcp", "Timeouts", "Udp"]
 
 ADDRESSES = 16
 """Addresses of a program: what a Welcome has room for (state/attach.py)."""
@@ -270,6 +282,12 @@ class Server(_Section):
     name: NameField | None = Field(default=None, description="a name for tables and commands; the address otherwise")
     weight: int = Field(default=1, ge=0, le=65_535, description="its share of new connections; 0: no new ones")
     state: Literal["up", "drain"] = Field(default="up", description="drain: keeps its connections, gets no new ones")
+    check_via: Literal["gateway", "kernel"] | None = Field(
+        default=None, description="whose sockets its checks use; what each check says if absent"
+    )
+    check_port: int | None = Field(
+        default=None, ge=1, le=65_535, description="where checks ask that name no port; the server's own if absent"
+    )
 
     @property
     def label(self) -> str:
@@ -295,6 +313,26 @@ class Service(_Section):
         default="wrr", description="how a server is chosen: in turn, in turn by weight, by Maglev's hash of the client"
     )
     forwarding: Literal["full_nat"] = Field(default="full_nat", description="how packets reach the server")
+    on_no_server: Literal["drop", "reject", "withdraw", "sorry"] = Field(
+        default="drop",
+        description="what becomes of new connections when no server takes any, or too few do (quorum); reject: TCP "
+        "reset, ICMP port unreachable; withdraw: the address, as soon as none of its services has servers, is not "
+        "answered for any more; sorry: `sorry_server` gets them",
+    )
+    sorry_server: EndpointField | None = Field(default=None, description="who answers when no server does")
+    quorum: int = Field(
+        default=1, ge=1, le=1_000_000_000, description="weights of usable servers that are enough, added up"
+    )
+    hysteresis: int = Field(
+        default=0, ge=0, le=999_999_999, description="how much less than the quorum it may become, and more it must"
+    )
+    on_up: Many[Text] = Field(default=(), description="a command and its arguments, run when there are enough again")
+    on_down: Many[Text] = Field(default=(), description="the same, run when there are not enough")
+    unhealthy: Literal["keep", "reset"] = Field(
+        default="keep", description="what becomes of the connections of a server that goes down"
+    )
+    checks: Many[Check] = Field(default=(), description="see below")
+    passive: Passive | None = Field(default=None, description="see below")
     servers: Many[Server] = Field(default=(), description="see below")
 
     @property

@@ -18,6 +18,7 @@ from pronghorn.control.endpoint import Address, Endpoint
 from pronghorn.control.fields import Interface
 from pronghorn.control.links import Links
 from pronghorn.control.model import Config, Port, Programs, Route, Server, Service, ServiceKey, Tcp, Timeouts, Udp
+from pronghorn.control.native_health import NativeHealth
 from pronghorn.control.native_sockets import (
     arena_limit,
     change_socket_ports,
@@ -69,7 +70,7 @@ def open_engine(starting: Config) -> NativeEngine:
         raise EngineError(f"the engine cannot be started: {error}") from error
 
 
-class NativeEngine:
+class NativeEngine(NativeHealth):
     """Follows plane.Engine."""
 
     def __init__(self, starting: Config) -> None:

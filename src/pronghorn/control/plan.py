@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from pronghorn.control import actions as do
 from pronghorn.control.actions import Action
 from pronghorn.control.fields import Interface
+from pronghorn.control.health.changes import differs, server_differs
 from pronghorn.control.model import Config, Port, Route, Server, Service
 from pronghorn.control.resolve import resolve
 from pronghorn.control.trouble import Trouble
@@ -188,6 +189,8 @@ def _make_services(running: Config, wanted: Config) -> Iterator[Action]:
             yield do.RenameService(service.key, old.name, service.name)
         if old.scheduler != service.scheduler:
             yield do.ChangeScheduler(service.key, old.scheduler, service.scheduler)
+        if differs(old, service):
+            yield do.ChangeHealth(*(one.model_copy(update={"servers": ()}) for one in (old, service)))
         for server in service.servers:
             yield from _strengthen(service, _server(old, server), server)
 
@@ -199,6 +202,8 @@ def _strengthen(service: Service, old: Server | None, new: Server) -> Iterator[A
         return
     if old.name != new.name:
         yield do.RenameServer(service.key, new.address, old.name, new.name)
+    if server_differs(old, new):
+        yield do.ChangeChecks(service.key, old, new)
     if new.weight > old.weight:
         yield do.ChangeWeight(service.key, new.address, old.weight, new.weight)
     if (old.state, new.state) == ("drain", "up"):

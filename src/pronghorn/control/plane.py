@@ -144,6 +144,12 @@ class DataPlane(Protocol):
 
     def change_scheduler(self, key: ServiceKey, scheduler: str) -> None: ...
 
+    def change_health(self, service: Service) -> None:
+        """What is done without servers: `on_no_server`, "reject" and "drop"; the rest is done here (health/)."""
+
+    def change_checks(self, key: ServiceKey, server: Server) -> None:
+        """How a server is checked: nothing that an engine has to know."""
+
     def add_server(self, key: ServiceKey, server: Server) -> None: ...
 
     def remove_server(self, key: ServiceKey, server: Server) -> None:

@@ -12,6 +12,7 @@ from pydantic.fields import FieldInfo
 
 from pronghorn.control import describe
 from pronghorn.control.fields import DEVICES
+from pronghorn.control.health.views import CheckView
 from pronghorn.control.model import Config
 from pronghorn.control.register import SocketView
 from pronghorn.control.views import KINDS, RateOf, ServerView
@@ -116,6 +117,8 @@ def show() -> str:
         lines += [f"## {kind}", "", *_fields(view)]
         if kind == "services":
             lines += ["### servers of a service", "", *_fields(ServerView)]
+        if kind == "health":
+            lines += ["### checks of a server", "", *_fields(CheckView)]
     lines += [
         "## sockets",
         "",

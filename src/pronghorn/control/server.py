@@ -12,6 +12,7 @@ from pronghorn.control import notify
 from pronghorn.control.api import application
 from pronghorn.control.attach_server import attaching
 from pronghorn.control.gateway import Gateway
+from pronghorn.control.health.serving import checking
 from pronghorn.control.keeper import Keeper
 
 
@@ -33,7 +34,8 @@ def serve(gateway: Gateway, control: socket.socket, reload: Callable[[], None]) 
 
 async def _serve(gateway: Gateway, control: socket.socket, reload: Callable[[], None]) -> None:
     with attaching(gateway) as keeper:
-        await answer(gateway, keeper, control, reload)
+        async with checking(gateway):
+            await answer(gateway, keeper, control, reload)
 
 
 async def answer(gateway: Gateway, keeper: Keeper | None, control: socket.socket, reload: Callable[[], None]) -> None:

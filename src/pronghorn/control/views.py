@@ -7,6 +7,8 @@ looks at the counters. Every field's meaning stands in its annotation, from whic
 from dataclasses import dataclass, field
 from typing import Annotated, NamedTuple
 
+from pronghorn.control.health.views import HealthView
+
 
 class RateOf(NamedTuple):
     """Marks a field as the change per second of another one."""
@@ -19,7 +21,10 @@ class ServerView:
     address: Annotated[str, "where it answers"]
     name: Annotated[str | None, "its name, if it has one"] = None
     weight: Annotated[int, "share of new connections"]
-    state: Annotated[str, "up or drain"]
+    state: Annotated[str, "up or drain, as configured"]
+    health: Annotated[str, "up, down, probation, drain, maint, unchecked (`pronghorn show health`), or sorry"] = (
+        "unchecked"
+    )
     active: Annotated[int, "connections that are established (UDP: in use)"]
     inactive: Annotated[int, "connections that are opening or closing"]
     connections: Annotated[int, "connections so far"]
@@ -27,6 +32,8 @@ class ServerView:
     packets_out: Annotated[int, "packets from the server"]
     octets_in: Annotated[int, "octets to the server"]
     octets_out: Annotated[int, "octets from the server"]
+    refused: Annotated[int, "connections that the server answered by a reset"] = 0
+    unanswered: Annotated[int, "connections whose SYN it did not answer"] = 0
     connection_rate: Annotated[float, "new connections per second", RateOf("connections")] = 0.0
     packet_rate_in: Annotated[float, "packets per second to the server", RateOf("packets_in")] = 0.0
     packet_rate_out: Annotated[float, "packets per second from the server", RateOf("packets_out")] = 0.0
@@ -49,6 +56,7 @@ class ServiceView:
     no_port: Annotated[int, "packets refused: no local port was free"] = 0
     no_conn: Annotated[int, "packets refused: TCP without a connection and no SYN"] = 0
     no_room: Annotated[int, "packets refused: the connection table was full"] = 0
+    up: Annotated[bool, "whether it has servers enough (its quorum)"] = True
     servers: Annotated[tuple[ServerView, ...], "its servers"]
 
     @property
@@ -62,7 +70,7 @@ class ConnView:
     protocol: Annotated[str, "tcp or udp"]
     client: Annotated[str, "the client's endpoint"]
     virtual: Annotated[str, "the service's endpoint"]
-    local: Annotated[str, "the gateway's endpoint towards the server"]
+    local: Annotated[str | None, "the gateway's endpoint towards the server; none where the method has no such"]
     server: Annotated[str, "the server's endpoint"]
     state: Annotated[str, "TCP state, or udp"]
     worker: Annotated[int, "the worker that owns it"]
@@ -258,4 +266,5 @@ KINDS: dict[str, type] = {
     "udp": UdpView,
     "snmp": SnmpView,
     "programs": ProgramView,
+    "health": HealthView,
 }

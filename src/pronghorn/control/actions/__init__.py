@@ -8,6 +8,7 @@ from pronghorn.control.actions.balancing import (
     RemoveLocalAddress,
 )
 from pronghorn.control.actions.base import Action
+from pronghorn.control.actions.health import ChangeChecks, ChangeHealth
 from pronghorn.control.actions.network import (
     AddAddress,
     AddPort,
@@ -40,6 +41,8 @@ __all__ = [
     "AddRoute",
     "AddServer",
     "AddService",
+    "ChangeChecks",
+    "ChangeHealth",
     "ChangeLocalPorts",
     "ChangeMtu",
     "ChangePolling",
