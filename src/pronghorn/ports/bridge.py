@@ -19,7 +19,7 @@ from pronghorn.ports.bridge_table import NOWHERE, BridgeTable, epoch_at, station
 from pronghorn.ports.veth import burst_octets
 from pronghorn.ports.veth_rings import Inlet, Outlet, end_in_driver, hand_over, inlet_receive, refuse, settle
 from pronghorn.state.packet import HEADROOM, Packet
-from pronghorn.state.packets import allocate, allocate_large, release
+from pronghorn.state.packets import allocate_for, release
 from pronghorn.state.port import TRANSMIT_BURST, Port, Queue
 from pronghorn.state.verdicts import BRIDGE_FLOOD_LIMIT, BRIDGE_SAME_PORT, MULTICAST_IGNORED
 from pronghorn.state.worker import Worker
@@ -193,8 +193,7 @@ def _flood_one(worker: Worker, bridge: Bridge, own: BridgeQueue, packets: Array[
 @hot
 def _copy(worker: Worker, member: Member, own: BridgeQueue, packet: Packet) -> None:
     """A copy of the frame to one member."""
-    large = packet.length > 2048 - HEADROOM
-    twin = allocate_large(worker) if large else allocate(worker)
+    twin = allocate_for(worker, packet.length)
     own.flooded += 1
     if twin.address == 0 or packet.length > twin.room - HEADROOM:
         own.lost += 1

@@ -13,8 +13,8 @@ from __future__ import annotations
 from pronghorn.compiled import Array, View, copy, entry, external, fixed, hot, i32, i64, leaf, u8, u32, u64
 from pronghorn.ports.offload import complete_checksum
 from pronghorn.ports.pcap_file import SECOND, PcapFile, pcap_begin, pcap_next
-from pronghorn.state.packet import CHECKSUM_PARTIAL, HEADROOM, Packet
-from pronghorn.state.packets import allocate, allocate_large, release
+from pronghorn.state.packet import CHECKSUM_PARTIAL, HEADROOM, SMALL_ROOM, Packet
+from pronghorn.state.packets import allocate_for, release
 from pronghorn.state.port import Port, Queue
 from pronghorn.state.worker import Worker
 
@@ -23,7 +23,6 @@ BUFFER = 1 << 18
 RECORD = 16
 NANOSECOND_MAGIC = 0xA1B23C4D
 _ROOM = 1 << 17
-_SMALL = 2048 - HEADROOM
 PERCENT = 100
 
 write = external("write", (i32, u64, u64), i64)
@@ -69,8 +68,8 @@ def pcap_receive(worker: Worker, port: Port, queue: Queue, room: int) -> int:
     file = PcapFile(own.file)
     received, octets = 0, 0
     while received < room and _due(worker, own, file):
-        packet = allocate(worker) if file.length <= _SMALL else allocate_large(worker)
-        if packet.address == 0 and file.length <= _SMALL:
+        packet = allocate_for(worker, file.length)
+        if packet.address == 0 and file.length <= SMALL_ROOM:
             break  # it stays in the file
         own.found = 0
         if packet.address == 0 or file.length > packet.room - HEADROOM:

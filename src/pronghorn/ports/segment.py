@@ -13,8 +13,8 @@ from __future__ import annotations
 
 from pronghorn.compiled import Array, copy, hot, leaf, load8, load_be32, sequence, store8, store_be16, store_be32, u64
 from pronghorn.ports.offload import UDP_FIELD, checksum_place, network_place, unfinish_checksum
-from pronghorn.state.packet import CHECKSUM_PARTIAL, HEADROOM, Packet
-from pronghorn.state.packets import allocate, allocate_large, release
+from pronghorn.state.packet import CHECKSUM_PARTIAL, Packet
+from pronghorn.state.packets import allocate_for, release
 from pronghorn.state.worker import Worker
 from pronghorn.wire import checksum
 from pronghorn.wire.ipv4 import IPv4, header_octets
@@ -23,7 +23,6 @@ from pronghorn.wire.ipv6 import IPv6
 _FIN_PSH, _CWR = 0x09, 0x80  # flags of TCP
 _SEQUENCE, _OFFSET, _FLAGS = 4, 12, 13  # places in TCP's header
 _UDP, _UDP_LENGTH = 8, 4
-_SMALL = 2048 - HEADROOM
 
 
 @hot
@@ -45,7 +44,7 @@ def segment(worker: Worker, packet: Packet, to: Array[u64], room: int) -> int:
     if count > room:
         return 0
     for i in range(count):
-        piece = allocate(worker) if header + size <= _SMALL else allocate_large(worker)
+        piece = allocate_for(worker, header + size)
         if piece.address == 0:
             _give_back(worker, to, i)
             return 0

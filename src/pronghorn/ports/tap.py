@@ -9,13 +9,12 @@ from __future__ import annotations
 
 from pronghorn.compiled import Array, View, copy, external, hot, i32, i64, leaf, u32, u64
 from pronghorn.ports.virtio import VIRTIO, VirtioHeader, virtio_read, virtio_write
-from pronghorn.state.packet import HEADROOM, Packet
+from pronghorn.state.packet import HEADROOM, SMALL_ROOM, Packet
 from pronghorn.state.packets import allocate, allocate_large, release
 from pronghorn.state.port import Port, Queue
 from pronghorn.state.worker import Worker
 
 ETHERNET = 14
-_SMALL = 2048 - HEADROOM
 
 read = external("read", (i32, u64, u64), i64)
 write = external("write", (i32, u64, u64), i64)
@@ -68,7 +67,7 @@ def _spare(worker: Worker, own: TapQueue) -> Packet:
 @hot
 def _fitting(worker: Worker, own: TapQueue, target: Packet) -> Packet:
     """The frame in a chunk of a fitting size; address 0 when there is none, and the frame is gone."""
-    if own.large == 0 or target.length > _SMALL:
+    if own.large == 0 or target.length > SMALL_ROOM:
         own.spare = 0
         return target
     packet = allocate(worker)

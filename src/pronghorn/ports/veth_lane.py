@@ -22,8 +22,8 @@ from __future__ import annotations
 from pronghorn.compiled import Array, View, au64, copy, entry, fixed, hot, leaf, u32, u64
 from pronghorn.memory.ring import RING_HEADER, Ring, RingEnd, ring_open, ring_push
 from pronghorn.ports.veth_rings import CONSENT
-from pronghorn.state.packet import CHECKSUM_PARTIAL, HEADROOM, UNSEGMENTED, Packet
-from pronghorn.state.packets import allocate, allocate_large, release
+from pronghorn.state.packet import CHECKSUM_PARTIAL, SMALL_ROOM, UNSEGMENTED, Packet
+from pronghorn.state.packets import allocate_for, release
 from pronghorn.state.port import Queue
 from pronghorn.state.worker import Worker
 
@@ -282,7 +282,7 @@ def lane_receive(worker: Worker, queue: Queue, lane: LaneEnd, at: int, room: int
         if not _possible(word):
             lane_break(lane)
             break
-        packet = _packet_for(worker, word)
+        packet = allocate_for(worker, _length(word))
         if packet.address == 0 and worker.large_pool == 0 and _too_long(word):
             queue.rx_errors += 1  # this engine has no packets of that length, now or ever
             passed += 1
@@ -319,12 +319,7 @@ def _possible(word: int) -> bool:
 
 @leaf
 def _too_long(word: int) -> bool:
-    return _length(word) > 2048 - HEADROOM
-
-
-@leaf
-def _packet_for(worker: Worker, word: int) -> Packet:
-    return allocate_large(worker) if _too_long(word) else allocate(worker)
+    return _length(word) > SMALL_ROOM
 
 
 @leaf

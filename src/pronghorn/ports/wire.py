@@ -31,15 +31,13 @@ from pronghorn.ports.wire_store import (
     lane_octets,
     lane_put,
 )
-from pronghorn.state.packet import CHECKSUM_PARTIAL, HEADROOM, UNSEGMENTED, Packet
-from pronghorn.state.packets import allocate, allocate_large, release
+from pronghorn.state.packet import CHECKSUM_PARTIAL, UNSEGMENTED, Packet
+from pronghorn.state.packets import allocate_for, release
 from pronghorn.state.port import CHECKSUM_RX, SEGMENTATION, WIRE, Port, Queue
 from pronghorn.state.worker import Worker, wake_at
 
 SHORTEST = 14
 """Octets of a frame that is a header alone."""
-
-_SMALL = 2048 - HEADROOM  # octets that a frame in a chunk of 2 KB may have
 
 
 class WireEnd(View, align=64):
@@ -85,7 +83,7 @@ def _deliver(worker: Worker, port: Port, queue: Queue, lane: WireLane, place: in
     slot = lane_first(lane)
     frame = lane.frames[slot]
     length = frame.length
-    packet = allocate(worker) if length <= _SMALL else allocate_large(worker)
+    packet = allocate_for(worker, length)
     lane.delivered += 1
     if packet.address == 0:
         lane.unfit += 1

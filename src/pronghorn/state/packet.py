@@ -14,6 +14,8 @@ NO_PACKET = 0xFFFFFFFF
 
 HEADROOM = 256
 """Octets before a received frame: room for headers to come, and what AF_XDP reserves (XDP_PACKET_HEADROOM)."""
+SMALL_ROOM = 2048 - HEADROOM
+"""Octets that a chunk of 2 KB holds behind it."""
 
 # Packet.flags
 CHECKSUM_GOOD = 1  # the port vouches for the layer-4 checksum

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pronghorn.compiled import hot, leaf
 from pronghorn.memory.pool import PoolCache, pool_get, pool_put
-from pronghorn.state.packet import HEADROOM, ORIGINATED, Packet
+from pronghorn.state.packet import HEADROOM, ORIGINATED, SMALL_ROOM, Packet
 from pronghorn.state.verdicts import DISPATCHED, HELD
 from pronghorn.state.worker import Worker
 
@@ -25,10 +25,26 @@ def allocate_large(worker: Worker) -> Packet:
     return Packet(0) if index < 0 else _fresh(worker.packets[worker.small_packets + index])
 
 
+@leaf
+def allocate_for(worker: Worker, length: int) -> Packet:
+    """An empty packet with room for so many octets behind the headroom, one of 2 KB if that will do; or address 0."""
+    return allocate(worker) if length <= SMALL_ROOM else allocate_large(worker)
+
+
 @hot
 def originate(worker: Worker) -> Packet:
     """An empty packet that this engine sends on its own account; address 0 when the pool is empty."""
-    packet = allocate(worker)
+    return _own(worker, allocate(worker))
+
+
+@leaf
+def originate_large(worker: Worker) -> Packet:
+    """The same of a 64 KB chunk."""
+    return _own(worker, allocate_large(worker))
+
+
+@leaf
+def _own(worker: Worker, packet: Packet) -> Packet:
     if packet.address != 0:
         packet.flags = ORIGINATED
         worker.originated += 1

@@ -23,8 +23,8 @@ from pronghorn.net.waiting import frame_head
 from pronghorn.ports.direct import OTHER, ROOM, direct_begin, direct_end, direct_room
 from pronghorn.state.endpoints import count, endpoints_of
 from pronghorn.state.mib import OUT_RSTS, OUT_SEGS
-from pronghorn.state.packet import CHECKSUM_PARTIAL, HEADROOM, ORIGINATED, UNSEGMENTED, Packet
-from pronghorn.state.packets import allocate_large, finish, originate
+from pronghorn.state.packet import CHECKSUM_PARTIAL, SMALL_ROOM, UNSEGMENTED, Packet
+from pronghorn.state.packets import finish, originate, originate_large
 from pronghorn.state.port import CHECKSUM_TX, TRANSMIT_BURST
 from pronghorn.state.verdicts import TRANSMIT_FULL
 from pronghorn.state.worker import Worker, random_number
@@ -58,7 +58,6 @@ from pronghorn.wire.tcp import ACK, CWR, ECE, HAS_SACK, HAS_TIMESTAMPS, RST, SYN
 NEW_DATA = 256
 """Among the flags of emit_segment: the octets are sent for the first time."""
 ECT0 = 2  # of the ECN field (RFC 3168 5)
-SMALL_ROOM = 2048 - HEADROOM
 _ETHERNET = 14
 SACK_HEAD, SACK_BLOCK = 4, 8  # octets of the option, with what aligns it, and of each block
 _HEADERS = _ETHERNET + ipv6.HEADER + wire.HEADER + wire.OPTIONS
@@ -184,13 +183,7 @@ def _output_direct(worker: Worker, packet: Packet, index: int, place: int, octet
 @leaf
 def _packet(worker: Worker, octets: int) -> Packet:
     """A packet of our own with room for so much payload and all headers."""
-    if octets + _HEADERS <= SMALL_ROOM:
-        return originate(worker)
-    packet = allocate_large(worker)
-    if packet.address != 0:
-        packet.flags = ORIGINATED
-        worker.originated += 1
-    return packet
+    return originate(worker) if octets + _HEADERS <= SMALL_ROOM else originate_large(worker)
 
 
 @leaf

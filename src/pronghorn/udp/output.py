@@ -22,8 +22,8 @@ from pronghorn.net.state import net_of
 from pronghorn.state import linux
 from pronghorn.state.endpoints import count
 from pronghorn.state.mib import UDP_OUT_DATAGRAMS, UDP_SNDBUF_ERRORS
-from pronghorn.state.packet import CHECKSUM_PARTIAL, ORIGINATED, UNSEGMENTED, Packet
-from pronghorn.state.packets import allocate_large, finish, originate
+from pronghorn.state.packet import CHECKSUM_PARTIAL, UNSEGMENTED, Packet
+from pronghorn.state.packets import finish, originate, originate_large
 from pronghorn.state.parts import Part, gather
 from pronghorn.state.port import CHECKSUM_TX, SEGMENTATION
 from pronghorn.state.verdicts import CONSUMED, NEIGHBOUR_TABLE_FULL, PORT_DOWN, TOO_BIG, TRANSMIT_FULL
@@ -115,13 +115,7 @@ def _send(
 @hot
 def _take(worker: Worker, octets: int) -> Packet:
     """A packet of our own for so many octets of layer 3; address 0: none is left."""
-    if octets <= SMALL:
-        return originate(worker)
-    packet = allocate_large(worker)
-    if packet.address != 0:
-        packet.flags = ORIGINATED
-        worker.originated += 1
-    return packet
+    return originate(worker) if octets <= SMALL else originate_large(worker)
 
 
 @hot
