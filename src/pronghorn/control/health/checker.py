@@ -8,8 +8,10 @@ gateway does.
 from __future__ import annotations
 
 import asyncio
+import errno
 import heapq
 import itertools
+import os
 import random
 import ssl
 import sys
@@ -116,7 +118,9 @@ class Checker:
         except ssl.SSLCertVerificationError as error:
             return f"certificate: {error.verify_message}", None
         except (OSError, EOFError, ValueError) as error:
-            return str(getattr(error, "strerror", None) or error) or type(error).__name__, None
+            number = getattr(error, "errno", None)  # asyncio has words of its own for it
+            known = number is not None and number in errno.errorcode and not isinstance(error, ssl.SSLError)
+            return (os.strerror(number) if known else str(error)) or type(error).__name__, None
         except ImportError as error:
             return f"{error}: install pronghorn[health]", None
         except Exception as error:  # a defect is the check's, not that of all others

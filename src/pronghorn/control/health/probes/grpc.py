@@ -50,6 +50,8 @@ async def _ask(order: Order, streams: Streams) -> None:
         octets = await reader.read(65_536)
         if not octets or len(body) > MOST:
             raise Failed("the connection ended before there was an answer")
+        if octets.startswith(b"HTTP/1"):
+            raise Failed("this is not HTTP/2")
         for event in connection.receive_data(octets):
             if isinstance(event, h2.events.ResponseReceived | h2.events.TrailersReceived):
                 headers |= _fields(event.headers)

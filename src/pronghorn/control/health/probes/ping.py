@@ -25,7 +25,7 @@ async def probe(way: Way, order: Order) -> None:
     except PermissionError:
         made = way.socket(order.address, socket.SOCK_RAW, PROTOCOL[family])
     with made:
-        await loop.sock_connect(made, (str(order.address), 0))
+        made.connect((str(order.address), 0))
         await loop.sock_sendall(made, request(family, number, payload))
         while True:
             found = await loop.sock_recv(made, 2048)
