@@ -26,7 +26,7 @@ from pronghorn.sockets.loans import ReceiveLoan, SendLoan
 from pronghorn.sockets.memory import address_of, view_of
 from pronghorn.sockets.sendfile import Source
 from pronghorn.state.attach import CLAIM_BIND, CLAIM_CLOSE, CLAIM_LISTEN, Claim
-from pronghorn.state.endpoints import DATAGRAM, STREAM, Address
+from pronghorn.state.endpoints import DATAGRAM, ECHO, STREAM, Address
 
 _IN, _OUT, _ERR, _HUP = 1, 4, 8, 16
 _PART = 1 << 18
@@ -36,6 +36,9 @@ _KINDS: dict[int, tuple[int, int]] = {
     SOCK_STREAM: (STREAM, standard.IPPROTO_TCP),
     SOCK_DGRAM: (DATAGRAM, standard.IPPROTO_UDP),
 }
+_ECHO = {AF_INET: standard.IPPROTO_ICMP, AF_INET6: standard.IPPROTO_ICMPV6}
+"""Of SOCK_DGRAM, as with Linux's ping sockets: echo requests out, their replies in."""
+
 _WOULD_WAIT = (-errno.EAGAIN, -errno.EINPROGRESS, -errno.EALREADY)
 
 
@@ -50,12 +53,15 @@ class socket:
         kind = type & ~(standard.SOCK_NONBLOCK | standard.SOCK_CLOEXEC)
         if family not in (AF_INET, AF_INET6):
             raise OSError(errno.EAFNOSUPPORT, "sockets of this stack are AF_INET or AF_INET6")
-        if kind not in _KINDS or proto not in (0, _KINDS[kind][1]):
+        echo = kind == SOCK_DGRAM and proto == _ECHO[family]
+        if kind not in _KINDS or (proto not in (0, _KINDS[kind][1]) and not echo):
             raise OSError(errno.EPROTONOSUPPORT, "sockets of this stack are SOCK_STREAM or SOCK_DGRAM")
         own = stacks.stack()
         with own.lock:
-            handle = stacks.open_socket(own.worker, 4 if family == AF_INET else 10, _KINDS[kind][0])
+            version = 4 if family == AF_INET else 6 if echo else 10
+            handle = stacks.open_socket(own.worker, version, ECHO if echo else _KINDS[kind][0])
         self._begin(own, handle, family, kind)
+        self.proto = proto or self.proto
         if type & standard.SOCK_NONBLOCK:
             self._timeout = 0.0
 
@@ -109,7 +115,7 @@ class socket:
         fill(self.address, self.family, address)
         with self.stack.lock:
             checked(stacks.bind(self.stack.worker, self.handle, self.address.address))
-            if self.type == SOCK_DGRAM:
+            if self.proto == standard.IPPROTO_UDP:
                 self._ask(CLAIM_BIND)
 
     def listen(self, backlog: int = 128) -> None:
