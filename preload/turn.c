@@ -331,18 +331,18 @@ int wait_until(condition *met, void *context, int64_t deadline, struct pollfd *k
 
 static bool never(void *context)
 {
-    return *(bool *)context;
+    (void)context;
+    return false;
 }
 
-static bool over;
-
+/* libc's setuid() and its kind interrupt all threads, whatever these block, so that each changes its rights: no reason to
+ * end. */
 static void *turn_always(void *unused)
 {
     (void)unused;
     lock();
-    turn_until(never, &over, FOREVER, NULL, 0, NULL);
-    turning = false;
-    unlock();
+    for (;;)
+        turn_until(never, NULL, FOREVER, NULL, 0, NULL);
     return NULL;
 }
 
@@ -390,7 +390,7 @@ void turn_end(void)
 void turn_forked(void)
 {
     waiters = NULL;
-    turning = over = changed = false;
+    turning = changed = false;
     asleep_until = 0;
     if (bell >= 0)
         unhide_close(bell);

@@ -29,3 +29,31 @@ def test_signals_mean_what_they_mean_to_the_kernel(interposer: Path, tmp_path: P
     with linked(interposer, tmp_path, how) as link:
         say(link.start(1, script("peer", "10.77.0.1", "6021")))
         assert finish(link.start(2, [str(program), "10.77.0.1", "6021"])) == (0, done.stdout, "")
+
+
+RIGHTS = """
+import json, os, socket, time
+listener = socket.create_server(("10.77.0.1", 6024))
+for _ in range(20):
+    time.sleep(0.01)
+    os.setresuid(-1, -1, -1)
+print(json.dumps(len(os.listdir("/proc/self/task"))), flush=True)
+with listener.accept()[0] as connection:
+    connection.sendall(connection.recv(100))
+"""
+
+ASK = """
+import socket
+with socket.create_connection(("10.77.0.1", 6024), timeout=10) as s:
+    s.sendall(b"still there?")
+    print(s.recv(100).decode())
+"""
+
+
+def test_a_change_of_rights_does_not_end_the_stacks_thread(interposer: Path, tmp_path: Path) -> None:
+    """libc's setresuid() and its kind interrupt all threads (nptl(7)), also those that block all signals."""
+    with linked(interposer, tmp_path, "wakeup") as link:
+        server = link.python(1, RIGHTS)
+        assert say(server) == 2
+        assert finish(link.python(2, ASK)) == (0, "still there?\n", "")
+        assert finish(server) == (0, "", "")
