@@ -122,10 +122,11 @@ def bind_any(worker: Worker, endpoint: Endpoint) -> int:
 
 @hot
 def choose_port(worker: Worker, udp: Udp, protocol: int) -> int:
-    """A port, or an identifier, that nobody on this worker has; 0: all are taken."""
+    """A port, or an identifier, that nobody on this worker has; 0: all are taken.
+
+    Identifiers are of the same range: at a gateway a program has only those that are in its block of ports.
+    """
     low, high = udp.port_low, udp.port_high
-    if protocol != PROTOCOL_UDP:
-        low, high = 1, 0xFFFF
     step = worker.workers
     low += (worker.index - low) % step
     places = (high - low) // step + 1
