@@ -211,12 +211,16 @@ def socat_udp(place: Place) -> None:
 
 @program(forks=True)
 def socat_forks(place: Place) -> None:
-    """A process for each connection, which the parent closes. Not for each datagram: UDP-RECVFROM,fork leaves it to the
-    child to read what waits in a socket that both have, and that is not handed over."""
+    """A process for each connection, which the parent closes; and for each datagram, which waits in a socket that both
+    have, and which the child reads."""
     place.serve("socat", f"TCP-LISTEN:7002,bind={place.address},reuseaddr,fork", "PIPE")
     for number in range(5):
         text = f"conversation {number}\n" * 500
         assert place.answers("socat", "-t", "5", "-", f"TCP:{place.address}:7002", text=text) == text
+    log = place.serve("socat", "-d", "-d", f"UDP-RECVFROM:7004,bind={place.address},fork", "PIPE")
+    place.until_said(log, "receiving on")
+    for text in ("a datagram\n", "another\n"):
+        assert place.ask("socat", "-t", "1", "-", f"UDP:{place.address}:7004", text=text) == text
 
 
 @program(ordinary=("client-completion",))
