@@ -16,6 +16,7 @@ from types import TracebackType
 
 from pronghorn.balancer import balancer_input, balancer_timers, flow_prefetch, flow_prepare
 from pronghorn.balancer.configure import add_local_address, add_server, add_service, create_balancer
+from pronghorn.balancer.show import next_conn
 from pronghorn.balancer.tables import Balancer
 from pronghorn.memory import Arena, Chunk, create_pool, pool_free_count
 from pronghorn.net.configure import add_address, add_interface
@@ -36,6 +37,11 @@ SECOND = 1_000_000_000
 
 def mac(number: int) -> str:
     return number.to_bytes(6, "big").hex(":")
+
+
+def number_of(gateway: Gateway) -> int:
+    """The number of the only connection."""
+    return next_conn(gateway.balancer, 0)
 
 
 class Gateway:
@@ -89,12 +95,19 @@ class Gateway:
                 add_neighbour(worker, SERVERS, ip_address(f"{network}{host}"), PEER_MAC[SERVERS])
 
     def service(
-        self, protocol: str, address: str, port: int, servers: tuple[str, ...], scheduler: str = "rr", to: int = 8080
+        self,
+        protocol: str,
+        address: str,
+        port: int,
+        servers: tuple[str, ...],
+        scheduler: str = "rr",
+        to: int = 8080,
+        method: str = "full-nat",
     ) -> int:
         """A service with servers of weight 1 at port `to`."""
         number = add_service(self.balancer, protocol, ip_address(address), port, scheduler)
         for server in servers:
-            add_server(self.balancer, number, ip_address(server), to)
+            add_server(self.balancer, number, ip_address(server), to, method=method)
         return number
 
     def put(self, frame: bytes, port: int = CLIENTS, flags: int = 0, hash: int | None = None) -> int:

@@ -105,7 +105,7 @@ def test_tables_are_full() -> None:
         assert add_server(gateway.balancer, 3, HOST4, 81) == 3
 
 
-@pytest.mark.parametrize("sizes", [{"conns": 0}, {"servers": 65535}, {"services": 0}, {"maglev_size": 65536}])
+@pytest.mark.parametrize("sizes", [{"conns": 0}, {"servers": 0xFFFFFF}, {"services": 0}, {"maglev_size": 65536}])
 def test_sizes_that_cannot_be(sizes: dict[str, int]) -> None:
     with Arena.create(huge="never") as arena:
         worker: Worker = arena.table("worker", Worker, 1)[0]

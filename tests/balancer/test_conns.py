@@ -23,6 +23,7 @@ from pronghorn.balancer.configure import (
 )
 from pronghorn.balancer.conns import end_conn
 from pronghorn.balancer.local_ports import steer_reply
+from pronghorn.balancer.lookup import flow_hash
 from pronghorn.balancer.show import connections
 from pronghorn.balancer.tables import EXPIRED
 from pronghorn.compiled import mode
@@ -106,29 +107,32 @@ def test_collisions_in_the_index_are_harmless(family: int) -> None:
     with Gateway(conns=16) as gateway:
         gateway.service("udp", SERVICE[family], 80, (SERVER[family],))
         seen = {sport: Seen(gateway.forward(udp(family, sport))).source for sport in range(1, 9)}
-        collide(gateway, 0x12345678)
+        numbers = [number for number in range(16) if gateway.balancer.records[number].state]
+        assert numbers == (list(range(8)) if family == 4 else list(range(8, 16)))
+        by_age = numbers if family == 4 else numbers[::-1]
+        for number in numbers:
+            move(gateway, number, None, 0x12345678)
         for sport, local in seen.items():
             assert find(gateway, udp(family, sport), 0x12345678).source == local
             assert find(gateway, back(family, local), 0x12345678).destination == (CLIENT[family], sport)
-        for number in range(0, 8, 2):
+        for number in by_age[::2]:
+            move(gateway, number, 0x12345678, None)
             end_conn(gateway.balancer, number)
         for sport, local in list(seen.items())[1::2]:
             assert find(gateway, udp(family, sport), 0x12345678).source == local
-        for number in range(1, 8, 2):
+        for number in by_age[1::2]:
+            move(gateway, number, 0x12345678, None)
             end_conn(gateway.balancer, number)
         assert HashIndex(gateway.balancer.index).count == 0
 
 
-def collide(gateway: Gateway, hash: int) -> None:
-    """Put every flow into the index under this one hash."""
+def move(gateway: Gateway, number: int, old: int | None, new: int | None) -> None:
+    """Put a connection's flows into the index under another hash; None: their own."""
     index = HashIndex(gateway.balancer.index)
-    for number in range(gateway.balancer.fresh):
-        conn = gateway.balancer.conns[number]
-        assert hash_remove(index, conn.request_hash, 2 * number)
-        assert hash_remove(index, conn.reply_hash, 2 * number + 1)
-        conn.request_hash = conn.reply_hash = hash
-        assert hash_add(index, hash, 2 * number)
-        assert hash_add(index, hash, 2 * number + 1)
+    for flow in (2 * number, 2 * number + 1):
+        own = flow_hash(gateway.balancer, flow, index.secret)
+        assert hash_remove(index, own if old is None else old, flow)
+        assert hash_add(index, own if new is None else new, flow)
 
 
 def find(gateway: Gateway, data: bytes, hash: int) -> Seen:

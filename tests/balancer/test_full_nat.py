@@ -14,7 +14,7 @@ from pronghorn.balancer.tables import CLOSE_WAIT, ESTABLISHED, FIN_WAIT, LAST_AC
 from pronghorn.state.packet import CHECKSUM_PARTIAL, UNSEGMENTED
 from pronghorn.state.verdicts import CONTINUE, NO_CONN, NO_ROUTE, QUEUED, TOO_BIG, TTL_EXPIRED
 from tests.balancer.frames import CLIENT, LOCAL, SERVER, SERVICE, Seen, frame
-from tests.balancer.gateway import CLIENTS, OWN_MAC, PEER_MAC, SERVERS, Gateway, mac
+from tests.balancer.gateway import CLIENTS, OWN_MAC, PEER_MAC, SERVERS, Gateway, mac, number_of
 
 FAMILIES = pytest.mark.parametrize("family", [4, 6])
 
@@ -50,7 +50,7 @@ class Talk:
 
     @property
     def state(self) -> int:
-        return self.gateway.balancer.conns[0].state
+        return self.gateway.balancer.records[number_of(self.gateway)].state
 
 
 @FAMILIES

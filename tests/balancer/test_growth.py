@@ -9,7 +9,7 @@ import pytest
 
 from pronghorn.balancer.create import create_balancer
 from pronghorn.balancer.growth import FIRST, grow
-from pronghorn.balancer.tables import Balancer, Flow
+from pronghorn.balancer.tables import Balancer, Conn, Wide
 from pronghorn.engine.engine import Engine
 
 
@@ -31,21 +31,33 @@ def engine() -> Iterator[Engine]:
 
 def test_the_first_connections_have_memory_and_the_others_have_not(engine: Engine) -> None:
     balancer = Balancer(engine.workers[0].balancer)
-    flows = balancer.flows.address
-    assert resident(flows, 2 * FIRST * Flow.SIZE) == 0
+    conns = balancer.conns.address
+    assert resident(conns, FIRST * Conn.SIZE) == 0
     grow(engine.arena, engine.workers[0])
-    assert resident(flows, 2 * FIRST * Flow.SIZE) == 2 * FIRST * Flow.SIZE
-    assert resident(flows + 4 * FIRST * Flow.SIZE, 2 * FIRST * Flow.SIZE) == 0
+    assert resident(conns, FIRST * Conn.SIZE) == FIRST * Conn.SIZE
+    assert resident(conns + 2 * FIRST * Conn.SIZE, FIRST * Conn.SIZE) == 0
 
 
 def test_it_stays_at_twice_what_was_open_and_below_the_limit(engine: Engine) -> None:
     balancer = Balancer(engine.workers[0].balancer)
     grow(engine.arena, engine.workers[0])
-    assert balancer.warmed == FIRST
-    balancer.fresh = FIRST
+    assert balancer.warmed[0] == FIRST
+    balancer.fresh[0] = FIRST
     grow(engine.arena, engine.workers[0])
-    assert balancer.warmed == 2 * FIRST
-    assert resident(balancer.flows.address, 4 * FIRST * Flow.SIZE) == 4 * FIRST * Flow.SIZE
-    balancer.fresh = 8 * FIRST
+    assert balancer.warmed[0] == 2 * FIRST
+    assert resident(balancer.conns.address, 2 * FIRST * Conn.SIZE) == 2 * FIRST * Conn.SIZE
+    balancer.fresh[0] = 8 * FIRST
     grow(engine.arena, engine.workers[0])
-    assert balancer.warmed == 8 * FIRST
+    assert balancer.warmed[0] == 8 * FIRST
+
+
+def test_ipv6_grows_from_the_end(engine: Engine) -> None:
+    balancer = Balancer(engine.workers[0].balancer)
+    grow(engine.arena, engine.workers[0])
+    assert balancer.warmed[1] == 0
+    balancer.fresh[1] = FIRST
+    grow(engine.arena, engine.workers[0])
+    assert balancer.warmed[1] == 2 * FIRST
+    wide = balancer.wide.address
+    assert resident(wide + 6 * FIRST * Wide.SIZE, 2 * FIRST * Wide.SIZE) == 2 * FIRST * Wide.SIZE
+    assert resident(wide, 4 * FIRST * Wide.SIZE) == 0

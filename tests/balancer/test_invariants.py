@@ -25,7 +25,7 @@ from pronghorn.balancer.configure import (
     remove_service,
 )
 from pronghorn.balancer.show import connections, services
-from pronghorn.balancer.tables import SERVER_FREE
+from pronghorn.balancer.tables import SERVER_FREE, server_of
 from pronghorn.balancer.tcp_state import is_open
 from pronghorn.compiled import mode
 from pronghorn.memory.hashtable import HashIndex
@@ -135,16 +135,17 @@ class Anything(RuleBasedStateMachine):
     @invariant()
     def counts_agree(self) -> None:
         balancer = self.balancer
-        used = [balancer.conns[number] for number in range(balancer.fresh) if balancer.conns[number].state]
+        numbers = [number for number in range(balancer.conn_limit) if balancer.records[number].state]
+        used = [(server_of(balancer.conns[number]), balancer.records[number]) for number in numbers]
         assert balancer.count == len(used) == Wheel(balancer.wheel).count
         assert HashIndex(balancer.index).count == 2 * len(used)
-        conns = Counter(conn.server for conn in used)
-        active = Counter(conn.server for conn in used if is_open(conn.state))
+        conns = Counter(server for server, _ in used)
+        active = Counter(server for server, record in used if is_open(record.state))
         for number in range(balancer.server_limit):
             server = balancer.servers[number]
             assert (server.conns, server.active) == (conns[number], active[number])
             assert server.state != SERVER_FREE or not conns[number]
-        local = Counter(conn.local for conn in used)
+        local = Counter(record.local for _, record in used)
         assert all(balancer.locals[number].conns == local[number] for number in range(8))
 
     @invariant()

@@ -25,7 +25,7 @@ from pronghorn.balancer.tcp_state import next_state
 from pronghorn.state.verdicts import NO_CONN, QUEUED
 from pronghorn.wire.tcp import ACK, FIN, RST, SYN
 from tests.balancer.frames import CLIENT, LOCAL, SERVER, SERVICE, Seen, frame
-from tests.balancer.gateway import SERVERS, Gateway
+from tests.balancer.gateway import SERVERS, Gateway, number_of
 
 REQUEST = 0
 TABLE = {  # state: {(direction, flags): next}; what is not here stays
@@ -85,7 +85,7 @@ class Line:
 
     @property
     def state(self) -> int:
-        return self.gateway.balancer.conns[0].state
+        return self.gateway.balancer.records[number_of(self.gateway)].state
 
 
 @pytest.mark.parametrize("state", SCRIPTS, ids=lambda state: STATES[state])
@@ -188,7 +188,7 @@ def test_a_connection_is_shown() -> None:
         assert (row.family, row.protocol, row.state, row.worker) == (6, "tcp", "syn_sent", 0)
         assert row.client == (ip_address(CLIENT[6]), 7000)
         assert row.virtual == (ip_address(SERVICE[6]), 80)
-        assert row.local[0] == ip_address(LOCAL[6])
+        assert row.local is not None and row.local[0] == ip_address(LOCAL[6])
         assert row.server == (ip_address(SERVER[6]), 8080)
         assert row.age == pytest.approx(3, abs=0.01)
         assert row.expires == pytest.approx(117, abs=0.01)

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from pronghorn.balancer.lookup import flow_hash
 from pronghorn.balancer.tables import Balancer
 from pronghorn.balancer.tcp_state import follow
 from pronghorn.compiled import mode
@@ -227,8 +228,9 @@ def test_the_hash_of_connections_is_keyed() -> None:
             for sport in range(1000, 1008):
                 bench.hear(ip4() / tcp(sport=sport))
             balancer = Balancer(bench.engine.workers[0].balancer)
-            places.append([balancer.conns[n].request_hash for n in range(8)])
-            assert HashIndex(balancer.index).secret != 0
+            secret = HashIndex(balancer.index).secret
+            assert secret != 0
+            places.append([flow_hash(balancer, 2 * n, secret) for n in range(8)])
     assert len(set(places[0] + places[1])) == 16
 
 

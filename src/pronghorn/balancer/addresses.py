@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ipaddress import IPv4Address, IPv6Address
 
-from pronghorn.balancer.tables import Flow
+from pronghorn.balancer.tables import Balancer
 from pronghorn.wire.text import signed, unsigned
 
 Address = IPv4Address | IPv6Address
@@ -43,17 +43,15 @@ def service_ports(protocol: str, address: Address, port: int) -> int:
     return raw_port(port) << 16 | PROTOCOLS[protocol] << 32 | address.version << 40
 
 
-def source(flow: Flow) -> tuple[Address, int]:
-    """Where packets of the flow come from."""
-    family, port = flow.ports >> 40, raw_port(flow.ports & 0xFFFF)
-    if family == 4:
-        return from_raw(4, 0, flow.addresses), port
-    return from_raw(6, flow.src_hi, flow.src_lo), port
-
-
-def destination(flow: Flow) -> tuple[Address, int]:
-    """Where packets of the flow go before they are rewritten."""
-    family, port = flow.ports >> 40, raw_port(flow.ports >> 16 & 0xFFFF)
-    if family == 4:
-        return from_raw(4, 0, flow.addresses >> 32), port
-    return from_raw(6, flow.dst_hi, flow.dst_lo), port
+def ends(balancer: Balancer, flow: int) -> tuple[tuple[Address, int], tuple[Address, int]]:
+    """Where packets of the flow come from and go to, as they arrive. Both ("0.0.0.0", 0) when it has none."""
+    conn, direction = balancer.conns[flow >> 1], flow & 1
+    key, addresses, words = conn.keys[direction], conn.addresses[direction], balancer.wide[flow >> 1].words
+    ports = raw_port(key & 0xFFFF), raw_port(key >> 16 & 0xFFFF)
+    if key >> 40 == 6:
+        first = 4 * direction
+        return (
+            (from_raw(6, words[first], words[first + 1]), ports[0]),
+            (from_raw(6, words[first + 2], words[first + 3]), ports[1]),
+        )
+    return (from_raw(4, 0, addresses), ports[0]), (from_raw(4, 0, addresses >> 32), ports[1])

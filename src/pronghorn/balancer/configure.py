@@ -28,7 +28,9 @@ from pronghorn.balancer.services import (
     service_hash,
 )
 from pronghorn.balancer.tables import (
+    DIRECT,
     MEMBERS,
+    METHODS,
     MH,
     SERVER_DRAIN,
     SERVER_REMOVED,
@@ -37,7 +39,7 @@ from pronghorn.balancer.tables import (
     Server,
     Service,
 )
-from pronghorn.compiled import array_at, fence, u16, u32
+from pronghorn.compiled import array_at, fence, u32
 from pronghorn.memory.hashtable import HashIndex, hash_add, hash_remove
 
 __all__ = [
@@ -126,14 +128,22 @@ def find_server(balancer: Balancer, service: int, address: Address, port: int) -
 
 
 def add_server(
-    balancer: Balancer, service: int, address: Address, port: int, weight: int = 1, state: str = "up"
+    balancer: Balancer,
+    service: int,
+    address: Address,
+    port: int,
+    weight: int = 1,
+    state: str = "up",
+    method: str = "full-nat",
 ) -> int:
-    """Give the service another server. `state` is "up" or "drain". Returns the server's index."""
+    """Give the service another server. `state` is "up" or "drain", `method` of METHODS. Returns the server's index."""
     owner = service_at(balancer, service)
     if address.version != owner.ports >> 40:
         raise ConfigureError(f"server {address}: its service is IPv{owner.ports >> 40}, and full NAT keeps the family")
-    if not 1 <= port <= 65535 or not 0 <= weight <= 65535 or state not in ("up", "drain"):
-        raise ConfigureError(f"server {address}:{port}, weight {weight}, state {state}: out of range")
+    if not 1 <= port <= 65535 or not 0 <= weight <= 65535 or state not in ("up", "drain") or method not in METHODS:
+        raise ConfigureError(f"server {address}:{port}, weight {weight}, state {state}, method {method}: out of range")
+    if METHODS[method] == DIRECT and raw_port(port) != owner.ports >> 16 & 0xFFFF:
+        raise ConfigureError(f"server {address}:{port}: packets reach it as they came, so its port is the service's")
     if find_server(balancer, service, address, port) >= 0:
         raise ConfigureError(f"server {address}:{port} exists already")
     if owner.member_count == MEMBERS:
@@ -144,7 +154,8 @@ def add_server(
         server.packets[direction] = server.octets[direction] = 0
     server.hi, server.lo = to_raw(address)
     server.family, server.port, server.service, server.weight = address.version, raw_port(port), service, weight
-    server.conns = server.active = server.connections = 0
+    server.conns = server.active = server.connections = server.generation = 0
+    server.method = METHODS[method]
     server.identity = identity_of(server.hi, server.lo, server.port)
     server.state = SERVER_UP if state == "up" else SERVER_DRAIN
     owner.members[owner.member_count] = number
@@ -237,8 +248,8 @@ def _fill_lookup(balancer: Balancer, service: Service) -> None:
         servers[place] = service.members[place]
         identities[place] = balancer.servers[service.members[place]].identity
         turns[place] = service.weights[place] // service.step
-    first = balancer.lookups.address + 4 * size * service.index
-    spare = first + 2 * size if service.lookup.address == first else first
-    fill_table(array_at(u16, spare), size, servers, count, identities, turns, places)
+    first = balancer.lookups.address + 8 * size * service.index
+    spare = first + 4 * size if service.lookup.address == first else first
+    fill_table(array_at(u32, spare), size, servers, count, identities, turns, places)
     fence()
-    service.lookup = array_at(u16, spare)
+    service.lookup = array_at(u32, spare)

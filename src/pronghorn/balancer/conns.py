@@ -1,7 +1,7 @@
 """Opening and ending connections: two flows, the record, the timer and everyone's counts together.
 
-A new record comes from the free list, else from beyond the highest one ever used, so that memory is touched as the
-table fills and a table that was once full is reused from its warm end.
+A new connection's number comes from the free list, else from beyond those ever used, so that memory is touched as the
+table fills and a table that was once full is reused from its warm ends: the start for IPv4, the end for IPv6.
 
 A full table gives up connections that are not open for new ones, as IPVS's drop_entry defence does: a flood of SYNs
 meets a table of its own half-open connections, a few random looks find one of those, and clients that finish their
@@ -10,12 +10,17 @@ handshake are served all the while (CVE-1999-0116). Open connections and UDP are
 
 from __future__ import annotations
 
-from pronghorn.balancer.forwarding.full_nat import lay_out
-from pronghorn.balancer.local_ports import choose_local
-from pronghorn.balancer.lookup import SRC4, SRC6_HI, packet_ports
+from pronghorn.balancer.forwarding.rewrite import set_changes
+from pronghorn.balancer.local_ports import choose_local, set_destination
+from pronghorn.balancer.lookup import SRC4, SRC6_HI, flow_hash, has_flow, packet_ports
 from pronghorn.balancer.tables import (
     CLOSED,
+    DIRECT,
+    FULL_NAT,
+    HAND_ON,
+    NO_LOCAL,
     REPLY,
+    REQUEST,
     SYN_RECEIVED,
     SYN_SENT,
     TICK,
@@ -23,20 +28,18 @@ from pronghorn.balancer.tables import (
     UDP_OPEN,
     Balancer,
     Conn,
-    Flow,
     Server,
     Service,
+    server_of,
 )
 from pronghorn.balancer.tcp_state import enter, is_open
-from pronghorn.compiled import copy, fill, hot, load64
+from pronghorn.compiled import copy, fill, hot, leaf, load64
 from pronghorn.memory.hashtable import HashIndex, hash_add, hash_remove
 from pronghorn.memory.wheel import Wheel, timer_cancel
 from pronghorn.state.packet import Packet
 from pronghorn.state.verdicts import CONN_TABLE_FULL, CONTINUE, LOCAL_PORTS_EXHAUSTED
 from pronghorn.state.worker import Worker, random_number
 from pronghorn.wire.numbers import PROTOCOL_TCP
-
-_ADDRESSES6 = Flow.offset("src_hi")
 
 LOOKS = 16
 """Records that are looked at for one that can be given up."""
@@ -46,77 +49,122 @@ LOOKS = 16
 def open_conn(
     worker: Worker, balancer: Balancer, packet: Packet, service: Service, server_index: int
 ) -> tuple[int, int]:
-    """A connection for the packet, from its client to the server. Returns (index of the request's flow, CONTINUE), or
+    """A connection for the packet, from its client to the server. Returns (number of the request's flow, CONTINUE), or
     (-1, why not)."""
-    number = take_conn(balancer)
+    end = 0 if packet.family == 4 else 1
+    number = take_conn(balancer, end)
     if number < 0 and give_up_one(worker, balancer):
-        number = take_conn(balancer)
+        number = take_conn(balancer, end)
     if number < 0:
         service.no_room += 1
         return -1, CONN_TABLE_FULL
-    request, reply = balancer.flows[2 * number], balancer.flows[2 * number + 1]
     server = balancer.servers[server_index]
-    set_arriving(request, reply, packet, server)
-    local, reply_hash = choose_local(worker, balancer, reply)
-    if local < 0:
-        service.no_port += 1
+    verdict = _join(worker, balancer, packet, number, server)
+    if verdict != CONTINUE:
+        if verdict == LOCAL_PORTS_EXHAUSTED:
+            service.no_port += 1
+        else:
+            service.no_room += 1
         give_conn(balancer, number)
-        return -1, LOCAL_PORTS_EXHAUSTED
-    index = HashIndex(balancer.index)
-    if not hash_add(index, packet.hash, 2 * number):
-        service.no_room += 1
-        give_conn(balancer, number)
-        return -1, CONN_TABLE_FULL
-    if not hash_add(index, reply_hash, 2 * number + 1):
-        hash_remove(index, packet.hash, 2 * number)
-        service.no_room += 1
-        give_conn(balancer, number)
-        return -1, CONN_TABLE_FULL
-    lay_out(request, reply)
-    request.server, reply.server, reply.flags = server_index, server_index, REPLY
+        return -1, verdict
     tick = worker.now >> TICK
-    request.seen, reply.seen = tick, tick
-    conn = balancer.conns[number]
-    conn.state = 0
-    conn.closer, conn.family, conn.protocol = 0, packet.family, packet.protocol
-    conn.server, conn.local = server_index, local
-    conn.request_hash, conn.reply_hash, conn.created = packet.hash, reply_hash, tick
-    balancer.locals[local].conns += 1
+    conn, record = balancer.conns[number], balancer.records[number]
+    conn.seen, record.created, record.state = tick, tick, 0
+    conn.server_low, conn.server_high = server_index, server_index >> 16
     server.conns += 1
     server.connections += 1
-    enter(worker, balancer, number, SYN_SENT if packet.protocol == PROTOCOL_TCP else UDP_OPEN)
-    return 2 * number, CONTINUE
+    state = UDP_OPEN
+    if packet.protocol == PROTOCOL_TCP:
+        state = SYN_SENT if conn.keys[REPLY] != 0 else SYN_RECEIVED  # the server's answer will not be seen
+    enter(worker, balancer, number, state)
+    return 2 * number + REQUEST, CONTINUE
 
 
 @hot
-def set_arriving(request: Flow, reply: Flow, packet: Packet, server: Server) -> None:
-    """Both flows empty but for what arrives: all of the request's five-tuple, the reply's without the local end."""
-    fill(request.address, 0, 2 * Flow.SIZE)
-    ports = packet_ports(packet)
-    request.ports = ports
-    reply.ports = ports >> 32 << 32 | server.port
-    if packet.family == 4:
-        request.addresses = load64(packet.network + SRC4)
-        reply.addresses = server.lo
+def _join(worker: Worker, balancer: Balancer, packet: Packet, number: int, server: Server) -> int:
+    """Lay out the connection's flows for the server's method, and enter them into the index. CONTINUE, or why not."""
+    conn, record = balancer.conns[number], balancer.records[number]
+    fill(conn.address, 0, Conn.SIZE)
+    index = HashIndex(balancer.index)
+    set_request(balancer, number, packet)
+    reply_hash = 0
+    record.local = NO_LOCAL
+    if server.method == DIRECT:
+        conn.flags = HAND_ON
     else:
-        copy(request.address + _ADDRESSES6, packet.network + SRC6_HI, 32)
-        reply.src_hi = server.hi
-        reply.src_lo = server.lo
+        set_reply_source(balancer, number, server)
+        if server.method == FULL_NAT:
+            local, reply_hash = choose_local(worker, balancer, number)
+            if local < 0:
+                return LOCAL_PORTS_EXHAUSTED
+            record.local = local
+        else:
+            reply_hash = _to_client(balancer, number)
+            if has_flow(balancer, 2 * number + REPLY, reply_hash):
+                return LOCAL_PORTS_EXHAUSTED  # the client's port is in use towards this server
+        set_changes(conn, balancer.wide[number])
+    if not hash_add(index, packet.hash, 2 * number + REQUEST):
+        return CONN_TABLE_FULL
+    if conn.keys[REPLY] != 0 and not hash_add(index, reply_hash, 2 * number + REPLY):
+        hash_remove(index, packet.hash, 2 * number + REQUEST)
+        return CONN_TABLE_FULL
+    if record.local != NO_LOCAL:
+        balancer.locals[record.local].conns += 1
+    return CONTINUE
+
+
+@leaf
+def set_request(balancer: Balancer, number: int, packet: Packet) -> None:
+    """What requests carry is what the packet carries."""
+    conn = balancer.conns[number]
+    conn.keys[REQUEST] = packet_ports(packet)
+    if packet.family == 4:
+        conn.addresses[REQUEST] = load64(packet.network + SRC4)
+    else:
+        copy(balancer.wide[number].address, packet.network + SRC6_HI, 32)
+
+
+@leaf
+def set_reply_source(balancer: Balancer, number: int, server: Server) -> None:
+    """Replies come from the server; where to is not known yet."""
+    conn = balancer.conns[number]
+    conn.keys[REPLY] = conn.keys[REQUEST] >> 32 << 32 | server.port
+    if server.family == 4:
+        conn.addresses[REPLY] = server.lo & 0xFFFFFFFF
+    else:
+        words = balancer.wide[number].words
+        words[4] = server.hi
+        words[5] = server.lo
+
+
+@hot
+def _to_client(balancer: Balancer, number: int) -> int:
+    """Replies go to the client's own address and port. Returns their hash."""
+    conn, flow = balancer.conns[number], 2 * number + REPLY
+    conn.keys[REPLY] |= (conn.keys[REQUEST] & 0xFFFF) << 16
+    words = balancer.wide[number].words
+    if conn.keys[REQUEST] >> 40 == 4:
+        set_destination(balancer, flow, 0, conn.addresses[REQUEST] & 0xFFFFFFFF)
+    else:
+        set_destination(balancer, flow, words[0], words[1])
+    return flow_hash(balancer, flow, HashIndex(balancer.index).secret)
 
 
 @hot
 def end_conn(balancer: Balancer, number: int) -> None:
     """Forget the connection."""
-    conn = balancer.conns[number]
+    conn, record = balancer.conns[number], balancer.records[number]
     index = HashIndex(balancer.index)
-    hash_remove(index, conn.request_hash, 2 * number)
-    hash_remove(index, conn.reply_hash, 2 * number + 1)
+    for flow in range(2 * number, 2 * number + 2):
+        if conn.keys[flow & 1] != 0:
+            hash_remove(index, flow_hash(balancer, flow, index.secret), flow)
     timer_cancel(Wheel(balancer.wheel), number)
-    server = balancer.servers[conn.server]
+    server = balancer.servers[server_of(conn)]
     server.conns -= 1
-    if is_open(conn.state):
+    if is_open(record.state):
         server.active -= 1
-    balancer.locals[conn.local].conns -= 1
+    if record.local != NO_LOCAL:
+        balancer.locals[record.local].conns -= 1
     give_conn(balancer, number)
 
 
@@ -125,7 +173,7 @@ def give_up_one(worker: Worker, balancer: Balancer) -> bool:
     """End a connection, chosen at random among those that are half open, reset or closed; whether one was found."""
     for _ in range(LOOKS):
         number = random_number(worker) % balancer.conn_limit
-        state = balancer.conns[number].state
+        state = balancer.records[number].state
         if state == SYN_SENT or state == SYN_RECEIVED or state == TIME_WAIT or state == CLOSED:
             end_conn(balancer, number)
             balancer.given_up += 1
@@ -134,29 +182,32 @@ def give_up_one(worker: Worker, balancer: Balancer) -> bool:
 
 
 @hot
-def take_conn(balancer: Balancer) -> int:
-    """A free record, or -1."""
-    free = balancer.free
-    if free != 0:
-        balancer.free = balancer.conns[free - 1].next
-        balancer.count += 1
-        return free - 1
-    fresh = balancer.fresh
-    if fresh == balancer.conn_limit:
-        return -1
-    balancer.fresh = fresh + 1
+def take_conn(balancer: Balancer, end: int) -> int:
+    """A free record, or -1; from this end of the table (0: the start, 1: the end) if there is one."""
+    if balancer.free[end] == 0 and balancer.fresh[0] + balancer.fresh[1] < balancer.conn_limit:
+        fresh = balancer.fresh[end]
+        balancer.fresh[end] = fresh + 1
+        number = fresh if end == 0 else balancer.conn_limit - 1 - fresh
+        balancer.records[number].timer.previous = 0  # an earlier process may have used the record
+    else:
+        if balancer.free[end] == 0:
+            end ^= 1
+        number = balancer.free[end] - 1
+        if number < 0:
+            return -1
+        balancer.free[end] = balancer.records[number].next
     balancer.count += 1
-    balancer.conns[fresh].timer.previous = 0  # an earlier process may have used the record
-    return fresh
+    return number
 
 
 @hot
 def give_conn(balancer: Balancer, number: int) -> None:
-    """Back to the free ones. A flow without ports matches no packet."""
-    balancer.flows[2 * number].ports = 0
-    balancer.flows[2 * number + 1].ports = 0
-    conn: Conn = balancer.conns[number]
-    conn.state = 0
-    conn.next = balancer.free
-    balancer.free = number + 1
+    """Back to the free ones. A flow without a key matches no packet."""
+    conn, record = balancer.conns[number], balancer.records[number]
+    conn.keys[REQUEST] = 0
+    conn.keys[REPLY] = 0
+    record.state = 0
+    end = 0 if number < balancer.fresh[0] else 1
+    record.next = balancer.free[end]
+    balancer.free[end] = number + 1
     balancer.count -= 1

@@ -8,8 +8,20 @@ from typing import Any
 
 from pronghorn.balancer.addresses import ConfigureError
 from pronghorn.balancer.local_addresses import change_local_ports
-from pronghorn.balancer.tables import LOCALS, MEMBERS, NOBODY, TICK, Balancer, Conn, Flow, Local, Server, Service
-from pronghorn.compiled import array_at, fill, hashing, u16, u32
+from pronghorn.balancer.tables import (
+    LOCAL_RECORDS,
+    MEMBERS,
+    NOBODY,
+    TICK,
+    Balancer,
+    Conn,
+    Local,
+    Record,
+    Server,
+    Service,
+    Wide,
+)
+from pronghorn.compiled import array_at, fill, hashing, u32
 from pronghorn.memory.arena import Arena
 from pronghorn.memory.hashtable import create_hash_index
 from pronghorn.memory.wheel import create_wheel
@@ -19,7 +31,7 @@ TIMEOUTS = {
     "syn_sent": 120, "syn_received": 60, "established": 900, "fin_wait": 120, "close_wait": 60,
     "last_ack": 30, "time_wait": 60, "closed": 10, "udp": 300,
 }  # fmt: skip
-"""Seconds, in the order of Conn.state: IPVS's defaults, except time_wait, which is 60 s as in Linux's own TCP."""
+"""Seconds, in the order of Record.state: IPVS's defaults, except time_wait, which is 60 s as in Linux's own TCP."""
 
 LONGEST_TIMEOUT = 2_000_000
 """Seconds: what 31 bits of ticks can tell apart, with room."""
@@ -58,31 +70,31 @@ def create_balancer(
 
     balancer: Balancer = table("root", Balancer, 1)[0]
     fill(balancer.address, 0, Balancer.SIZE)
-    balancer.flows, balancer.flow_limit = table("flows", Flow, 2 * conns), 2 * conns
-    balancer.conns, balancer.conn_limit = table("conns", Conn, conns), conns
+    balancer.conns, balancer.conn_limit, balancer.flow_limit = table("conns", Conn, conns), conns, 2 * conns
+    balancer.records, balancer.wide = table("records", Record, conns), table("wide", Wide, conns)
+    balancer.hop_tag = 1
     balancer.servers, balancer.server_limit = table("servers", Server, servers), servers
     balancer.services, balancer.service_limit = table("services", Service, services), services
-    balancer.locals = table("locals", Local, 4 * LOCALS)
+    balancer.locals = table("locals", Local, LOCAL_RECORDS)
     for start, octets in (
         (balancer.servers.address, servers * Server.SIZE),
         (balancer.services.address, services * Service.SIZE),
-        (balancer.locals.address, 4 * LOCALS * Local.SIZE),
+        (balancer.locals.address, LOCAL_RECORDS * Local.SIZE),
     ):
         fill(start, 0, octets)
-    members, weights = table("members", u16, services * MEMBERS), table("weights", u32, services * MEMBERS)
+    members, weights = table("members", u32, services * MEMBERS), table("weights", u32, services * MEMBERS)
     for number in range(services):
         service = balancer.services[number]
         service.index = number
-        service.members = array_at(u16, members.address + 2 * MEMBERS * number)
+        service.members = array_at(u32, members.address + 4 * MEMBERS * number)
         service.weights = array_at(u32, weights.address + 4 * MEMBERS * number)
     balancer.maglev_size, balancer.maglev_seed = maglev_size, hashing.wrap(maglev_seed)
-    balancer.lookups = table("lookups", u16, 2 * services * maglev_size)
+    balancer.lookups = table("lookups", u32, 2 * services * maglev_size)
     balancer.scratch = table("scratch", u32, 4 * MEMBERS)
     balancer.index = create_hash_index(arena, f"{name}.flow", 2 * conns, owner, worker.secret).address
     balancer.service_index = create_hash_index(arena, f"{name}.service", services, owner, worker.secret).address
-    balancer.wheel = create_wheel(
-        arena, f"{name}.wheel", balancer.conns.address + Conn.offset("timer"), Conn.SIZE, worker.now >> TICK, owner
-    ).address
+    timers = balancer.records.address + Record.offset("timer")
+    balancer.wheel = create_wheel(arena, f"{name}.wheel", timers, Record.SIZE, worker.now >> TICK, owner).address
     worker.balancer = balancer.address
     change_timeouts(balancer, TIMEOUTS)
     change_local_ports(balancer, worker, 1025, 65535)

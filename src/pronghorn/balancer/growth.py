@@ -14,18 +14,26 @@ from pronghorn.memory.hashtable import LOAD
 from pronghorn.state.worker import Worker
 
 FIRST = 16_384
-"""Connections that have memory from the start: 4 MiB of flows."""
+"""Connections that have memory from the start: 1 MiB of conns. The index has it for twice as many."""
 
 
 def grow(arena: Arena, worker: Worker, wanted: int = FIRST) -> None:
-    """See to it that `wanted` connections, and twice those that were open at once, have memory. Cheap when they do."""
-    balancer = Balancer(worker.balancer)
-    wanted = min(balancer.conn_limit, max(wanted, 2 * balancer.fresh))
-    had = balancer.warmed
-    if had >= wanted:
-        return
-    name = f"balancer{worker.index}"
-    arena.warm(f"{name}.flows", 2 * wanted, 2 * had)
-    arena.warm(f"{name}.conns", wanted, had)
-    arena.warm(f"{name}.flow.buckets", 2 * wanted // LOAD, 2 * had // LOAD)
-    balancer.warmed = wanted
+    """See to it that `wanted` connections, and twice those that were open at once, have memory. Cheap when they do.
+
+    Those with IPv6 get it as they come: twice what was open, once there are FIRST of them.
+    """
+    balancer, name = Balancer(worker.balancer), f"balancer{worker.index}"
+    limit = balancer.conn_limit
+    wanted, had = min(limit, max(wanted, 2 * balancer.fresh[0])), balancer.warmed[0]
+    if had < wanted:
+        for table in ("conns", "records"):
+            arena.warm(f"{name}.{table}", wanted, had)
+        balancer.warmed[0] = wanted
+    wide, had_wide = min(limit, 2 * balancer.fresh[1]), balancer.warmed[1]
+    if had_wide < wide and wide >= FIRST:
+        for table in ("conns", "records", "wide"):
+            arena.warm(f"{name}.{table}", limit - had_wide, limit - wide)
+        balancer.warmed[1] = wide
+    if had < wanted or had_wide < wide:
+        entries = 2 * min(limit, balancer.warmed[0] + balancer.warmed[1])
+        arena.warm(f"{name}.flow.buckets", entries // LOAD, 2 * min(limit, had + had_wide) // LOAD)

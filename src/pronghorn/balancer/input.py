@@ -17,7 +17,7 @@ from pronghorn.balancer.lookup import find_flow
 from pronghorn.balancer.output import forward
 from pronghorn.balancer.schedulers import choose
 from pronghorn.balancer.services import find_service
-from pronghorn.balancer.tables import NOBODY, SERVER_REMOVED, STEADY, Balancer
+from pronghorn.balancer.tables import NOBODY, SERVER_REMOVED, STEADY, Balancer, server_of
 from pronghorn.balancer.tcp_state import follow
 from pronghorn.compiled import hot, leaf
 from pronghorn.net.errors import report_expired
@@ -39,16 +39,16 @@ def balancer_input(worker: Worker, packet: Packet) -> int:
         return schedule(worker, balancer, packet)
     if hops_left(packet) <= 1:
         return expired(worker, packet)
-    flow = balancer.flows[found]
-    if balancer.servers[flow.server].state == SERVER_REMOVED:
+    conn = balancer.conns[found >> 1]
+    if balancer.servers[server_of(conn)].state == SERVER_REMOVED:
         end_conn(balancer, found >> 1)
         return SERVICE_REMOVED
     if packet.protocol == PROTOCOL_TCP:
         flags = TCP(packet.transport).flags
-        if (flags & (SYN | FIN | RST) != 0 or flow.flags & STEADY == 0) and not follow(worker, balancer, found, flags):
+        if (flags & (SYN | FIN | RST) != 0 or conn.flags & STEADY == 0) and not follow(worker, balancer, found, flags):
             end_conn(balancer, found >> 1)
             return schedule(worker, balancer, packet)
-    return forward(worker, balancer, packet, flow)
+    return forward(worker, balancer, packet, found)
 
 
 @hot
@@ -70,7 +70,7 @@ def schedule(worker: Worker, balancer: Balancer, packet: Packet) -> int:
     flow, verdict = open_conn(worker, balancer, packet, service, server)
     if verdict != CONTINUE:
         return verdict
-    return forward(worker, balancer, packet, balancer.flows[flow])
+    return forward(worker, balancer, packet, flow)
 
 
 @leaf

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pronghorn.balancer.addresses import Address, ConfigureError, to_raw
-from pronghorn.balancer.tables import LOCALS, SERVER_FREE, SERVER_REMOVED, SERVER_UP, Balancer, Local
+from pronghorn.balancer.tables import LOCAL_RECORDS, LOCALS, SERVER_FREE, SERVER_REMOVED, SERVER_UP, Balancer, Local
 from pronghorn.state.worker import Worker
 
 
@@ -23,7 +23,7 @@ def add_local_address(balancer: Balancer, address: Address) -> None:
     family = address.version
     if balancer.local_counts[family == 6] == LOCALS:
         raise ConfigureError(f"there are {LOCALS} local addresses of IPv{family} already")
-    for number in range(4 * LOCALS):
+    for number in range(LOCAL_RECORDS):
         local = balancer.locals[number]
         if local.state == SERVER_FREE or (local.state == SERVER_REMOVED and local.conns == 0):
             break
@@ -46,7 +46,7 @@ def remove_local_address(balancer: Balancer, address: Address) -> None:
 
 def _find_local(balancer: Balancer, address: Address) -> Local | None:
     wanted = (SERVER_UP, address.version, *to_raw(address))
-    for number in range(4 * LOCALS):
+    for number in range(LOCAL_RECORDS):
         local = balancer.locals[number]
         if (local.state, local.family, local.hi, local.lo) == wanted:
             return local
@@ -57,7 +57,7 @@ def _list_locals(balancer: Balancer) -> None:
     for which, family in enumerate((4, 6)):
         usable = [
             number
-            for number in range(4 * LOCALS)
+            for number in range(LOCAL_RECORDS)
             if balancer.locals[number].state == SERVER_UP and balancer.locals[number].family == family
         ]
         for place, number in enumerate(usable):
@@ -67,4 +67,4 @@ def _list_locals(balancer: Balancer) -> None:
 
 def start_sweep(balancer: Balancer) -> None:
     """Let the worker look at every connection for what was removed."""
-    balancer.sweep, balancer.sweep_left = 0, balancer.fresh
+    balancer.sweep, balancer.sweep_left = 0, balancer.conn_limit

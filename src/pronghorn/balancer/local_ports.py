@@ -13,9 +13,9 @@ times; a range of fewer than SERIES ports is searched completely.
 
 from __future__ import annotations
 
-from pronghorn.balancer.forwarding.full_nat import swap16
+from pronghorn.balancer.forwarding.rewrite import swap16
 from pronghorn.balancer.lookup import flow_hash, has_flow
-from pronghorn.balancer.tables import LOCALS, Balancer, Flow
+from pronghorn.balancer.tables import LOCALS, REPLY, Balancer
 from pronghorn.compiled import hot, leaf
 from pronghorn.memory.hashtable import HashIndex
 from pronghorn.state.worker import Worker, random_number
@@ -31,27 +31,29 @@ def steer_reply(worker: Worker, port: int) -> int:
 
 
 @hot
-def choose_local(worker: Worker, balancer: Balancer, reply: Flow) -> tuple[int, int]:
-    """Complete the reply's destination. Its source (the server), protocol and family are set, destination port is 0.
+def choose_local(worker: Worker, balancer: Balancer, number: int) -> tuple[int, int]:
+    """Complete where the connection's replies go. Their source (the server), protocol and family are set, the
+    destination port is 0.
 
     Returns the index of the local address and the flow's hash, or (-1, 0) when no port is left.
     """
-    family = reply.ports >> 40
+    conn, flow = balancer.conns[number], 2 * number + REPLY
+    key = conn.keys[REPLY]
+    family = key >> 40
     first = 0 if family == 4 else LOCALS
     count = balancer.local_counts[0 if family == 4 else 1]
     places = count * balancer.port_count
     if places == 0:
         return -1, 0
     secret = HashIndex(balancer.index).secret
-    ports = reply.ports
     place = random_number(worker) % places
     for attempt in range(RANDOM + SERIES):
         local = balancer.local_lists[first + place % count]
         port = balancer.first_port + balancer.port_step * (place // count)
-        reply.ports = ports | swap16(port) << 16
-        set_destination(reply, balancer.locals[local].hi, balancer.locals[local].lo)
-        hash = flow_hash(reply, secret)
-        if not has_flow(balancer, reply, hash):
+        conn.keys[REPLY] = key | swap16(port) << 16
+        set_destination(balancer, flow, balancer.locals[local].hi, balancer.locals[local].lo)
+        hash = flow_hash(balancer, flow, secret)
+        if not has_flow(balancer, flow, hash):
             return local, hash
         if attempt < RANDOM:
             place = random_number(worker) % places
@@ -61,10 +63,12 @@ def choose_local(worker: Worker, balancer: Balancer, reply: Flow) -> tuple[int, 
 
 
 @leaf
-def set_destination(flow: Flow, hi: int, lo: int) -> None:
-    """Set the destination address; raw."""
-    if flow.ports >> 40 == 4:
-        flow.addresses = flow.addresses & 0xFFFFFFFF | lo << 32
+def set_destination(balancer: Balancer, flow: int, hi: int, lo: int) -> None:
+    """Set the destination address of a flow's packets; raw."""
+    conn, direction = balancer.conns[flow >> 1], flow & 1
+    if conn.keys[direction] >> 40 == 4:
+        conn.addresses[direction] = conn.addresses[direction] & 0xFFFFFFFF | lo << 32
     else:
-        flow.dst_hi = hi
-        flow.dst_lo = lo
+        words = balancer.wide[flow >> 1].words
+        words[4 * direction + 2] = hi
+        words[4 * direction + 3] = lo

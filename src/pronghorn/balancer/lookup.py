@@ -14,8 +14,8 @@ requests and of replies are alike and lie in one index.
 
 from __future__ import annotations
 
-from pronghorn.balancer.tables import Balancer, Flow
-from pronghorn.compiled import hashing, hot, leaf, load32, load64, prefetch
+from pronghorn.balancer.tables import Balancer, Wide
+from pronghorn.compiled import hashing, hot, leaf, load32, load64, prefetch, same
 from pronghorn.memory.hashtable import HashIndex, hash_first, hash_next, hash_prefetch
 from pronghorn.state.packet import NO_PACKET, Packet
 from pronghorn.state.worker import Worker
@@ -30,7 +30,7 @@ _MASK = 0xFFFFFFFF
 
 @leaf
 def packet_ports(packet: Packet) -> int:
-    """The packet's ports, protocol and family as Flow.ports holds them.
+    """The packet's ports, protocol and family as Conn.keys holds them.
 
     Read octet by octet: they were just written so, and a wider load would wait for the stores (a quarter of the time).
     """
@@ -50,11 +50,14 @@ def hash6(src_hi: int, src_lo: int, dst_hi: int, dst_lo: int, ports: int, secret
 
 
 @leaf
-def flow_hash(flow: Flow, secret: int) -> int:
+def flow_hash(balancer: Balancer, flow: int, secret: int) -> int:
     """The hash that packets of this flow get."""
-    if flow.ports >> 40 == 4:
-        return hash4(flow.addresses, flow.ports, secret)
-    return hash6(flow.src_hi, flow.src_lo, flow.dst_hi, flow.dst_lo, flow.ports, secret)
+    conn = balancer.conns[flow >> 1]
+    key = conn.keys[flow & 1]
+    if key >> 40 == 4:
+        return hash4(conn.addresses[flow & 1], key, secret)
+    wide, first = balancer.wide[flow >> 1], 4 * (flow & 1)
+    return hash6(wide.words[first], wide.words[first + 1], wide.words[first + 2], wide.words[first + 3], key, secret)
 
 
 @leaf
@@ -82,25 +85,32 @@ def flow_prefetch(worker: Worker, packet: Packet) -> None:
     candidate = hash_first(HashIndex(balancer.index), packet.hash)
     packet.next = candidate
     if candidate >= 0:
-        address = balancer.flows[candidate].address
-        prefetch(address)
+        prefetch(balancer.conns[candidate >> 1].address)
         if packet.family != 4:
-            prefetch(address + 64)
+            prefetch(balancer.wide[candidate >> 1].address)
 
 
 @leaf
-def is_flow(flow: Flow, packet: Packet) -> bool:
+def is_flow(balancer: Balancer, flow: int, packet: Packet) -> bool:
     """Whether the packet belongs to this flow."""
-    if flow.ports != packet_ports(packet):
+    conn, direction = balancer.conns[flow >> 1], flow & 1
+    if conn.keys[direction] != packet_ports(packet):
         return False
     network = packet.network
     if packet.family == 4:
-        return flow.addresses == load64(network + SRC4)
+        return conn.addresses[direction] == load64(network + SRC4)
+    return is_wide_flow(balancer.wide[flow >> 1], direction, network)
+
+
+@leaf
+def is_wide_flow(wide: Wide, direction: int, network: int) -> bool:
+    """Whether the IPv6 header's addresses are those of this direction."""
+    first = 4 * direction
     return (
-        flow.src_lo == load64(network + SRC6_LO)
-        and flow.dst_lo == load64(network + DST6_LO)
-        and flow.src_hi == load64(network + SRC6_HI)
-        and flow.dst_hi == load64(network + DST6_HI)
+        wide.words[first + 1] == load64(network + SRC6_LO)
+        and wide.words[first + 3] == load64(network + DST6_LO)
+        and wide.words[first] == load64(network + SRC6_HI)
+        and wide.words[first + 2] == load64(network + DST6_HI)
     )
 
 
@@ -108,7 +118,7 @@ def is_flow(flow: Flow, packet: Packet) -> bool:
 def find_flow(balancer: Balancer, packet: Packet) -> int:
     """Index of the flow of a prepared packet, or -1."""
     candidate = packet.next
-    if candidate < balancer.flow_limit and is_flow(balancer.flows[candidate], packet):
+    if candidate < balancer.flow_limit and is_flow(balancer, candidate, packet):
         return candidate
     return search_flow(balancer, packet)
 
@@ -119,28 +129,25 @@ def search_flow(balancer: Balancer, packet: Packet) -> int:
     index = HashIndex(balancer.index)
     hash = packet.hash
     found = hash_first(index, hash)
-    while found >= 0 and not is_flow(balancer.flows[found], packet):
+    while found >= 0 and not is_flow(balancer, found, packet):
         found = hash_next(index, hash, found)
     return found
 
 
 @hot
-def has_flow(balancer: Balancer, wanted: Flow, hash: int) -> bool:
-    """Whether the index holds a flow with the addresses and ports of `wanted`, whose hash this is."""
+def has_flow(balancer: Balancer, wanted: int, hash: int) -> bool:
+    """Whether the index holds a flow with the addresses and ports of the flow `wanted`, whose hash this is."""
     index = HashIndex(balancer.index)
+    conn, direction = balancer.conns[wanted >> 1], wanted & 1
+    key, addresses, wide = conn.keys[direction], conn.addresses[direction], balancer.wide[wanted >> 1]
     found = hash_first(index, hash)
     while found >= 0:
-        flow = balancer.flows[found]
-        if flow.ports == wanted.ports:
-            if wanted.ports >> 40 == 4:
-                if flow.addresses == wanted.addresses:
+        other = balancer.conns[found >> 1]
+        if other.keys[found & 1] == key:
+            if key >> 40 == 4:
+                if other.addresses[found & 1] == addresses:
                     return True
-            elif (
-                flow.src_hi == wanted.src_hi
-                and flow.src_lo == wanted.src_lo
-                and flow.dst_hi == wanted.dst_hi
-                and flow.dst_lo == wanted.dst_lo
-            ):
+            elif same(balancer.wide[found >> 1].address + 32 * (found & 1), wide.address + 32 * direction, 32):
                 return True
         found = hash_next(index, hash, found)
     return False

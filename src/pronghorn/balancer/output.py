@@ -1,15 +1,28 @@
 """The way out of a packet whose flow is known: next hop, size, counters, rewriting, in this order.
 
-A flow's next hop is looked up once, and again when the network has changed. A packet that cannot go on, because there
-is no way or because it is too long for it, has not been changed yet, so that the ICMP error about it quotes what its
-sender sent. A long IPv4 packet that allows it goes in pieces, and so does whatever came in pieces.
+A next hop is looked up once, and again when the network has changed. That of requests is the server's, that of replies
+lies in the connection, marked with Balancer.hop_tag: 12 bits that stand for the network's generation. When they are
+used up, nothing is remembered until the sweep (timers.py) has forgotten every hop there is, and they begin anew.
+
+A packet that cannot go on, because there is no way or because it is too long for it, has not been changed yet, so that
+the ICMP error about it quotes what its sender sent. A long IPv4 packet that allows it goes in pieces, and so does
+whatever came in pieces.
 """
 
 from __future__ import annotations
 
-from pronghorn.balancer.forwarding.full_nat import rewrite4, rewrite6
-from pronghorn.balancer.tables import REPLY, TICK, Balancer, Flow
-from pronghorn.compiled import hot, leaf, load_be32, load_be64
+from pronghorn.balancer.forwarding.direct import hand_on
+from pronghorn.balancer.forwarding.rewrite import rewrite4, rewrite6
+from pronghorn.balancer.tables import (
+    HOP_BITS,
+    REQUEST,
+    REWRITE,
+    TICK,
+    WAYS,
+    Balancer,
+    server_of,
+)
+from pronghorn.compiled import hashing, hot, leaf, swap64
 from pronghorn.net.errors import report_no_route, report_too_big
 from pronghorn.net.fragment_output import fragment4_output, fragment6_output
 from pronghorn.net.path_mtu import FLOOR4, path_limit
@@ -24,41 +37,41 @@ from pronghorn.wire.numbers import PROTOCOL_UDP
 from pronghorn.wire.tcp import TCP, header_octets
 from pronghorn.wire.udp import UDP
 
-_DST4 = Flow.offset("new_addresses") + 4
-_DST6_HI, _DST6_LO = Flow.offset("new_dst_hi"), Flow.offset("new_dst_lo")
+_HOP = (1 << HOP_BITS) - 1
+LAST_TAG = 0xFFF
+NO_TAG = LAST_TAG + 1
+"""Balancer.hop_tag while hops are forgotten: no Conn.hop carries it."""
 
 
 @leaf
-def forward(worker: Worker, balancer: Balancer, packet: Packet, flow: Flow) -> int:
+def forward(worker: Worker, balancer: Balancer, packet: Packet, flow: int) -> int:
     """Make the packet what its flow says and send it on. Returns its verdict."""
-    hop = next_hop(worker, flow)
+    hop = next_hop(worker, balancer, flow)
     if hop < 0:
         return no_way(worker, packet, hop)
     if packet.data + packet.length - packet.network > FLOOR4:
         return forward_long(worker, balancer, packet, flow, hop)
-    rewrite(worker, balancer, packet, flow)
+    change(worker, balancer, packet, flow)
     return neighbour_output(worker, packet, hop)
 
 
 @hot
-def forward_long(worker: Worker, balancer: Balancer, packet: Packet, flow: Flow, hop: int) -> int:
+def forward_long(worker: Worker, balancer: Balancer, packet: Packet, flow: int, hop: int) -> int:
     """The same for a packet that might be longer than some MTU."""
     mtu = net_of(worker).neighbours[hop].mtu
-    if packet.family == 4:
-        mtu = path_limit(worker, 0, MAPPED | load_be32(flow.address + _DST4), mtu)
-    else:
-        mtu = path_limit(worker, load_be64(flow.address + _DST6_HI), load_be64(flow.address + _DST6_LO), mtu)
+    hi, lo = towards(balancer, flow)
+    mtu = path_limit(worker, hi, lo if packet.family == 6 else MAPPED | lo, mtu)
     if longest_octets(packet) <= mtu:
-        rewrite(worker, balancer, packet, flow)
+        change(worker, balancer, packet, flow)
         return neighbour_output(worker, packet, hop)
     whole = packet.flags & WHOLE != 0  # it came in pieces and goes on in pieces
     if packet.family == 4 and (whole or IPv4(packet.network).fragment & DO_NOT_FRAGMENT == 0):
-        rewrite(worker, balancer, packet, flow)
+        change(worker, balancer, packet, flow)
         if packet.flags & UNSEGMENTED != 0:
             return neighbour_output(worker, packet, hop)  # segments cannot go in pieces; the port cuts as it was told
         return fragment4_output(worker, packet, hop, mtu)
     if packet.family == 6 and whole and packet.transport == packet.network + HEADER:
-        rewrite(worker, balancer, packet, flow)
+        change(worker, balancer, packet, flow)
         return fragment6_output(worker, packet, hop, mtu)
     report_too_big(worker, packet, mtu)
     return TOO_BIG
@@ -75,40 +88,85 @@ def longest_octets(packet: Packet) -> int:
 
 
 @leaf
-def rewrite(worker: Worker, balancer: Balancer, packet: Packet, flow: Flow) -> None:
-    """Count the packet for its flow and server, and rewrite it."""
-    direction = flow.flags & REPLY
-    server = balancer.servers[flow.server]
+def change(worker: Worker, balancer: Balancer, packet: Packet, flow: int) -> None:
+    """Count the packet for its connection and server, and make it what goes on."""
+    conn, direction = balancer.conns[flow >> 1], flow & 1
+    server = balancer.servers[server_of(conn)]
     octets = packet.length
     server.packets[direction] += 1
     server.octets[direction] += octets
-    flow.packets += 1
-    flow.octets += octets
-    flow.seen = worker.now >> TICK
-    if packet.family == 4:
-        rewrite4(packet, flow)
+    packets, total = conn.packets[direction] + 1, conn.octets[direction] + octets
+    conn.packets[direction] = packets
+    conn.octets[direction] = total
+    if (packets | total) >> 32 != 0:
+        carry(balancer, flow, packets, total)
+    conn.seen = worker.now >> TICK
+    if conn.flags & WAYS != REWRITE:
+        hand_on(packet)
+    elif packet.family == 4:
+        rewrite4(packet, conn, direction)
     else:
-        rewrite6(packet, flow)
-
-
-@leaf
-def next_hop(worker: Worker, flow: Flow) -> int:
-    """Index of the neighbour that the flow's packets go to, or what net/resolve.py says instead (below 0)."""
-    if flow.generation == net_of(worker).generation & 0xFFFFFFFF:
-        return flow.neighbour
-    return find_hop(worker, flow)
+        rewrite6(packet, conn, balancer.wide[flow >> 1], direction)
 
 
 @hot
-def find_hop(worker: Worker, flow: Flow) -> int:
-    """The same by look-up; remembered in the flow when there is one."""
-    if flow.ports >> 40 == 4:
-        found = resolve4(worker, load_be32(flow.address + _DST4))
-    else:
-        found = resolve6(worker, load_be64(flow.address + _DST6_HI), load_be64(flow.address + _DST6_LO))
-    if found >= 0:
-        flow.neighbour, flow.generation = found, net_of(worker).generation
+def carry(balancer: Balancer, flow: int, packets: int, octets: int) -> None:
+    """Counters that have passed 32 bits."""
+    record, direction = balancer.records[flow >> 1], flow & 1
+    record.packets_high[direction] += packets >> 32
+    record.octets_high[direction] += octets >> 32
+
+
+@leaf
+def next_hop(worker: Worker, balancer: Balancer, flow: int) -> int:
+    """Index of the neighbour that the flow's packets go to, or what net/resolve.py says instead (below 0)."""
+    conn, generation = balancer.conns[flow >> 1], net_of(worker).generation
+    if flow & 1 == REQUEST:
+        server = balancer.servers[server_of(conn)]
+        if server.generation == generation & 0xFFFFFFFF:
+            return server.hop
+    elif balancer.generation == generation and conn.hop >> HOP_BITS == balancer.hop_tag:
+        return conn.hop & _HOP
+    return find_hop(worker, balancer, flow)
+
+
+@hot
+def find_hop(worker: Worker, balancer: Balancer, flow: int) -> int:
+    """The same by look-up; remembered when there is one."""
+    conn, generation = balancer.conns[flow >> 1], net_of(worker).generation
+    hi, lo = towards(balancer, flow)
+    found = resolve4(worker, lo) if conn.keys[flow & 1] >> 40 == 4 else resolve6(worker, hi, lo)
+    if found < 0:
+        return found
+    if flow & 1 == REQUEST:
+        server = balancer.servers[server_of(conn)]
+        server.hop, server.generation = found, generation
+        return found
+    if balancer.generation != generation:
+        balancer.generation = generation
+        balancer.hop_tag = min(balancer.hop_tag + 1, NO_TAG)
+        if balancer.hop_tag == NO_TAG:
+            balancer.sweep, balancer.sweep_left = 0, balancer.conn_limit
+    if balancer.hop_tag != NO_TAG:
+        conn.hop = balancer.hop_tag << HOP_BITS | found
     return found
+
+
+@hot
+def towards(balancer: Balancer, flow: int) -> tuple[int, int]:
+    """Address that the flow's packets go to, in network order; IPv4: 0 and 32 bits."""
+    conn, direction = balancer.conns[flow >> 1], flow & 1
+    if direction == REQUEST:
+        server = balancer.servers[server_of(conn)]
+        hi, lo, family = server.hi, server.lo, server.family
+    elif conn.keys[REQUEST] >> 40 == 4:
+        hi, lo, family = 0, conn.addresses[REQUEST] & 0xFFFFFFFF, 4
+    else:
+        words = balancer.wide[flow >> 1].words
+        hi, lo, family = words[0], words[1], 6
+    if family == 4:
+        return 0, hashing.shift_right(swap64(lo), 32)
+    return swap64(hi), swap64(lo)
 
 
 @hot

@@ -9,17 +9,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pronghorn.balancer.addresses import NAMES, Address, destination, from_raw, raw_port, source
+from pronghorn.balancer.addresses import NAMES, Address, ends, from_raw, raw_port
 from pronghorn.balancer.create import TIMEOUTS
 from pronghorn.balancer.schedulers import SCHEDULERS
-from pronghorn.balancer.tables import SERVER_DRAIN, TICK, Balancer, Server
+from pronghorn.balancer.tables import METHODS, REPLY, REQUEST, SERVER_DRAIN, TICK, Balancer, Server, server_of
 from pronghorn.balancer.timers import idle_ticks
 from pronghorn.compiled import entry
 from pronghorn.state.worker import Worker
 
 STATES = ("free", *TIMEOUTS)
-"""Names of Conn.state."""
+"""Names of Record.state."""
 
+_METHODS = {number: name for name, number in METHODS.items()}
 _SCHEDULERS = {number: name for name, number in SCHEDULERS.items()}
 
 Endpoint = tuple[Address, int]
@@ -33,6 +34,7 @@ class ServerRow:
     address: Endpoint
     weight: int
     state: str  # up or drain
+    method: str
     active: int  # connections that are established, or UDP
     inactive: int  # opening or closing
     connections: int  # so far
@@ -65,7 +67,7 @@ class ConnRow:
     protocol: str
     client: Endpoint
     virtual: Endpoint
-    local: Endpoint
+    local: Endpoint | None  # what the server sees; None where it answers the client itself
     server: Endpoint
     state: str
     worker: int
@@ -108,6 +110,7 @@ def _server(index: int, server: Server) -> ServerRow:
         index=index,
         address=(from_raw(server.family, server.hi, server.lo), raw_port(server.port)),
         weight=server.weight,
+        method=_METHODS[server.method],
         state="drain" if server.state == SERVER_DRAIN else "up",
         active=active,
         inactive=max(0, conns - active),
@@ -122,9 +125,14 @@ def _server(index: int, server: Server) -> ServerRow:
 @entry
 def next_conn(balancer: Balancer, start: int) -> int:
     """The first connection in use from `start` on, or -1."""
-    for number in range(start, balancer.fresh):
-        if balancer.conns[number].state != 0:
+    number, used_again = start, balancer.conn_limit - balancer.fresh[1]
+    while number < balancer.conn_limit:
+        if balancer.fresh[0] <= number < used_again:
+            number = used_again  # nobody has ever been there
+        elif balancer.records[number].state != 0:
             return number
+        else:
+            number += 1
     return -1
 
 
@@ -142,23 +150,25 @@ def connections(balancer: Balancer, worker: Worker, start: int, limit: int) -> t
 
 def connection(balancer: Balancer, worker: Worker, number: int) -> ConnRow | None:
     """The connection of that record, or None when it has just ended."""
-    conn, request, reply = balancer.conns[number], balancer.flows[2 * number], balancer.flows[2 * number + 1]
-    state, tick = conn.state, worker.now >> TICK
+    conn, record = balancer.conns[number], balancer.records[number]
+    state, tick, key = record.state, worker.now >> TICK, conn.keys[REQUEST]
+    server = balancer.servers[server_of(conn)]
+    client, virtual = ends(balancer, 2 * number + REQUEST)
     left = balancer.timeouts[state] - idle_ticks(balancer, number, tick)
     row = ConnRow(
-        family=conn.family,
-        protocol=NAMES.get(conn.protocol, "tcp"),
-        client=source(request),
-        virtual=destination(request),
-        local=destination(reply),
-        server=source(reply),
+        family=key >> 40,
+        protocol=NAMES.get(key >> 32 & 0xFF, "tcp"),
+        client=client,
+        virtual=virtual,
+        local=ends(balancer, 2 * number + REPLY)[1] if conn.keys[REPLY] else None,
+        server=(from_raw(server.family, server.hi, server.lo), raw_port(server.port)),
         state=STATES[state],
         worker=worker.index,
-        age=((tick - conn.created & 0xFFFFFFFF) << TICK) / 1e9,
+        age=((tick - record.created & 0xFFFFFFFF) << TICK) / 1e9,
         expires=max(0, left << TICK) / 1e9,
-        packets_in=request.packets,
-        packets_out=reply.packets,
-        octets_in=request.octets,
-        octets_out=reply.octets,
+        packets_in=conn.packets[REQUEST] | record.packets_high[REQUEST] << 32,
+        packets_out=conn.packets[REPLY] | record.packets_high[REPLY] << 32,
+        octets_in=conn.octets[REQUEST] | record.octets_high[REQUEST] << 32,
+        octets_out=conn.octets[REPLY] | record.octets_high[REPLY] << 32,
     )
-    return row if state != 0 and request.ports != 0 and reply.ports != 0 and conn.state == state else None
+    return row if state != 0 and key == conn.keys[REQUEST] != 0 and record.state == state else None

@@ -1,17 +1,22 @@
 """What a worker's balancer remembers. Read this before any code of the room.
 
     Balancer     the root: where everything lies, timeouts, the pool of local addresses
-    Flow         one direction of a connection: all that a packet needs to go on
-    Conn         the connection itself: TCP state, timer, owners. Data packets of an open connection do not touch it
+    Conn         a connection: what a packet of either direction needs to go on, in one cache line
+    Wide         its IPv6 addresses
+    Record       what changes when it opens or closes. Data packets of an open connection do not touch it
     Service      what clients connect to, and the state of its scheduler
     Server       a real server of one service, with its counters
 
-The connection k has two flows: 2k from client to server ("request"), 2k + 1 from server to client ("reply"). Both
-lie in one hash index under their own five-tuple, so that a packet finds its way by one look-up, whatever its
-direction.
+The connection k has two flows, directions of it: 2k from client to server (REQUEST), 2k + 1 from server to client
+(REPLY). Both lie in one hash index under what their packets carry when they arrive, so that a packet finds its way by
+one look-up, whatever its direction; what it becomes is what the other flow's packets carry, turned round. Methods by
+which the servers answer clients themselves have no second flow.
+
+An IPv4 connection takes 96 octets and 32 of the index, one with IPv6 on either side 64 more. The first are numbered
+from 0 up, the others from the end down, so that memory for IPv6 addresses is touched only where it is used.
 
 Addresses and ports are kept as they lie on the wire and read in the machine's order ("raw"): they are compared,
-copied and hashed, never counted with. Time is counted in ticks of 2**20 ns (1.05 ms); the 32 bits in a flow reach
+copied and hashed, never counted with. Time is counted in ticks of 2**20 ns (1.05 ms); the 32 bits in a connection reach
 52 days.
 
 Every table belongs to one worker: share-nothing. The control plane changes services and servers between turns.
@@ -19,17 +24,31 @@ Every table belongs to one worker: share-nothing. The control plane changes serv
 
 from __future__ import annotations
 
-from pronghorn.compiled import Array, View, field, fixed, u8, u16, u32, u64
+from pronghorn.compiled import Array, View, field, fixed, leaf, u8, u16, u32, u64
 from pronghorn.memory.wheel import Timer
 
 TICK = 20
 """worker.now >> TICK is the time in ticks."""
 
-# Flow.flags
-REPLY = 1  # from server to client; also the index of the direction in a server's counters
-STEADY = 2  # segments without SYN, FIN and RST change nothing: the connection's record need not be read
+# Directions: arrays of two, and the lowest bit of a flow's number
+REQUEST, REPLY = 0, 1
 
-# Conn.state; the timeouts have the same order. 0: the record is free
+# Conn.flags: a way, with marks
+WAYS = 0x3F
+STEADY = 0x80  # segments without SYN, FIN and RST change nothing: the record need not be read
+CLOSER = 0x40  # the FIN that came second is the server's
+
+# Server.method: how packets reach it
+FULL_NAT = 1  # both addresses change
+NAT = 2  # the destination becomes the server; replies must come through here
+DIRECT = 3  # nothing changes but the next hop: the server has the service's address
+METHODS = {"full-nat": FULL_NAT, "nat": NAT, "direct": DIRECT}
+
+# Conn.flags & WAYS: what is done with its packets (output.py)
+REWRITE = 0  # addresses and ports become the other flow's, turned round
+HAND_ON = 1  # DIRECT
+
+# Record.state; the timeouts have the same order. 0: the record is free
 SYN_SENT = 1  # the client's SYN was forwarded
 SYN_RECEIVED = 2  # the server has answered
 ESTABLISHED = 3  # the client has confirmed
@@ -59,78 +78,87 @@ TARGET_ADDRESS, TARGET_ADDRESS_PORT, TARGET_QUIC_ID = range(3)
 LOCALITY_SET = 7
 """Servers that lblcr may use for one address."""
 
-NOBODY = 0xFFFF
+NOBODY = 0xFF_FFFF
 """No server, in a scheduler's answer and in Maglev's tables; there are fewer servers than this."""
 
 MEMBERS = 1024
 """Servers that a service can have."""
 
 LOCALS = 64
-"""Local addresses of each family."""
+"""Local addresses of each family that can be in use."""
+
+LOCAL_RECORDS = 255
+"""Local addresses that are remembered, those that are going away included."""
+
+NO_LOCAL = 255
+"""Record.local of a connection that has no local address."""
+
+HOP_BITS = 20
+"""Conn.hop: the number of a neighbour, and above it Balancer.hop_tag."""
 
 EXPIRED = 64
 """Connections whose timers are looked at in one turn."""
 
 
-class Flow(View, align=64, size=128):
-    """One direction of a connection. An IPv4 packet touches the first line only."""
-
-    addresses: u64  # IPv4: source and destination
-    ports: u64  # source and destination port, protocol << 32, family << 40; 0 when the flow is free
-    new_addresses: u64  # IPv4: what they become
-    new_ports: u32
-    change: u16  # of a checksum over the addresses: IPv4 header, pseudo header; as wire/checksum.py counts
-    change_all: u16  # of a checksum over addresses and ports
-    packets: u64
-    octets: u64  # of whole frames
-    seen: u32  # tick of the last packet
-    neighbour: u32  # next hop, valid while `generation` is the network's
-    generation: u32
-    server: u16  # index in Balancer.servers
-    flags: u8
-    spare: u8
-    src_hi: u64  # IPv6
-    src_lo: u64
-    dst_hi: u64
-    dst_lo: u64
-    new_src_hi: u64
-    new_src_lo: u64
-    new_dst_hi: u64
-    new_dst_lo: u64
-
-
 class Conn(View, align=64, size=64):
-    """What changes when a connection opens or closes, and what knows it by name."""
+    """A connection as its packets meet it. Arrays of two: by direction."""
+
+    addresses: Array[u64] = fixed(2)  # IPv4: source and destination as packets arrive; IPv6: in Wide
+    keys: Array[u64] = fixed(2)  # source and destination port, protocol << 32, family << 40; 0: there is no such flow
+    packets: Array[u32] = fixed(2)  # low 32 bits; more in Record
+    octets: Array[u32] = fixed(2)  # of whole frames; the same
+    seen: u32  # tick of the last packet
+    hop: u32  # neighbour that replies go to, Balancer.hop_tag << HOP_BITS; the request's is the server's
+    change: u16  # of a checksum over the addresses, for requests, as wire/checksum.py counts; replies: its complement
+    change_all: u16  # of a checksum over addresses and ports
+    flags: u8
+    server_high: u8  # index in Balancer.servers: server_of
+    server_low: u16
+
+
+@leaf
+def server_of(conn: Conn) -> int:
+    """Index in Balancer.servers."""
+    return conn.server_low | conn.server_high << 16
+
+
+class Wide(View, align=64, size=64):
+    """IPv6 addresses of a connection, as its packets arrive."""
+
+    words: Array[u64] = fixed(8)  # requests: source, destination, high and low half each; then replies
+
+
+class Record(View, align=8, size=32):
+    """What changes when a connection opens or closes, and what is told of it."""
 
     timer: Timer
     state: u8  # SYN_SENT ...; 0 when free
-    closer: u8  # direction (0 request, 1 reply) of the FIN that came second
-    family: u8
-    protocol: u8
-    server: u16  # index in Balancer.servers
-    local: u16  # index in Balancer.locals
-    request_hash: u32
-    reply_hash: u32
+    local: u8  # index in Balancer.locals, of FULL_NAT
+    packets_high: Array[u8] = fixed(2)
+    octets_high: Array[u16] = fixed(2)
     created: u32  # tick
     next: u32  # free connections: the next one plus 1
 
 
-class Server(View, align=64, size=128):
+class Server(View, align=64, size=192):
     """A real server of one service. Arrays of two: towards the server, and back."""
 
     packets: Array[u64] = fixed(2)
     octets: Array[u64] = fixed(2)
+    hop: u32  # neighbour that its packets go to, valid while `generation` is the network's
+    generation: u32
     state: u8
     family: u8
+    method: u8  # FULL_NAT ...
+    spare: u8
+    service: u16
     port: u16  # raw
     weight: u32  # as configured
     conns: u32  # connections now
     active: u32  # of these ESTABLISHED or UDP
-    service: u16
-    spare: u16
     identity: u32  # hash of address and port, the same on every worker and machine
-    connections: u64  # so far
-    hi: u64 = field(align=64)  # address, raw; IPv4 in the low half of lo
+    connections: u64 = field(align=64)  # so far
+    hi: u64  # address, raw; IPv4 in the low half of lo
     lo: u64
     started: u64  # when its slow start began, in ns of the control plane's clock; 0: it has not been seen yet
     upper: u32  # connections, of all workers, from which on it gets no more; 0: no limit (thresholds.py)
@@ -149,9 +177,9 @@ class Service(View, align=64, size=192):
     hi: u64  # address, raw; IPv4 in the low half of lo
     lo: u64
     ports: u64  # port (raw, as destination), protocol << 32, family << 40; 0 when free
-    members: Array[u16]  # indexes of its servers, in order of addition
+    members: Array[u32]  # indexes of its servers, in order of addition
     weights: Array[u32]  # weight that counts for each member: 0 while it drains
-    lookup: Array[u16]  # Maglev: place -> server; 0 when there is none
+    lookup: Array[u32]  # Maglev: place -> server; 0 when there is none
     member_count: u32
     scheduler: u8
     stale: u8  # its servers have changed since `lookup` was made; the control plane's
@@ -198,35 +226,38 @@ class Local(View, align=8, size=32):
 class Balancer(View, align=64):
     """The root of a worker's balancer; worker.balancer is its address."""
 
-    flows: Array[Flow]
+    conns: Array[Conn]
     flow_limit: u64  # flows there can be: twice the connections
     index: u64  # address of the HashIndex of flows
     servers: Array[Server]
-    conns: Array[Conn]
+    records: Array[Record]
     wheel: u64  # address of the Wheel of connections
     services: Array[Service]
     service_index: u64  # address of the HashIndex of services
-    conn_limit: u32 = field(align=64)  # connections there can be
-    fresh: u32  # connections ever used: all beyond have never been
-    free: u32  # first free connection plus 1, of those used before; 0 when there is none
-    count: u32  # connections now
+    wide: Array[Wide] = field(align=64)
+    generation: u64  # of Net when hop_tag was chosen
     locals: Array[Local]
-    local_counts: Array[u32] = fixed(2)  # usable local addresses: IPv4, IPv6
+    hop_tag: u32  # what marks a Conn.hop as right
+    conn_limit: u32  # connections there can be
+    fresh: Array[u32] = fixed(2)  # numbers ever used: from the start, and from the end
+    free: Array[u32] = fixed(2)  # first free connection plus 1, of those; 0 when there is none
+    count: u32  # connections now
     first_port: u32  # local ports are first_port + k * port_step, k < port_count: those of this worker
     port_step: u32
     port_count: u32
+    local_counts: Array[u32] = fixed(2)  # usable local addresses: IPv4, IPv6
     sweep: u32  # after a removal: the next connection to look at
     sweep_left: u32  # connections still to look at
     maglev_size: u32  # places of a Maglev table, a prime
-    maglev_seed: u64  # key of Maglev's hash of clients, the same on every worker
     server_limit: u32
+    maglev_seed: u64  # key of Maglev's hash of clients, the same on every worker
     service_limit: u32
-    given_up: u64  # connections ended because the table was full
-    lookups: Array[u16]  # two Maglev tables for each service, of which one is spare
-    scratch: Array[u32]  # of fill_table: 4 * MEMBERS
     next_server: u32  # where the search for a free record goes on
-    warmed: u32  # connections that have memory already; written by the control plane (growth.py)
-    timeouts: Array[u32] = fixed(16, align=64)  # ticks, by Conn.state
+    given_up: u64  # connections ended because the table was full
+    lookups: Array[u32]  # two Maglev tables for each service, of which one is spare
+    scratch: Array[u32]  # of fill_table: 4 * MEMBERS
+    warmed: Array[u32] = fixed(2)  # connections that have memory already, from the start and from the end (growth.py)
+    timeouts: Array[u32] = fixed(16, align=64)  # ticks, by Record.state
     local_lists: Array[u16] = fixed(2 * LOCALS)  # indexes of usable local addresses: IPv4, then IPv6
     expired: Array[u32] = fixed(EXPIRED)  # scratch of the wheel
     rings: Array[u64]  # what conhash's rings are cut from (lookups.py)

@@ -5,6 +5,9 @@
     FIN_WAIT, CLOSE_WAIT -- the other side's FIN --> LAST_ACK -- ACK of that --> TIME_WAIT
     any but TIME_WAIT -- RST --> CLOSED
 
+A connection whose server answers the client itself (direct routing) is seen from one side: it begins as SYN_RECEIVED,
+and nothing follows its client's FIN but silence; a SYN then begins a new one. So does IPVS.
+
 The states decide nothing but how long a silent connection is kept, and when a SYN may begin a new one in its place
 (TIME_WAIT, CLOSED). Sequence numbers are not followed: the ends do that, and a forged segment that they ignore must
 not stop traffic here either, so segments of a CLOSED connection still pass; it only ends sooner when nothing comes.
@@ -15,10 +18,12 @@ from __future__ import annotations
 from pronghorn.balancer.tables import (
     CLOSE_WAIT,
     CLOSED,
+    CLOSER,
     ESTABLISHED,
     FIN_WAIT,
     LAST_ACK,
     REPLY,
+    REQUEST,
     STEADY,
     SYN_RECEIVED,
     SYN_SENT,
@@ -26,6 +31,7 @@ from pronghorn.balancer.tables import (
     TIME_WAIT,
     UDP_OPEN,
     Balancer,
+    server_of,
 )
 from pronghorn.compiled import hot, leaf
 from pronghorn.memory.wheel import Wheel, timer_move
@@ -62,35 +68,33 @@ def next_state(state: int, closer: int, direction: int, flags: int) -> int:
 def follow(worker: Worker, balancer: Balancer, flow_index: int, flags: int) -> bool:
     """Note a segment that may move its connection on. False: it is a SYN that begins a new one in its place."""
     number, direction = flow_index >> 1, flow_index & 1
-    conn = balancer.conns[number]
-    state = conn.state
-    if flags & (SYN | ACK) == SYN and direction != REPLY and (state == TIME_WAIT or state == CLOSED):
-        return False
-    new = next_state(state, conn.closer, direction, flags)
+    conn, state = balancer.conns[number], balancer.records[number].state
+    if flags & (SYN | ACK) == SYN and direction != REPLY:
+        over = state == TIME_WAIT or state == CLOSED or (state == FIN_WAIT and conn.keys[REPLY] == 0)
+        if over:
+            return False
+    new = next_state(state, REPLY if conn.flags & CLOSER != 0 else REQUEST, direction, flags)
     if new != state:
         if new == LAST_ACK:
-            conn.closer = direction
+            conn.flags = conn.flags | CLOSER if direction == REPLY else conn.flags & ~CLOSER
         enter(worker, balancer, number, new)
     return True
 
 
 @hot
 def enter(worker: Worker, balancer: Balancer, number: int, state: int) -> None:
-    """Put the connection into a state: its timer, its server's count of open connections, the flows' STEADY."""
-    conn = balancer.conns[number]
-    request, reply = balancer.flows[2 * number], balancer.flows[2 * number + 1]
+    """Put the connection into a state: its timer, its server's count of open connections, STEADY."""
+    conn, record = balancer.conns[number], balancer.records[number]
     if is_open(state):
-        if not is_open(conn.state):
-            balancer.servers[conn.server].active += 1
-        request.flags |= STEADY
-        reply.flags |= STEADY
-    elif is_open(conn.state):
-        balancer.servers[conn.server].active -= 1
-        request.flags &= ~STEADY
-        reply.flags &= ~STEADY
-    conn.state = state
+        if not is_open(record.state):
+            balancer.servers[server_of(conn)].active += 1
+        conn.flags |= STEADY
+    elif is_open(record.state):
+        balancer.servers[server_of(conn)].active -= 1
+        conn.flags &= ~STEADY
+    record.state = state
     expires = (worker.now >> TICK) + balancer.timeouts[state]
-    if conn.timer.previous == 0 or expires < conn.timer.expires:  # a later one waits until the timer expires
+    if record.timer.previous == 0 or expires < record.timer.expires:  # a later one waits until the timer expires
         timer_move(Wheel(balancer.wheel), number, expires)
 
 

@@ -1,16 +1,18 @@
 """What time does to connections, a bounded amount per turn.
 
-Timers are lazy. A data packet only notes its tick in its flow; when the connection's timer expires, the later of
-its two flows says whether it was really idle for its state's timeout, and if not the timer is set again. So an open
+Timers are lazy. A data packet only notes its tick in its connection; when the timer expires, that says whether the
+connection was really idle for its state's timeout, and if not the timer is set again. So an open
 connection that is never idle costs one look per timeout.
 
-After a server or a local address was removed, a sweep over the table ends the connections that used it.
+After a server or a local address was removed, a sweep over the table ends the connections that used it; it also makes
+them forget their next hops when the marks of these are used up (output.py).
 """
 
 from __future__ import annotations
 
 from pronghorn.balancer.conns import end_conn
-from pronghorn.balancer.tables import EXPIRED, SERVER_REMOVED, TICK, Balancer
+from pronghorn.balancer.output import NO_TAG
+from pronghorn.balancer.tables import EXPIRED, NO_LOCAL, SERVER_REMOVED, TICK, Balancer, server_of
 from pronghorn.compiled import hot, leaf, sequence
 from pronghorn.memory.wheel import Wheel, timer_add, wheel_advance, wheel_next
 from pronghorn.state.worker import NEVER, Worker
@@ -49,7 +51,7 @@ def run_timers(worker: Worker, balancer: Balancer) -> int:
 def expire(balancer: Balancer, number: int, tick: int) -> None:
     """The connection's timer has expired: end it, or set the timer again."""
     idle = idle_ticks(balancer, number, tick)
-    timeout = balancer.timeouts[balancer.conns[number].state]
+    timeout = balancer.timeouts[balancer.records[number].state]
     if idle >= timeout:
         end_conn(balancer, number)
     else:
@@ -59,22 +61,35 @@ def expire(balancer: Balancer, number: int, tick: int) -> None:
 @hot
 def idle_ticks(balancer: Balancer, number: int, tick: int) -> int:
     """Ticks since the last packet of the connection, in either direction."""
-    request, reply = balancer.flows[2 * number].seen, balancer.flows[2 * number + 1].seen
-    last = reply if sequence.after(reply, request) else request
-    return sequence.difference(tick, last)
+    return sequence.difference(tick, balancer.conns[number].seen)
 
 
 @hot
 def sweep(balancer: Balancer) -> None:
-    """Look at the next connections; end those whose server or local address was removed."""
-    count = min(SWEEP, balancer.sweep_left)
-    number = balancer.sweep
+    """Look at the next numbers; end the connections whose server or local address was removed."""
+    number, count = balancer.sweep, min(SWEEP, balancer.sweep_left)
+    unused, used_again = balancer.fresh[0], balancer.conn_limit - balancer.fresh[1]
+    if unused <= number < used_again:  # nobody has ever been there
+        count = min(used_again - number, balancer.sweep_left)
+        balancer.sweep += count
+        balancer.sweep_left -= count
+        return
     for _ in range(count):
-        conn = balancer.conns[number]
-        if conn.state != 0 and (
-            balancer.servers[conn.server].state == SERVER_REMOVED or balancer.locals[conn.local].state == SERVER_REMOVED
-        ):
+        conn, record = balancer.conns[number], balancer.records[number]
+        conn.hop = 0
+        if record.state != 0 and is_orphan(balancer, number):
             end_conn(balancer, number)
         number += 1
     balancer.sweep = number
     balancer.sweep_left -= count
+    if balancer.sweep_left == 0 and balancer.hop_tag == NO_TAG:
+        balancer.hop_tag = 1
+
+
+@hot
+def is_orphan(balancer: Balancer, number: int) -> bool:
+    """Whether the connection's server or local address was removed."""
+    local = balancer.records[number].local
+    if local != NO_LOCAL and balancer.locals[local].state == SERVER_REMOVED:
+        return True
+    return balancer.servers[server_of(balancer.conns[number])].state == SERVER_REMOVED

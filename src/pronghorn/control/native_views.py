@@ -101,7 +101,7 @@ def _conn(row: show.ConnRow) -> ConnView:
         protocol=row.protocol,
         client=str(Endpoint(*row.client)),
         virtual=str(Endpoint(*row.virtual)),
-        local=str(Endpoint(*row.local)),
+        local=str(Endpoint(*row.local)) if row.local else None,
         server=str(Endpoint(*row.server)),
         state=row.state,
         worker=row.worker,

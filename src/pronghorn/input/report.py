@@ -57,11 +57,14 @@ def is_stray4(worker: Worker, packet: Packet) -> bool:
     addresses = hashing.wrap(load32(quoted + SRC4) << 32 | load32(quoted + DST4))
     ports = _answering(address + at, protocol, 4)
     hash = hash4(addresses, ports, index.secret)
-    flows = Balancer(worker.balancer).flows
+    conns = Balancer(worker.balancer).conns
     found = hash_first(index, hash)
-    while found >= 0 and (flows[found].ports != ports or flows[found].addresses != addresses):
+    while found >= 0:
+        conn = conns[found >> 1]
+        if conn.keys[found & 1] == ports and conn.addresses[found & 1] == addresses:
+            return False
         found = hash_next(index, hash, found)
-    return found < 0
+    return True
 
 
 @hot
@@ -78,12 +81,17 @@ def is_stray6(worker: Worker, packet: Packet) -> bool:
     dst_hi, dst_lo = load64(quoted + SRC6), load64(quoted + SRC6 + 8)
     ports = _answering(address + at, protocol, 6)
     hash = hash6(src_hi, src_lo, dst_hi, dst_lo, ports, index.secret)
-    flows = Balancer(worker.balancer).flows
+    balancer = Balancer(worker.balancer)
     found = hash_first(index, hash)
     while found >= 0:
-        flow = flows[found]
-        same = flow.src_hi == src_hi and flow.src_lo == src_lo and flow.dst_hi == dst_hi and flow.dst_lo == dst_lo
-        if same and flow.ports == ports:
+        words, first = balancer.wide[found >> 1].words, 4 * (found & 1)
+        if (
+            balancer.conns[found >> 1].keys[found & 1] == ports
+            and words[first] == src_hi
+            and words[first + 1] == src_lo
+            and words[first + 2] == dst_hi
+            and words[first + 3] == dst_lo
+        ):
             return False
         found = hash_next(index, hash, found)
     return True
@@ -91,5 +99,5 @@ def is_stray6(worker: Worker, packet: Packet) -> bool:
 
 @leaf
 def _answering(layer4: int, protocol: int, family: int) -> int:
-    """Flow.ports of the packets that come back for those whose TCP or UDP header is at `layer4`."""
+    """Conn.keys of the packets that come back for those whose TCP or UDP header is at `layer4`."""
     return load16(layer4 + 2) | load16(layer4) << 16 | protocol << 32 | family << 40

@@ -1,4 +1,5 @@
-"""How packets reach the servers, one method per file.
+"""How packets reach the servers: what is done to a packet whose connection is known.
 
-A method lays out a connection's two flows and rewrites packets.
+rewrite   full NAT and NAT: addresses and ports
+direct    direct routing: the next hop alone
 """

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from pronghorn.balancer.lookup import SRC4, SRC6_HI, SRC6_LO
 from pronghorn.balancer.tables import NOBODY, SERVER_UP, Balancer, Service
-from pronghorn.compiled import Array, entry, hashing, hot, leaf, load32, load64, u16, u32
+from pronghorn.compiled import Array, entry, hashing, hot, leaf, load32, load64, u32
 from pronghorn.state.packet import Packet
 
 PROBES = 64
@@ -63,7 +63,7 @@ def permutation(identity: int, size: int) -> tuple[int, int]:
 
 @entry
 def fill_table(
-    table: Array[u16], size: int, servers: Array[u32], count: int, identities: Array[u32], turns: Array[u32],
+    table: Array[u32], size: int, servers: Array[u32], count: int, identities: Array[u32], turns: Array[u32],
     places: Array[u32],
 ) -> None:  # fmt: skip
     """Give each of `size` places to one of `count` servers, of which each takes `turns[n]` places per round.
