@@ -161,7 +161,13 @@ def test_http() -> None:
         async with tcp(serving(page())) as port:
             assert await attempt(port, type="http") == (None, None)
             assert f"host: 127.0.0.1:{port}".encode() in asked[-1].lower()
-            asks = {"method": "HEAD", "path": "/x?y", "host": "example.org", "headers": ["X-One: 1"], "body": "hello"}
+            asks: dict[str, Any] = {
+                "method": "HEAD",
+                "path": "/x?y",
+                "host": "example.org",
+                "headers": ["X-One: 1"],
+                "body": "hello",
+            }
             assert await attempt(port, type="http", **asks) == (None, None)
             assert asked[-1].startswith(b"HEAD /x?y HTTP/1.1\r\nHost: example.org\r\n")
             assert b"X-One: 1\r\nContent-Length: 5\r\n" in asked[-1]
@@ -331,7 +337,7 @@ def test_octets_of_grpc() -> None:
 def test_scripts(tmp_path: Path) -> None:
     async def main() -> None:
         told = 'test "$PRONGHORN_ADDRESS:$PRONGHORN_PORT $PRONGHORN_SERVER $MINE" = "127.0.0.1:5 one yes"'
-        script = {"type": "script", "environment": ["MINE=yes"]}
+        script: dict[str, Any] = {"type": "script", "environment": ["MINE=yes"]}
         assert await attempt(5, **script, command=["/bin/sh", "-c", told]) == (None, None)
         error, _ = await attempt(5, **script, command=["/bin/sh", "-c", "echo one; echo two; exit 3"])
         assert error == "/bin/sh ended with 3: two"

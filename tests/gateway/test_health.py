@@ -99,12 +99,16 @@ def states(running: Running) -> dict[str, dict[str, str]]:
 
 
 def expected(running: Running) -> dict[str, dict[str, str]]:
-    up = lambda *names: dict.fromkeys(("all", *names), "up")  # noqa: E731
     return {
-        f"{service} {node.name}": up(*names)
+        f"{service} {node.name}": dict.fromkeys(("all", *names), "up")
         for service, names in (("web", ("tcp", "http", "ping", "udp", "https")), ("web6", ("http", "ping", "dns")))
         for node in running.stage.servers
     }
+
+
+def checkers(running: Running) -> list[int]:
+    """Processes."""
+    return [one["pid"] for one in running.send("GET", "programs")["programs"] if one["name"] == "checker.py"]
 
 
 def fetch(running: Running, url: str = f"http://{SERVICE4}/") -> str:
@@ -151,11 +155,10 @@ nft add rule inet t in tcp dport 80 reject with tcp reset
 
 def test_the_checker_dies_and_nothing_else(stage: Running) -> None:
     assert becomes(lambda: states(stage), expected(stage), PATIENCE) == expected(stage)
-    find = lambda: [one["pid"] for one in stage.send("GET", "programs")["programs"] if one["name"] == "checker.py"]  # noqa: E731
-    (pid,) = find()
+    (pid,) = checkers(stage)
     before = stage.send("GET", "health")["health"][0]["checks"][0]["ok"]
     os.kill(pid, signal.SIGKILL)
-    assert eventually(lambda: find() not in ([], [pid]), PATIENCE)
+    assert eventually(lambda: checkers(stage) not in ([], [pid]), PATIENCE)
     assert states(stage) == expected(stage)
     assert eventually(lambda: stage.send("GET", "health")["health"][0]["checks"][0]["ok"] > before + 2)
     assert states(stage) == expected(stage)

@@ -11,6 +11,7 @@ agents    what an agent answers    dest_check  DPVS's words for passive checks  
 messages  what the two processes say to each other        views  what is shown     metrics    the same as text to scrape
 roster    servers as configured, as found and as the engine has them               way        sockets of a checker
 serving   all of it while a gateway runs    show  as views    changes  which keys of services and servers concern health
+processes  commands and checkers, ended with all that they have started
 
 A checker's sockets are those of the way that it is started with: the user-space stack, attached to the gateway as any
 program is (docs/adr/0013-accelerated-programs.md), so that a check takes the path of the traffic; or the kernel's. It

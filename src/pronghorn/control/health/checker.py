@@ -118,8 +118,8 @@ class Checker:
         except ssl.SSLCertVerificationError as error:
             return f"certificate: {error.verify_message}", None
         except (OSError, EOFError, ValueError) as error:
-            number = getattr(error, "errno", None)  # asyncio has words of its own for it
-            known = number is not None and number in errno.errorcode and not isinstance(error, ssl.SSLError)
+            number: int = getattr(error, "errno", None) or 0  # asyncio has words of its own for it
+            known = number in errno.errorcode and not isinstance(error, ssl.SSLError)
             return (os.strerror(number) if known else str(error)) or type(error).__name__, None
         except ImportError as error:
             return f"{error}: install pronghorn[health]", None

@@ -7,11 +7,10 @@ cannot make the gateway wait; what it did not take is said on the log.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
-import signal
 from collections.abc import Mapping, Sequence
 
+from pronghorn.control.health.processes import process
 from pronghorn.control.log import say
 
 LIMIT = 30.0  # s
@@ -20,26 +19,16 @@ WAITING = 1024  # commands
 
 async def execute(command: Sequence[str], environment: Mapping[str, str], limit: float) -> tuple[int, str]:
     """Run a command; its exit status and the end of what it printed. TimeoutError when it was killed; OSError."""
-    process = await asyncio.create_subprocess_exec(
-        *command,
-        env={**os.environ, **environment},
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-        start_new_session=True,
-    )
-    printed = b""
-    try:
-        async with asyncio.timeout(limit):
-            assert process.stdout is not None
-            while octets := await process.stdout.read(4096):
-                printed = (printed + octets)[-500:]
-            return await process.wait(), printed.decode(errors="replace").strip()
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)  # whatever it has started goes with it
-        await process.wait()
-        process._transport.close()  # type: ignore[attr-defined]
+    printed, variables = b"", {**os.environ, **environment}
+    pipe, out, none = asyncio.subprocess.PIPE, asyncio.subprocess.STDOUT, asyncio.subprocess.DEVNULL
+    async with (
+        asyncio.timeout(limit),
+        process(*command, env=variables, stdin=none, stdout=pipe, stderr=out) as made,
+    ):
+        assert made.stdout is not None
+        while octets := await made.stdout.read(4096):
+            printed = (printed + octets)[-500:]
+        return await made.wait(), printed.decode(errors="replace").strip()
 
 
 class Hooks:

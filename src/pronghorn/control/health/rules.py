@@ -7,7 +7,6 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from pronghorn.control.health.settings import Check, octets_of
-
 from pronghorn.control.problems import MISSING
 
 if TYPE_CHECKING:

@@ -7,13 +7,12 @@ were told last, so that nothing is forgotten. One that is silent, or says what c
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
-import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
 from pronghorn.control.health.messages import BEAT, LINE, Order, orders, read_tracks
+from pronghorn.control.health.processes import Process, process
 from pronghorn.control.health.track import Track
 from pronghorn.control.log import say
 
@@ -39,7 +38,7 @@ class Supervisor:
     ) -> None:
         self.way, self._environment, self._command = way, environment, command
         self._wanted, self._told = wanted, told
-        self._process: asyncio.subprocess.Process | None = None
+        self._process: Process | None = None
         self._task: asyncio.Task[None] | None = None
         self.starts = 0
 
@@ -82,36 +81,29 @@ class Supervisor:
 
     async def _live(self) -> str:
         """One process, until it ends; why it did. OSError, ValueError."""
-        process = await asyncio.create_subprocess_exec(
-            *self._command,
-            self.way,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            env={**os.environ, **self._environment},
-            limit=LINE,
-            start_new_session=True,
-        )
-        self.starts += 1
-        assert process.stdin is not None
-        assert process.stdout is not None
-        try:
-            process.stdin.write(orders(self._wanted(), []))
-            self._process = process
-            patience = START
-            while True:
-                try:
-                    async with asyncio.timeout(patience):
-                        line = await process.stdout.readline()
-                except TimeoutError:
-                    return f"it said nothing for {patience:g} s"
-                if not line:
-                    status = await process.wait()
-                    return f"signal {-status}" if status < 0 else f"status {status}"
-                self._told(read_tracks(line))
-                patience = SILENT
-        finally:
-            self._process = None
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            await process.wait()
-            process._transport.close()  # type: ignore[attr-defined]
+        pipe = asyncio.subprocess.PIPE
+        environment = {**os.environ, **self._environment}
+        async with process(*self._command, self.way, stdin=pipe, stdout=pipe, env=environment, limit=LINE) as made:
+            self.starts += 1
+            assert made.stdin is not None
+            made.stdin.write(orders(self._wanted(), []))
+            self._process = made
+            try:
+                return await self._listen(made)
+            finally:
+                self._process = None
+
+    async def _listen(self, made: Process) -> str:
+        patience = START
+        assert made.stdout is not None
+        while True:
+            try:
+                async with asyncio.timeout(patience):
+                    line = await made.stdout.readline()
+            except TimeoutError:
+                return f"it said nothing for {patience:g} s"
+            if not line:
+                status = await made.wait()
+                return f"signal {-status}" if status < 0 else f"status {status}"
+            self._told(read_tracks(line))
+            patience = SILENT
