@@ -137,7 +137,7 @@ class Record(View, align=8, size=32):
     packets_high: Array[u8] = fixed(2)
     octets_high: Array[u16] = fixed(2)
     created: u32  # tick
-    next: u32  # free connections: the next one plus 1
+    next: u32  # free connections: the next one plus 1; in use: its further record of the kind that its way has, plus 1
 
 
 class Server(View, align=64, size=192):
@@ -171,7 +171,7 @@ class Server(View, align=64, size=192):
     part: u16  # of its weight that counts while it starts slowly, in thousandths; 0: all of it
 
 
-class Service(View, align=64, size=192):
+class Service(View, align=64, size=384):
     """What clients connect to."""
 
     hi: u64  # address, raw; IPv4 in the low half of lo
@@ -193,6 +193,7 @@ class Service(View, align=64, size=192):
     no_conn: u64  # TCP segments of no connection
     no_room: u64  # because the connection table is full
     removed: Array[u64] = fixed(4, align=64)  # packets and octets (to, from) of servers that are gone
+    options: u32  # what more is asked when a connection opens: bits, of which none is the usual
     ring: u64  # address of conhash's ring: the number of its points, then these; 0 when there is none
     slow_start: u32  # seconds until a new server has its full weight; 0: at once
     scale: u32  # what the weights were multiplied with, for parts of them while servers start slowly
