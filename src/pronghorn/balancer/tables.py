@@ -193,7 +193,7 @@ class Service(View, align=64, size=384):
     no_conn: u64  # TCP segments of no connection
     no_room: u64  # because the connection table is full
     removed: Array[u64] = fixed(4, align=64)  # packets and octets (to, from) of servers that are gone
-    options: u32  # what more is asked when a connection opens: bits, of which none is the usual
+    asks: u32  # what more is asked when a connection opens: bits, of which none is the usual
     ring: u64  # address of conhash's ring: the number of its points, then these; 0 when there is none
     slow_start: u32  # seconds until a new server has its full weight; 0: at once
     scale: u32  # what the weights were multiplied with, for parts of them while servers start slowly
