@@ -188,7 +188,8 @@ def test_a_connection_is_shown() -> None:
         assert (row.family, row.protocol, row.state, row.worker) == (6, "tcp", "syn_sent", 0)
         assert row.client == (ip_address(CLIENT[6]), 7000)
         assert row.virtual == (ip_address(SERVICE[6]), 80)
-        assert row.local is not None and row.local[0] == ip_address(LOCAL[6])
+        assert row.local is not None
+        assert row.local[0] == ip_address(LOCAL[6])
         assert row.server == (ip_address(SERVER[6]), 8080)
         assert row.age == pytest.approx(3, abs=0.01)
         assert row.expires == pytest.approx(117, abs=0.01)

@@ -15,8 +15,8 @@ from pronghorn.balancer.tables import (
     TICK,
     Balancer,
     Conn,
+    ConnRecord,
     Local,
-    Record,
     Server,
     Service,
     Wide,
@@ -31,7 +31,7 @@ TIMEOUTS = {
     "syn_sent": 120, "syn_received": 60, "established": 900, "fin_wait": 120, "close_wait": 60,
     "last_ack": 30, "time_wait": 60, "closed": 10, "udp": 300,
 }  # fmt: skip
-"""Seconds, in the order of Record.state: IPVS's defaults, except time_wait, which is 60 s as in Linux's own TCP."""
+"""Seconds, in the order of ConnRecord.state: IPVS's defaults, except time_wait, which is 60 s as in Linux's own TCP."""
 
 LONGEST_TIMEOUT = 2_000_000
 """Seconds: what 31 bits of ticks can tell apart, with room."""
@@ -71,7 +71,7 @@ def create_balancer(
     balancer: Balancer = table("root", Balancer, 1)[0]
     fill(balancer.address, 0, Balancer.SIZE)
     balancer.conns, balancer.conn_limit, balancer.flow_limit = table("conns", Conn, conns), conns, 2 * conns
-    balancer.records, balancer.wide = table("records", Record, conns), table("wide", Wide, conns)
+    balancer.records, balancer.wide = table("records", ConnRecord, conns), table("wide", Wide, conns)
     balancer.hop_tag = 1
     balancer.servers, balancer.server_limit = table("servers", Server, servers), servers
     balancer.services, balancer.service_limit = table("services", Service, services), services
@@ -93,8 +93,8 @@ def create_balancer(
     balancer.scratch = table("scratch", u32, 4 * MEMBERS)
     balancer.index = create_hash_index(arena, f"{name}.flow", 2 * conns, owner, worker.secret).address
     balancer.service_index = create_hash_index(arena, f"{name}.service", services, owner, worker.secret).address
-    timers = balancer.records.address + Record.offset("timer")
-    balancer.wheel = create_wheel(arena, f"{name}.wheel", timers, Record.SIZE, worker.now >> TICK, owner).address
+    timers = balancer.records.address + ConnRecord.offset("timer")
+    balancer.wheel = create_wheel(arena, f"{name}.wheel", timers, ConnRecord.SIZE, worker.now >> TICK, owner).address
     worker.balancer = balancer.address
     change_timeouts(balancer, TIMEOUTS)
     change_local_ports(balancer, worker, 1025, 65535)

@@ -18,7 +18,7 @@ from pronghorn.compiled import entry
 from pronghorn.state.worker import Worker
 
 STATES = ("free", *TIMEOUTS)
-"""Names of Record.state."""
+"""Names of ConnRecord.state."""
 
 _METHODS = {number: name for name, number in METHODS.items()}
 _SCHEDULERS = {number: name for name, number in SCHEDULERS.items()}
@@ -38,6 +38,8 @@ class ServerRow:
     active: int  # connections that are established, or UDP
     inactive: int  # opening or closing
     connections: int  # so far
+    refused: int  # of these, answered by a reset
+    unanswered: int  # and not at all
     packets_in: int
     packets_out: int
     octets_in: int
@@ -115,6 +117,8 @@ def _server(index: int, server: Server) -> ServerRow:
         active=active,
         inactive=max(0, conns - active),
         connections=server.connections,
+        refused=server.refused,
+        unanswered=server.unanswered,
         packets_in=server.packets[0],
         packets_out=server.packets[1],
         octets_in=server.octets[0],

@@ -3,7 +3,7 @@
     Balancer     the root: where everything lies, timeouts, the pool of local addresses
     Conn         a connection: what a packet of either direction needs to go on, in one cache line
     Wide         its IPv6 addresses
-    Record       what changes when it opens or closes. Data packets of an open connection do not touch it
+    ConnRecord       what changes when it opens or closes. Data packets of an open connection do not touch it
     Service      what clients connect to, and the state of its scheduler
     Server       a real server of one service, with its counters
 
@@ -48,7 +48,7 @@ METHODS = {"full-nat": FULL_NAT, "nat": NAT, "direct": DIRECT}
 REWRITE = 0  # addresses and ports become the other flow's, turned round
 HAND_ON = 1  # DIRECT
 
-# Record.state; the timeouts have the same order. 0: the record is free
+# ConnRecord.state; the timeouts have the same order. 0: the record is free
 SYN_SENT = 1  # the client's SYN was forwarded
 SYN_RECEIVED = 2  # the server has answered
 ESTABLISHED = 3  # the client has confirmed
@@ -91,7 +91,7 @@ LOCAL_RECORDS = 255
 """Local addresses that are remembered, those that are going away included."""
 
 NO_LOCAL = 255
-"""Record.local of a connection that has no local address."""
+"""ConnRecord.local of a connection that has no local address."""
 
 HOP_BITS = 20
 """Conn.hop: the number of a neighbour, and above it Balancer.hop_tag."""
@@ -105,7 +105,7 @@ class Conn(View, align=64, size=64):
 
     addresses: Array[u64] = fixed(2)  # IPv4: source and destination as packets arrive; IPv6: in Wide
     keys: Array[u64] = fixed(2)  # source and destination port, protocol << 32, family << 40; 0: there is no such flow
-    packets: Array[u32] = fixed(2)  # low 32 bits; more in Record
+    packets: Array[u32] = fixed(2)  # low 32 bits; more in ConnRecord
     octets: Array[u32] = fixed(2)  # of whole frames; the same
     seen: u32  # tick of the last packet
     hop: u32  # neighbour that replies go to, Balancer.hop_tag << HOP_BITS; the request's is the server's
@@ -128,7 +128,7 @@ class Wide(View, align=64, size=64):
     words: Array[u64] = fixed(8)  # requests: source, destination, high and low half each; then replies
 
 
-class Record(View, align=8, size=32):
+class ConnRecord(View, align=8, size=32):
     """What changes when a connection opens or closes, and what is told of it."""
 
     timer: Timer
@@ -169,6 +169,8 @@ class Server(View, align=64, size=192):
     overloaded: u8  # 1 from `upper` until `lower`
     others_overloaded: u8  # 1 while it is so for another worker; the control plane's
     part: u16  # of its weight that counts while it starts slowly, in thousandths; 0: all of it
+    refused: u64 = field(align=64)  # connections whose SYN it has answered by a reset
+    unanswered: u64  # and those whose SYN it had not answered when their time was over
 
 
 class Service(View, align=64, size=384):
@@ -193,12 +195,14 @@ class Service(View, align=64, size=384):
     no_conn: u64  # TCP segments of no connection
     no_room: u64  # because the connection table is full
     removed: Array[u64] = fixed(4, align=64)  # packets and octets (to, from) of servers that are gone
-    asks: u32  # what more is asked when a connection opens: bits, of which none is the usual
     ring: u64  # address of conhash's ring: the number of its points, then these; 0 when there is none
     slow_start: u32  # seconds until a new server has its full weight; 0: at once
     scale: u32  # what the weights were multiplied with, for parts of them while servers start slowly
     options: u8  # of the scheduler: SH_FALLBACK ...
     hash_target: u8  # of conhash: TARGET_ADDRESS ...
+    spare: u16
+    asks: u32  # what more is asked when a connection opens: bits, of which none is the usual
+    reject: u8  # whether what no server takes is answered: by a reset, or by ICMP
 
 
 class Locality(View, align=64, size=64):
@@ -231,7 +235,7 @@ class Balancer(View, align=64):
     flow_limit: u64  # flows there can be: twice the connections
     index: u64  # address of the HashIndex of flows
     servers: Array[Server]
-    records: Array[Record]
+    records: Array[ConnRecord]
     wheel: u64  # address of the Wheel of connections
     services: Array[Service]
     service_index: u64  # address of the HashIndex of services
@@ -258,7 +262,7 @@ class Balancer(View, align=64):
     lookups: Array[u32]  # two Maglev tables for each service, of which one is spare
     scratch: Array[u32]  # of fill_table: 4 * MEMBERS
     warmed: Array[u32] = fixed(2)  # connections that have memory already, from the start and from the end (growth.py)
-    timeouts: Array[u32] = fixed(16, align=64)  # ticks, by Record.state
+    timeouts: Array[u32] = fixed(16, align=64)  # ticks, by ConnRecord.state
     local_lists: Array[u16] = fixed(2 * LOCALS)  # indexes of usable local addresses: IPv4, then IPv6
     expired: Array[u32] = fixed(EXPIRED)  # scratch of the wheel
     rings: Array[u64]  # what conhash's rings are cut from (lookups.py)
