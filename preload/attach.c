@@ -229,6 +229,15 @@ void await_link(void)
     }
 }
 
+void await_taken(void)
+{
+    static const struct timespec nap = {0, 50000};
+    int64_t end = clock_now() + PATIENCE;
+    turn();
+    while (pronghorn_engine_untaken(process.worker) != 0 && clock_now() < end)
+        LIBC->ppoll(NULL, 0, &nap, NULL);
+}
+
 void attach_forked(pid_t parent)
 {
     if (process.worker != NULL) {

@@ -138,6 +138,8 @@ static void unclaim(struct description *description)
     struct pronghorn_address own;
     if (description->claimed == 0 || pronghorn_socket_name(process.worker, description->handle, &own) != 0)
         return;
+    if (description->type != SOCK_STREAM && process.control >= 0)
+        await_taken(); /* the last datagrams have a source that is claimed */
     claim(PRONGHORN_CLAIM_CLOSE, 0, description->protocol, description->claimed, &own);
     description->claimed = 0;
 }
@@ -155,6 +157,8 @@ int claim_name(struct description *description, int kind)
         flags |= PRONGHORN_CLAIM_REUSE;
     result = claim(kind, flags, description->protocol, family, &own);
     description->claimed = result == 0 ? (uint8_t)family : 0;
+    if (result == 0 && process.control >= 0)
+        await_link(); /* what comes from now on finds a way in */
     return result;
 }
 

@@ -107,6 +107,9 @@ void process_forked(pid_t parent);
 void attach_forked(pid_t parent);
 /* Before the first connection is opened: until the other side of the link answers, for some time. Lock held. */
 void await_link(void);
+/* Turn, and wait until the other side has taken what lies on the link, for some time: it is judged, or lost, by what is so
+ * when it is taken. Lock held. */
+void await_taken(void);
 /* Whether an address of the other family is ours, or lies behind the link. */
 bool is_own(const struct pronghorn_address *address);
 bool is_reached(const struct pronghorn_address *address);

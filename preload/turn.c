@@ -382,9 +382,7 @@ void turn_end(void)
         pronghorn_engine_wake(process.worker);
         turn();
     }
-    end = clock_now() + SECOND / 10;
-    while (pronghorn_engine_untaken(process.worker) != 0 && clock_now() < end)
-        nod(-1, SECOND / 20000);
+    await_taken();
 }
 
 void turn_forked(void)

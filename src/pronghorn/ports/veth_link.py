@@ -127,11 +127,15 @@ def link_wake(own: LinkQueue) -> None:
 
 @hot
 def link_is_up(own: LinkQueue) -> bool:
-    """Whether frames pass on every lane that leads away from here."""
+    """Whether frames pass on every lane that leads away from here, and on one that leads here: there may be more than
+    the other side has queues."""
     for place in range(own.outgoing_count):
         if not lane_ready(own.outgoing[place]):
             return False
-    return True
+    ready = False
+    for place in range(own.incoming_count):
+        ready = lane_ready(own.incoming[place]) or ready
+    return ready
 
 
 @hot
