@@ -206,6 +206,10 @@ class FakeEngine:
         self.table[service.key] = service
 
     @counted
+    def reset_server(self, key: ServiceKey, address: Any) -> None:
+        assert (key, address) in self.servers
+
+    @counted
     def change_checks(self, key: ServiceKey, server: Server) -> None:
         self._change_server(key, server.address, check_via=server.check_via, check_port=server.check_port)
 

@@ -120,7 +120,7 @@ def test_connections_end_where_that_is_wanted() -> None:
     running = Running(config({"unhealthy": "reset"}))
     before = len(running.engine.calls)
     running.tell(A, False)
-    assert running.engine.calls[before:] == ["drain_server", "remove_server", "add_server"]
+    assert running.engine.calls[before:] == ["drain_server", "reset_server"]
     assert running.has() == {str(A): ("drain", 3), str(B): ("up", 5)}
 
 

@@ -7,6 +7,7 @@ conns         opening and ending                              output        next
 tcp_state     what segments move a connection on              timers        what time does
 configure  local_addresses  the control plane's hand          addresses     how it writes an address
 create  growth              making and enlarging tables       show          rows for people
+health                      what health checks ask for
 """
 
 from pronghorn.balancer.input import balancer_input

@@ -82,7 +82,7 @@ def add_service(balancer: Balancer, protocol: str, address: Address, port: int, 
     service.hi, service.lo = to_raw(address)
     service.ports = service_ports(protocol, address, port)
     service.scheduler, service.member_count, service.current, service.threshold = SCHEDULERS[scheduler], 0, 0, 0
-    service.no_server = service.no_port = service.no_conn = service.no_room = 0
+    service.no_server = service.no_port = service.no_conn = service.no_room = service.reject = 0
     for place in range(4):
         service.removed[place] = 0
     refresh(balancer, number)
@@ -155,6 +155,7 @@ def add_server(
     server.hi, server.lo = to_raw(address)
     server.family, server.port, server.service, server.weight = address.version, raw_port(port), service, weight
     server.conns = server.active = server.connections = server.generation = 0
+    server.refused = server.unanswered = 0
     server.method = METHODS[method]
     server.identity = identity_of(server.hi, server.lo, server.port)
     server.state = SERVER_UP if state == "up" else SERVER_DRAIN

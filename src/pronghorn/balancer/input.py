@@ -20,7 +20,8 @@ from pronghorn.balancer.services import find_service
 from pronghorn.balancer.tables import NOBODY, SERVER_REMOVED, STEADY, Balancer, server_of
 from pronghorn.balancer.tcp_state import follow
 from pronghorn.compiled import hot, leaf
-from pronghorn.net.errors import report_expired
+from pronghorn.net.errors import report_expired, report_port_unreachable
+from pronghorn.net.reset import send_reset
 from pronghorn.state.packet import Packet
 from pronghorn.state.verdicts import CONTINUE, NO_CONN, SERVICE_NO_SERVER, SERVICE_REMOVED, TTL_EXPIRED
 from pronghorn.state.worker import Worker
@@ -66,11 +67,22 @@ def schedule(worker: Worker, balancer: Balancer, packet: Packet) -> int:
     server = choose(balancer, service, packet)
     if server == NOBODY:
         service.no_server += 1
+        if service.reject != 0:
+            refuse(worker, packet)
         return SERVICE_NO_SERVER
     flow, verdict = open_conn(worker, balancer, packet, service, server)
     if verdict != CONTINUE:
         return verdict
     return forward(worker, balancer, packet, flow)
+
+
+@hot
+def refuse(worker: Worker, packet: Packet) -> None:
+    """Tell who sent it that nobody takes it."""
+    if packet.protocol == PROTOCOL_TCP:
+        send_reset(worker, packet)
+    else:
+        report_port_unreachable(worker, packet)
 
 
 @leaf

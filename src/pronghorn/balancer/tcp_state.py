@@ -75,6 +75,8 @@ def follow(worker: Worker, balancer: Balancer, flow_index: int, flags: int) -> b
             return False
     new = next_state(state, REPLY if conn.flags & CLOSER != 0 else REQUEST, direction, flags)
     if new != state:
+        if new == CLOSED and state == SYN_SENT and direction == REPLY:
+            balancer.servers[server_of(conn)].refused += 1
         if new == LAST_ACK:
             conn.flags = conn.flags | CLOSER if direction == REPLY else conn.flags & ~CLOSER
         enter(worker, balancer, number, new)

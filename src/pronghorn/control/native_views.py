@@ -34,7 +34,7 @@ _UNSEEN = ("ring_full", "rx_dropped", "rx_ring_full")
 BEST_FIRST = ("permanent", "reachable", "delay", "probe", "stale", "incomplete", "failed")
 """States of a neighbour."""
 
-_COUNTERS = ("active", "inactive", "connections", "packets_in", "packets_out", "octets_in", "octets_out")
+_COUNTERS = ("active", "inactive", "connections", "refused", "unanswered", "packets_in", "packets_out", "octets_in", "octets_out")
 _REFUSALS = ("no_server", "no_port", "no_conn", "no_room")
 
 

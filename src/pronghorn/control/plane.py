@@ -147,6 +147,9 @@ class DataPlane(Protocol):
     def change_health(self, service: Service) -> None:
         """What is done without servers: `on_no_server`, "reject" and "drop"; the rest is done here (health/)."""
 
+    def reset_server(self, key: ServiceKey, address: Endpoint) -> None:
+        """End its connections."""
+
     def change_checks(self, key: ServiceKey, server: Server) -> None:
         """How a server is checked: nothing that an engine has to know."""
 

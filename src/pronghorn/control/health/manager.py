@@ -159,7 +159,7 @@ class Health:
             if not up:
                 self._carefully(self.plane.give, key, real)
                 if virtual.service.unhealthy == "reset":
-                    self._carefully(self.plane.reset, key, real)
+                    self._carefully(self.plane.reset_server, key, real.server.address)
 
     def _weigh(self, key: ServiceKey, virtual: Virtual) -> None:
         """Whether the service has servers enough; the engine gets what it is to have."""

@@ -1,8 +1,8 @@
 """Between the actions of a plan and the engine: what a plan says of servers and addresses is the configuration; what
 the engine gets is that and what is known of their health.
 
-A server that cannot be used is drained in the engine, or taken out and put back drained where its connections are to
-end (`unhealthy = "reset"`); an address is withdrawn by not owning it. Whatever an action says meanwhile is remembered.
+A server that cannot be used is drained in the engine; an address is withdrawn by not owning it. Whatever an action says
+meanwhile is remembered.
 Everything else is the engine's.
 """
 
@@ -43,6 +43,11 @@ class HealthPlane:
 
     def add_service(self, service: Service) -> None:
         self.engine.add_service(service)
+        try:
+            self.engine.change_health(service)
+        except BaseException:
+            self.engine.remove_service(service)
+            raise
         self.services[service.key] = Virtual(service)
 
     def remove_service(self, service: Service) -> None:
@@ -136,11 +141,6 @@ class HealthPlane:
         if wanted.state != real.given.state:
             (self.engine.drain_server if wanted.state == "drain" else self.engine.resume_server)(key, address)
             real.given = real.given.model_copy(update={"state": wanted.state})
-
-    def reset(self, key: ServiceKey, real: Real) -> None:
-        """End the server's connections. It is drained."""
-        self.engine.remove_server(key, real.given)
-        self.engine.add_server(key, real.given)
 
     def apologise(self, key: ServiceKey) -> None:
         """Sorry server before servers when it takes over, and after them when it is not needed any more."""
