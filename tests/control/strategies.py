@@ -43,6 +43,8 @@ def servers(draw: st.DrawFn, family: int) -> list[dict[str, Any]]:
             "address": form.format(n),
             "weight": draw(st.sampled_from([0, 1, 5])),
             "state": draw(st.sampled_from(["up", "up", "drain"])),
+            "method": draw(st.sampled_from([None, None, "full-nat", "nat", "direct"])),
+            "check_port": draw(st.sampled_from([None, None, 8000])),
             **({"name": draw(st.sampled_from("xyz")) + str(n)} if draw(st.booleans()) else {}),
         }
         for n in draw(st.lists(st.integers(1, 3), unique=True, max_size=3))
@@ -89,14 +91,19 @@ def service_configs(draw: st.DrawFn) -> Config:
     """The network stays as it is; services and servers change in every way."""
     owned = ["10.0.1.1", "fd00:1::1"]
     port = {"name": "a", "device": "xdp:eth0", "addresses": ["10.0.1.1/24", "fd00:1::1/64"]}
-    fixed = [("tcp", "10.0.1.1:80", 4), ("tcp", "[fd00:1::1]:80", 6), ("udp", "10.0.1.1:53", 4)]
+    fixed = [("tcp", "10.0.1.1:80", 4), ("tcp", "[fd00:1::1]:80", 6), ("udp", "10.0.1.1:80", 4)]
     services = [
         {
             "name": name,
             "protocol": protocol,
             "address": address,
             "scheduler": draw(st.sampled_from(["rr", "maglev"])),
+            "method": draw(st.sampled_from(["full-nat", "nat"])),
             "servers": draw(servers(family)),
+            "checks": draw(st.sampled_from([[], [{"type": "tcp", "via": "kernel"}], [{"type": "ping"}]])),
+            "on_no_server": draw(st.sampled_from(["drop", "reject"])),
+            "quorum": draw(st.sampled_from([1, 3])),
+            **draw(st.sampled_from([{}, {"passive": {}}, {"passive": {"failures": 3}}, {"on_up": ["/bin/true"]}])),
         }
         for name, (protocol, address, family) in zip(draw(st.permutations(["web", "dns", "db"])), fixed, strict=True)
         if draw(st.integers(0, 5))

@@ -3,11 +3,14 @@ and plans that change checks leave the others alone."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
+from io import StringIO
 from typing import Any
 
 import pytest
+from rich.console import Console
 
+from pronghorn.cli.tables import table
 from pronghorn.control.apply import ApplyError
 from pronghorn.control.endpoint import Endpoint, parse_endpoint
 from pronghorn.control.gateway import Gateway
@@ -313,6 +316,18 @@ def test_metrics_are_text() -> None:
     assert 'pronghorn_health_up{service="web",server="10.0.2.1:80"} 0' in text
     assert 'pronghorn_check_up{service="web",server="10.0.2.2:80",check="tcp"} 0' in text  # none has been made
     assert "# TYPE pronghorn_check_failed_total counter" in text
+
+
+def test_a_table_fits_on_80_columns() -> None:
+    running = Running(config({"checks": [TCP, {"type": "https", "via": "kernel", "name": "certificate-and-page"}]}))
+    running.tell(A, False)
+    text = StringIO()
+    Console(file=text, width=80).print(table("health", [asdict(view) for view in running.health.views()]))
+    lines = text.getvalue().splitlines()
+    assert max(map(len, lines)) <= 80
+    assert lines[2].split() == ["web", "up"]
+    assert [line.split()[:2] for line in lines[3:5]] == [["10.0.2.1:80", "down"], ["tcp", "down"]]
+    assert "refused" in lines[3] + lines[4]
 
 
 # --- what a configuration may say -------------------------------------------------------------------------------------
