@@ -38,6 +38,7 @@ struct waiter {
 static struct waiter *waiters;
 static bool turning;          /* there is a turner */
 static int64_t asleep_until;  /* the turner sleeps, and till when; 0 */
+static bool hung_up;          /* nobody is left who could ring the link's pipe, which would be ready for ever */
 static int bell = -1;         /* eventfd that wakes the turner */
 static bool changed;          /* conditions may have come true without a turn that had work */
 static int64_t last_turn;
@@ -148,6 +149,8 @@ static int sleep_on(struct pollfd *kernel, nfds_t count, int first, int second, 
     if (ready <= 0) {
         result = interrupted() || (ready < 0 && errno == EINTR) ? -EINTR : 0;
     } else {
+        if ((all[count].revents & (POLLIN | POLLHUP)) == POLLHUP)
+            hung_up = true;
         for (nfds_t place = 0; place < count; place++)
             if ((kernel[place].revents = all[place].revents) != 0)
                 result = 2;
@@ -242,7 +245,7 @@ static int doze(int64_t deadline, struct pollfd *kernel, nfds_t count, const sig
         bell = hide(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
     asleep_until = now + rest;
     unlock();
-    int result = sleep_on(kernel, count, process.pipe, bell, rest, mask);
+    int result = sleep_on(kernel, count, hung_up ? -1 : process.pipe, bell, rest, mask);
     lock();
     if (asleep_until == 0) {
         eventfd_t ignored;
@@ -394,4 +397,5 @@ void turn_forked(void)
         unhide_close(bell);
     bell = -1;
     own_event = -1;
+    hung_up = false;
 }
