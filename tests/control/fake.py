@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Concatenate, ParamSpec
 
 from pronghorn.control.filter import Filter
+from pronghorn.control.methods import resolve_methods
 from pronghorn.control.model import Config, Port, Programs, Route, Server, Service, ServiceKey, Tcp, Timeouts, Udp
 from pronghorn.control.plane import ProgramPlane
 from pronghorn.control.resolve import resolve
@@ -201,6 +202,13 @@ class FakeEngine:
         self.table[key] = self.table[key].model_copy(update={"scheduler": scheduler})
 
     @counted
+    def change_method(self, key: ServiceKey, address: Any, method: Any) -> None:
+        if address is None:
+            self.table[key] = self.table[key].model_copy(update={"method": method})
+        else:
+            self._change_server(key, address, method=method)
+
+    @counted
     def change_health(self, service: Service) -> None:
         assert service.key in self.table
         self.table[service.key] = service
@@ -262,6 +270,7 @@ class FakeEngine:
                 name=server.name,
                 weight=server.weight,
                 state=server.state,
+                method=server.method or service.method,
                 active=3,
                 inactive=1,
                 connections=self.packets // 10,
@@ -278,7 +287,7 @@ class FakeEngine:
             protocol=service.protocol,
             address=str(service.address),
             scheduler=service.scheduler,
-            forwarding=service.forwarding,
+            method=service.method,
             servers=servers,
         )
 
@@ -391,7 +400,7 @@ def state_of(config: Config) -> Any:
     for route in config.routes:
         engine.route_table[route.prefix] = resolve(config, route)
     engine.local = set(config.balancer.local_addresses)
-    for service in config.services:
+    for service in resolve_methods(config).services:
         engine.table[service.key] = service.model_copy(update={"servers": ()})
         for server in service.servers:
             engine.servers[service.key, server.address] = server

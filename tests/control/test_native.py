@@ -28,6 +28,7 @@ from pronghorn.control.model import Udp as Udp_
 from pronghorn.control.native import NativeEngine, open_engine
 from pronghorn.control.plan import plan
 from pronghorn.control.plane import EngineError
+from pronghorn.control.problems import ConfigError
 from pronghorn.engine.transports import Limits, create_transports
 from pronghorn.memory.arena import Arena
 from pronghorn.memory.hashtable import hash_add, hash_remove
@@ -129,6 +130,39 @@ def test_it_takes_every_change_and_takes_it_back(engine: NativeEngine) -> None:
     assert ("0.0.0.0/0", "10.0.0.3") in {(route.prefix, route.via) for route in engine.routes()}
     apply(plan(other, config()), engine)
     assert seen() == before
+
+
+def test_methods_change_while_servers_stay(engine: NativeEngine) -> None:
+    def methods(engine: NativeEngine) -> list[str]:
+        web = engine.services()[0]
+        return [web.method, *(server.method for server in web.servers)]
+
+    def wanted(method: str, second: str | None) -> Config:
+        servers = [{"address": "10.0.1.10:80", "name": "a", "weight": 2}, {"address": "10.0.1.11:80", "method": second}]
+        web = {"name": "web", "address": "10.0.0.80:80", "method": method, "servers": servers}
+        return config(services=[web, *config().model_dump(mode="json")["services"][1:]])
+
+    assert methods(engine) == ["full-nat"] * 3
+    actions = plan(config(), wanted("nat", "direct"))
+    assert [str(action) for action in actions] == [
+        "change method of tcp 10.0.0.80:80: full-nat -> nat",
+        "change method of server 10.0.1.10:80 of tcp 10.0.0.80:80: full-nat -> nat",
+        "change method of server 10.0.1.11:80 of tcp 10.0.0.80:80: full-nat -> direct",
+    ]
+    apply(actions, engine)
+    assert methods(engine) == ["nat", "nat", "direct"]
+    apply(plan(wanted("nat", "direct"), config()), engine)
+    assert methods(engine) == ["full-nat"] * 3
+
+
+def test_direct_routing_asks_for_the_services_port() -> None:
+    server = {"address": "10.0.1.10:8080"}
+    web = {"name": "web", "address": "10.0.0.80:80", "method": "direct", "servers": [server]}
+    with pytest.raises(ConfigError, match="not at the service's port"):
+        config(services=[web])
+    config(services=[web | {"servers": [server | {"method": "nat"}]}], balancer={})
+    with pytest.raises(ConfigError, match="local_addresses has no IPv4 address"):
+        config(services=[web | {"servers": [server | {"method": "full-nat"}]}], balancer={})
 
 
 def test_a_refusal_changes_nothing(engine: NativeEngine) -> None:

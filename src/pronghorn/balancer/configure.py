@@ -13,9 +13,18 @@ are ended by the worker's sweep, and an index is free again when its last connec
 
 from __future__ import annotations
 
-from pronghorn.balancer.addresses import PROTOCOLS, Address, ConfigureError, raw_port, service_ports, to_raw
+from pronghorn.balancer.addresses import (
+    PROTOCOLS,
+    Address,
+    ConfigureError,
+    from_raw,
+    raw_port,
+    service_ports,
+    to_raw,
+)
 from pronghorn.balancer.create import change_timeouts, create_balancer
 from pronghorn.balancer.local_addresses import add_local_address, change_local_ports, remove_local_address, start_sweep
+from pronghorn.balancer.methods import method_number
 from pronghorn.balancer.schedulers import SCHEDULERS
 from pronghorn.balancer.schedulers.maglev import fill_table, identity_of
 from pronghorn.balancer.services import (
@@ -28,9 +37,7 @@ from pronghorn.balancer.services import (
     service_hash,
 )
 from pronghorn.balancer.tables import (
-    DIRECT,
     MEMBERS,
-    METHODS,
     MH,
     SERVER_DRAIN,
     SERVER_REMOVED,
@@ -48,6 +55,7 @@ __all__ = [
     "add_server",
     "add_service",
     "change_local_ports",
+    "change_method",
     "change_scheduler",
     "change_state",
     "change_timeouts",
@@ -138,12 +146,9 @@ def add_server(
 ) -> int:
     """Give the service another server. `state` is "up" or "drain", `method` of METHODS. Returns the server's index."""
     owner = service_at(balancer, service)
-    if address.version != owner.ports >> 40:
-        raise ConfigureError(f"server {address}: its service is IPv{owner.ports >> 40}, and full NAT keeps the family")
-    if not 1 <= port <= 65535 or not 0 <= weight <= 65535 or state not in ("up", "drain") or method not in METHODS:
-        raise ConfigureError(f"server {address}:{port}, weight {weight}, state {state}, method {method}: out of range")
-    if METHODS[method] == DIRECT and raw_port(port) != owner.ports >> 16 & 0xFFFF:
-        raise ConfigureError(f"server {address}:{port}: packets reach it as they came, so its port is the service's")
+    if not 1 <= port <= 65535 or not 0 <= weight <= 65535 or state not in ("up", "drain"):
+        raise ConfigureError(f"server {address}:{port}, weight {weight}, state {state}: out of range")
+    way = method_number(owner, address, port, method)
     if find_server(balancer, service, address, port) >= 0:
         raise ConfigureError(f"server {address}:{port} exists already")
     if owner.member_count == MEMBERS:
@@ -156,7 +161,7 @@ def add_server(
     server.family, server.port, server.service, server.weight = address.version, raw_port(port), service, weight
     server.conns = server.active = server.connections = server.generation = 0
     server.refused = server.unanswered = 0
-    server.method = METHODS[method]
+    server.method = way
     server.identity = identity_of(server.hi, server.lo, server.port)
     server.state = SERVER_UP if state == "up" else SERVER_DRAIN
     owner.members[owner.member_count] = number
@@ -201,6 +206,13 @@ def change_state(balancer: Balancer, number: int, state: str) -> None:
     server = server_at(balancer, number)
     server.state = SERVER_UP if state == "up" else SERVER_DRAIN
     refresh(balancer, server.service)
+
+
+def change_method(balancer: Balancer, number: int, method: str) -> None:
+    """How packets reach the server, from its next connection on; those that there are keep their way."""
+    server = server_at(balancer, number)
+    address = from_raw(server.family, server.hi, server.lo)
+    server.method = method_number(balancer.services[server.service], address, raw_port(server.port), method)
 
 
 def server_at(balancer: Balancer, number: int) -> Server:

@@ -18,10 +18,13 @@ def add(
     address: Annotated[str, typer.Argument(metavar="ADDRESS:PORT", help="Where the server answers.")],
     weight: Annotated[int | None, typer.Option(help="Its share of new connections; 1 if not given.")] = None,
     name: Annotated[str | None, typer.Option(help="A name for tables and commands.")] = None,
+    method: Annotated[
+        str | None, typer.Option(metavar="full-nat|nat|direct", help="How packets reach it; as the service says.")
+    ] = None,
     gateway: Gateway = None,
 ) -> None:
     """Add a server to a service."""
-    body = {"address": address, "weight": weight, "name": name}
+    body = {"address": address, "weight": weight, "name": name, "method": method}
     _send(gateway, "POST", (service, "servers"), {key: value for key, value in body.items() if value is not None})
 
 

@@ -15,6 +15,9 @@ def add(
     address: Annotated[str, typer.Argument(metavar="ADDRESS:PORT", help="Where clients connect.")],
     protocol: Annotated[str | None, typer.Option(metavar="tcp|udp", help="The protocol; tcp if not given.")] = None,
     scheduler: Annotated[str | None, typer.Option(metavar="rr|wrr|maglev", help="How servers are chosen.")] = None,
+    method: Annotated[
+        str | None, typer.Option(metavar="full-nat|nat|direct", help="How packets reach the servers.")
+    ] = None,
     server: Annotated[
         list[str] | None, typer.Option(metavar="ADDRESS:PORT[*WEIGHT]", help="A server; may be given several times.")
     ] = None,
@@ -25,6 +28,7 @@ def add(
     from pronghorn.control.client import Client
 
     body: dict[str, Any] = {"name": name, "address": address, "protocol": protocol, "scheduler": scheduler}
+    body["method"] = method
     body = {key: value for key, value in body.items() if value is not None}
     body["servers"] = [_server(text) for text in server or ()]
     print_plan(Client(gateway).send("POST", ("services",), body=body)["plan"])

@@ -48,10 +48,14 @@ def _services(rows: Sequence[Row]) -> Table:
     for service in rows:
         servers = service["servers"]
         title = Text(service["name"], style="bold")
-        title.append(f" {service['protocol']} {service['scheduler']}\n{service['address']}", style="not bold")
+        title.append(
+            f" {service['protocol']} {service['scheduler']} {service['method']}\n{service['address']}", style="not bold"
+        )
         result.add_row(title, "", "", *_traffic(servers))
         for server in servers:
             name = f"  {server['name'] or server['address']}"
+            if server["method"] != service["method"]:
+                name += f" {server['method']}"
             state = server["state"] if server["health"] in ("up", "unchecked") else server["health"]
             result.add_row(name, str(server["weight"]), _state(state), *_traffic([server]))
     return result

@@ -8,6 +8,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from pronghorn.control import methods
 from pronghorn.control.health.rules import findings
 from pronghorn.control.model import Address, Config, Port, Programs, Sockets, Tcp, Udp
 from pronghorn.control.places import Path
@@ -143,7 +144,7 @@ def _local_families(config: Config) -> Iterator[Finding]:
     families = {address.version for address in config.balancer.local_addresses}
     for i, service in enumerate(config.services):
         family = service.address.family
-        if service.servers and family not in families:
+        if methods.needs_local(service) and family not in families:
             wrong = f"balancer.local_addresses has no IPv{family} address for its connections to servers"
             yield Finding(("services", i, "address"), str(service.address), wrong)
 
@@ -214,6 +215,10 @@ def _health(config: Config) -> Iterator[Finding]:
     return (Finding(*found) for found in findings(config))
 
 
+def _methods(config: Config) -> Iterator[Finding]:
+    return (Finding(*found) for found in methods.findings(config))
+
+
 def _owned(owned: dict[Address, None], path: Path, address: Address, value: str) -> Iterator[Finding]:
     if address not in owned:
         same_family = _listed(str(ip) for ip in owned if ip.version == address.version)
@@ -255,6 +260,7 @@ RULES: tuple[Callable[[Config], Iterator[Finding]], ...] = (
     _local_addresses,
     _services,
     _servers,
+    _methods,
     _local_families,
     _sockets,
     _tcp_limits,

@@ -275,6 +275,9 @@ class Programs(_Section):
     groups: Many[NameField] = Field(default=(), description="programs with one of these as their group may attach too")
 
 
+Method = Literal["full-nat", "nat", "direct"]
+
+
 class Server(_Section):
     """A real server of a service."""
 
@@ -282,6 +285,7 @@ class Server(_Section):
     name: NameField | None = Field(default=None, description="a name for tables and commands; the address otherwise")
     weight: int = Field(default=1, ge=0, le=65_535, description="its share of new connections; 0: no new ones")
     state: Literal["up", "drain"] = Field(default="up", description="drain: keeps its connections, gets no new ones")
+    method: Method | None = Field(default=None, description="how packets reach it; as the service says if absent")
     check_via: Literal["gateway", "kernel"] | None = Field(
         default=None, description="whose sockets its checks use; what each check says if absent"
     )
@@ -312,7 +316,12 @@ class Service(_Section):
     scheduler: Literal["rr", "wrr", "maglev"] = Field(
         default="wrr", description="how a server is chosen: in turn, in turn by weight, by Maglev's hash of the client"
     )
-    forwarding: Literal["full_nat"] = Field(default="full_nat", description="how packets reach the server")
+    method: Method = Field(
+        default="full-nat",
+        description="how packets reach the servers; full-nat: from and to one of `local_addresses`; nat: from the "
+        "client's address, and the servers' way back leads through the gateway; direct: as they came, and servers have "
+        "the service's address and port and answer by themselves",
+    )
     on_no_server: Literal["drop", "reject", "withdraw", "sorry"] = Field(
         default="drop",
         description="what becomes of new connections when no server takes any, or too few do (quorum); reject: TCP "

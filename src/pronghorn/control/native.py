@@ -17,8 +17,9 @@ from pronghorn.balancer.tables import Balancer
 from pronghorn.control.endpoint import Address, Endpoint
 from pronghorn.control.fields import Interface
 from pronghorn.control.links import Links
-from pronghorn.control.model import Config, Port, Programs, Route, Server, Service, ServiceKey, Tcp, Timeouts, Udp
+from pronghorn.control.model import Config, Port, Programs, Route, Service, ServiceKey, Tcp, Timeouts, Udp
 from pronghorn.control.native_health import NativeHealth
+from pronghorn.control.native_servers import NativeServers
 from pronghorn.control.native_sockets import (
     arena_limit,
     change_socket_ports,
@@ -70,7 +71,7 @@ def open_engine(starting: Config) -> NativeEngine:
         raise EngineError(f"the engine cannot be started: {error}") from error
 
 
-class NativeEngine(NativeHealth):
+class NativeEngine(NativeHealth, NativeServers):
     """Follows plane.Engine."""
 
     def __init__(self, starting: Config) -> None:
@@ -86,6 +87,7 @@ class NativeEngine(NativeHealth):
         self.addresses: list[tuple[str, Interface]] = []
         self.links = Links()
         self.service_names: dict[ServiceKey, str] = {}
+        self.methods = {}
         self.server_names: dict[tuple[ServiceKey, Endpoint], str | None] = {}
         if settings.arena is not None:
             discard_arena(settings.arena)  # that of a gateway which has ended; its state is not taken over yet
@@ -255,7 +257,7 @@ class NativeEngine(NativeHealth):
     def program_plane(self) -> ProgramPlane | None:
         return self._programs
 
-    # --- services and servers -----------------------------------------------------------------------------------------
+    # --- services (native_servers.py: their servers) ------------------------------------------------------------------
 
     def add_service(self, service: Service) -> None:
         key, at = service.key, service.address
@@ -264,12 +266,12 @@ class NativeEngine(NativeHealth):
             balancing.add_service(_balancer(worker), key[0], at.address, at.port, service.scheduler)
 
         self._everywhere(add, lambda worker: balancing.remove_service(_balancer(worker), _service(worker, key)))
-        self.service_names[key] = service.name
+        self.service_names[key], self.methods[key] = service.name, service.method
 
     def remove_service(self, service: Service) -> None:
         key = service.key
         self._everywhere(lambda worker: balancing.remove_service(_balancer(worker), _service(worker, key)))
-        del self.service_names[key]
+        del self.service_names[key], self.methods[key]
 
     def rename_service(self, key: ServiceKey, name: str) -> None:
         self.service_names[key] = name
@@ -277,45 +279,12 @@ class NativeEngine(NativeHealth):
     def change_scheduler(self, key: ServiceKey, scheduler: str) -> None:
         self._everywhere(lambda worker: balancing.change_scheduler(_balancer(worker), _service(worker, key), scheduler))
 
-    def add_server(self, key: ServiceKey, server: Server) -> None:
-        address, port = server.address
-
-        def add(worker: Worker) -> None:
-            number = _service(worker, key)
-            balancing.add_server(_balancer(worker), number, address, port, server.weight, server.state)
-
-        self._everywhere(
-            add, lambda worker: balancing.remove_server(_balancer(worker), _server(worker, key, server.address))
-        )
-        self.server_names[key, server.address] = server.name
-
-    def remove_server(self, key: ServiceKey, server: Server) -> None:
-        address = server.address
-        self._everywhere(lambda worker: balancing.remove_server(_balancer(worker), _server(worker, key, address)))
-        del self.server_names[key, address]
-
-    def rename_server(self, key: ServiceKey, address: Endpoint, name: str | None) -> None:
-        self.server_names[key, address] = name
-
-    def change_weight(self, key: ServiceKey, address: Endpoint, weight: int) -> None:
-        self._everywhere(
-            lambda worker: balancing.change_weight(_balancer(worker), _server(worker, key, address), weight)
-        )
-
-    def drain_server(self, key: ServiceKey, address: Endpoint) -> None:
-        self._everywhere(
-            lambda worker: balancing.change_state(_balancer(worker), _server(worker, key, address), "drain")
-        )
-
-    def resume_server(self, key: ServiceKey, address: Endpoint) -> None:
-        self._everywhere(lambda worker: balancing.change_state(_balancer(worker), _server(worker, key, address), "up"))
-
     # --- what it shows ------------------------------------------------------------------------------------------------
 
     def services(self) -> Sequence[ServiceView]:
         from pronghorn.control import native_views as show
 
-        return show.services(self._workers(), self.service_names, self.server_names)
+        return show.services(self._workers(), self.service_names, self.server_names, self.methods)
 
     def conns(self, limit: int) -> Sequence[ConnView]:
         from pronghorn.control import native_views as show
@@ -393,7 +362,3 @@ def _balancer(worker: Worker) -> Balancer:
 def _service(worker: Worker, key: ServiceKey) -> int:
     protocol, (address, port) = key
     return balancing.find_service(_balancer(worker), protocol, address, port)
-
-
-def _server(worker: Worker, key: ServiceKey, at: Endpoint) -> int:
-    return balancing.find_server(_balancer(worker), _service(worker, key), at.address, at.port)

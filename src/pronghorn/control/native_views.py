@@ -34,7 +34,17 @@ _UNSEEN = ("ring_full", "rx_dropped", "rx_ring_full")
 BEST_FIRST = ("permanent", "reachable", "delay", "probe", "stale", "incomplete", "failed")
 """States of a neighbour."""
 
-_COUNTERS = ("active", "inactive", "connections", "refused", "unanswered", "packets_in", "packets_out", "octets_in", "octets_out")
+_COUNTERS = (
+    "active",
+    "inactive",
+    "connections",
+    "refused",
+    "unanswered",
+    "packets_in",
+    "packets_out",
+    "octets_in",
+    "octets_out",
+)
 _REFUSALS = ("no_server", "no_port", "no_conn", "no_room")
 
 
@@ -42,6 +52,7 @@ def services(
     workers: Sequence[Worker],
     names: Mapping[ServiceKey, str],
     server_names: Mapping[tuple[ServiceKey, Endpoint], str | None],
+    methods: Mapping[ServiceKey, str],
 ) -> list[ServiceView]:
     """In the order in which they were added."""
     rows: dict[ServiceKey, list[show.ServiceRow]] = {key: [] for key in names}
@@ -54,7 +65,7 @@ def services(
             protocol=key[0],
             address=str(key[1]),
             scheduler=same[0].scheduler,
-            forwarding="full_nat",
+            method=methods[key],
             servers=_servers(key, same, server_names),
             **{name: sum(getattr(row, name) for row in same) for name in _REFUSALS},
         )
@@ -78,6 +89,7 @@ def _servers(
             name=names.get((key, address)),
             weight=same[0].weight,
             state=same[0].state,
+            method=same[0].method,
             **{name: sum(getattr(row, name) for row in same) for name in _COUNTERS},
         )
         for address, same in found.items()

@@ -19,6 +19,7 @@ from pronghorn.control import actions as do
 from pronghorn.control.actions import Action
 from pronghorn.control.fields import Interface
 from pronghorn.control.health.changes import differs, server_differs
+from pronghorn.control.methods import resolve_methods
 from pronghorn.control.model import Config, Port, Route, Server, Service
 from pronghorn.control.resolve import resolve
 from pronghorn.control.trouble import Trouble
@@ -48,6 +49,7 @@ def plan(running: Config, wanted: Config) -> list[Action]:
     ]
     if changes:
         raise RestartNeeded(changes)
+    running, wanted = resolve_methods(running), resolve_methods(wanted)
     network = _Network(running, wanted)
     return [
         *network.give_way(),
@@ -189,6 +191,8 @@ def _make_services(running: Config, wanted: Config) -> Iterator[Action]:
             yield do.RenameService(service.key, old.name, service.name)
         if old.scheduler != service.scheduler:
             yield do.ChangeScheduler(service.key, old.scheduler, service.scheduler)
+        if old.method != service.method:
+            yield do.ChangeMethod(service.key, None, old.method, service.method)
         if differs(old, service):
             yield do.ChangeHealth(*(one.model_copy(update={"servers": ()}) for one in (old, service)))
         for server in service.servers:
@@ -204,6 +208,8 @@ def _strengthen(service: Service, old: Server | None, new: Server) -> Iterator[A
         yield do.RenameServer(service.key, new.address, old.name, new.name)
     if server_differs(old, new):
         yield do.ChangeChecks(service.key, old, new)
+    if old.method != new.method and old.method and new.method:
+        yield do.ChangeMethod(service.key, new.address, old.method, new.method)
     if new.weight > old.weight:
         yield do.ChangeWeight(service.key, new.address, old.weight, new.weight)
     if (old.state, new.state) == ("drain", "up"):

@@ -15,7 +15,19 @@ from typing import Protocol
 
 from pronghorn.control.endpoint import Address, Endpoint
 from pronghorn.control.fields import Interface
-from pronghorn.control.model import Config, Port, Programs, Route, Server, Service, ServiceKey, Tcp, Timeouts, Udp
+from pronghorn.control.model import (
+    Config,
+    Method,
+    Port,
+    Programs,
+    Route,
+    Server,
+    Service,
+    ServiceKey,
+    Tcp,
+    Timeouts,
+    Udp,
+)
 from pronghorn.control.snapshot import Snapshot
 from pronghorn.control.trouble import Trouble
 from pronghorn.state.attach import Claim
@@ -143,6 +155,10 @@ class DataPlane(Protocol):
     def rename_service(self, key: ServiceKey, name: str) -> None: ...
 
     def change_scheduler(self, key: ServiceKey, scheduler: str) -> None: ...
+
+    def change_method(self, key: ServiceKey, address: Endpoint | None, method: Method) -> None:
+        """How packets reach a server, from its next connection on. None: how the service is shown, and what holds for
+        servers that name no method."""
 
     def change_health(self, service: Service) -> None:
         """What is done without servers: `on_no_server`, "reject" and "drop"; the rest is done here (health/)."""

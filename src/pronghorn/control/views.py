@@ -22,6 +22,7 @@ class ServerView:
     name: Annotated[str | None, "its name, if it has one"] = None
     weight: Annotated[int, "share of new connections"]
     state: Annotated[str, "up or drain, as configured"]
+    method: Annotated[str, "how packets reach it: full-nat, nat or direct"] = "full-nat"
     health: Annotated[str, "up, down, probation, drain, maint, unchecked (`pronghorn show health`), or sorry"] = (
         "unchecked"
     )
@@ -51,7 +52,7 @@ class ServiceView:
     protocol: Annotated[str, "tcp or udp"]
     address: Annotated[str, "where clients connect"]
     scheduler: Annotated[str, "how servers are chosen"]
-    forwarding: Annotated[str, "how packets reach the servers"]
+    method: Annotated[str, "how packets reach the servers that name no method"]
     no_server: Annotated[int, "packets refused: no server takes new connections"] = 0
     no_port: Annotated[int, "packets refused: no local port was free"] = 0
     no_conn: Annotated[int, "packets refused: TCP without a connection and no SYN"] = 0

@@ -22,6 +22,7 @@ from pronghorn.control.actions.network import (
 from pronghorn.control.actions.services import (
     AddServer,
     AddService,
+    ChangeMethod,
     ChangeScheduler,
     ChangeWeight,
     DrainServer,
@@ -44,6 +45,7 @@ __all__ = [
     "ChangeChecks",
     "ChangeHealth",
     "ChangeLocalPorts",
+    "ChangeMethod",
     "ChangeMtu",
     "ChangePolling",
     "ChangePrograms",

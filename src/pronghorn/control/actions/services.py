@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from pronghorn.control.actions.base import Action
 from pronghorn.control.endpoint import Endpoint
-from pronghorn.control.model import Server, Service, ServiceKey
+from pronghorn.control.model import Method, Server, Service, ServiceKey
 from pronghorn.control.plane import DataPlane
 
 
@@ -161,3 +161,21 @@ class ResumeServer(Action):
 
     def __str__(self) -> str:
         return f"resume server {self.address} of {self.key}"
+
+
+@dataclass(frozen=True)
+class ChangeMethod(Action):
+    key: ServiceKey
+    address: Endpoint | None  # None: the service's
+    old: Method
+    new: Method
+
+    def carry_out(self, plane: DataPlane) -> None:
+        plane.change_method(self.key, self.address, self.new)
+
+    def inverse(self) -> Action:
+        return ChangeMethod(self.key, self.address, self.new, self.old)
+
+    def __str__(self) -> str:
+        whose = f"server {self.address} of {self.key}" if self.address else f"{self.key}"
+        return f"change method of {whose}: {self.old} -> {self.new}"

@@ -13,7 +13,7 @@ from typing import Any
 from pronghorn.control.endpoint import Endpoint
 from pronghorn.control.fields import Interface
 from pronghorn.control.health.roster import Real, Virtual, withdrawn
-from pronghorn.control.model import Server, Service, ServiceKey
+from pronghorn.control.model import Method, Server, Service, ServiceKey
 from pronghorn.control.plane import Engine
 
 
@@ -65,6 +65,13 @@ class HealthPlane:
     def change_scheduler(self, key: ServiceKey, scheduler: str) -> None:
         self.engine.change_scheduler(key, scheduler)
         self._of_service(key, scheduler=scheduler)
+
+    def change_method(self, key: ServiceKey, address: Endpoint | None, method: Method) -> None:
+        self.engine.change_method(key, address, method)
+        if address is None:
+            self._of_service(key, method=method)
+        else:
+            self._of_server(key, address, method=method)
 
     def change_health(self, service: Service) -> None:
         """What is checked, and what becomes of it without servers."""

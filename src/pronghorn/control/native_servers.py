@@ -1,0 +1,75 @@
+"""What the engine of this build does about servers: one method per action (plane.py)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from pronghorn.balancer import configure as balancing
+from pronghorn.balancer.tables import Balancer
+from pronghorn.control.endpoint import Endpoint
+from pronghorn.control.model import Method, Server, ServiceKey
+from pronghorn.state.worker import Worker
+
+
+class NativeServers:
+    """A part of NativeEngine."""
+
+    server_names: dict[tuple[ServiceKey, Endpoint], str | None]
+    methods: dict[ServiceKey, Method]
+    """What holds for servers of a service that name none."""
+
+    def _everywhere(self, do: Callable[[Worker], object], undo: Callable[[Worker], object] | None = None) -> None:
+        raise NotImplementedError
+
+    def add_server(self, key: ServiceKey, server: Server) -> None:
+        (address, port), method = server.address, server.method or self.methods[key]
+
+        def add(worker: Worker) -> None:
+            number = _service(worker, key)
+            balancing.add_server(_balancer(worker), number, address, port, server.weight, server.state, method)
+
+        self._everywhere(
+            add, lambda worker: balancing.remove_server(_balancer(worker), _server(worker, key, server.address))
+        )
+        self.server_names[key, server.address] = server.name
+
+    def remove_server(self, key: ServiceKey, server: Server) -> None:
+        address = server.address
+        self._everywhere(lambda worker: balancing.remove_server(_balancer(worker), _server(worker, key, address)))
+        del self.server_names[key, address]
+
+    def rename_server(self, key: ServiceKey, address: Endpoint, name: str | None) -> None:
+        self.server_names[key, address] = name
+
+    def change_weight(self, key: ServiceKey, address: Endpoint, weight: int) -> None:
+        self._everywhere(
+            lambda worker: balancing.change_weight(_balancer(worker), _server(worker, key, address), weight)
+        )
+
+    def change_method(self, key: ServiceKey, address: Endpoint | None, method: Method) -> None:
+        if address is None:
+            self.methods[key] = method
+            return
+        at = address
+        self._everywhere(lambda worker: balancing.change_method(_balancer(worker), _server(worker, key, at), method))
+
+    def drain_server(self, key: ServiceKey, address: Endpoint) -> None:
+        self._everywhere(
+            lambda worker: balancing.change_state(_balancer(worker), _server(worker, key, address), "drain")
+        )
+
+    def resume_server(self, key: ServiceKey, address: Endpoint) -> None:
+        self._everywhere(lambda worker: balancing.change_state(_balancer(worker), _server(worker, key, address), "up"))
+
+
+def _balancer(worker: Worker) -> Balancer:
+    return Balancer(worker.balancer)
+
+
+def _service(worker: Worker, key: ServiceKey) -> int:
+    protocol, (address, port) = key
+    return balancing.find_service(_balancer(worker), protocol, address, port)
+
+
+def _server(worker: Worker, key: ServiceKey, at: Endpoint) -> int:
+    return balancing.find_server(_balancer(worker), _service(worker, key), at.address, at.port)
