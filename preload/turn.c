@@ -149,8 +149,7 @@ static int sleep_on(struct pollfd *kernel, nfds_t count, int first, int second, 
     if (ready <= 0) {
         result = interrupted() || (ready < 0 && errno == EINTR) ? -EINTR : 0;
     } else {
-        if ((all[count].revents & (POLLIN | POLLHUP)) == POLLHUP)
-            hung_up = true;
+        hung_up |= (all[count].revents & (POLLIN | POLLHUP)) == POLLHUP;
         for (nfds_t place = 0; place < count; place++)
             if ((kernel[place].revents = all[place].revents) != 0)
                 result = 2;
