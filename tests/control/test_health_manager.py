@@ -21,7 +21,7 @@ from pronghorn.control.health.show import services
 from pronghorn.control.load import loads, parse
 from pronghorn.control.model import Config, ServiceKey
 from pronghorn.control.problems import ConfigError
-from tests.control.fake import FakeEngine
+from tests.control.fake import Broken, FakeEngine
 
 ADDRESS = "198.51.100.10"
 KEY = ServiceKey(("tcp", parse_endpoint(f"{ADDRESS}:80")))
@@ -117,6 +117,30 @@ def test_a_plan_that_fails_leaves_what_is_known() -> None:
         running.gateway.configure(config())
     running.health.settle()
     assert running.health.plane.services[KEY].servers[A].server.weight == 3
+
+
+def test_what_the_engine_refuses_is_tried_again() -> None:
+    running = Running(config())
+    drain = running.engine.drain_server
+
+    def refuse(*arguments: Any) -> None:
+        raise Broken("not now")
+
+    running.engine.drain_server = refuse  # type: ignore[method-assign]
+    running.tell(A, False)
+    assert running.has() == UP
+    running.engine.drain_server = drain  # type: ignore[method-assign]
+    running.tell(B, True)
+    assert running.has() == {str(A): ("drain", 3), str(B): ("up", 5)}
+
+
+def test_results_that_change_nothing_do_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    running = Running(config())
+    running.tell(A, False)
+    monkeypatch.setattr(Health, "_weigh", None)
+    for _ in range(3):
+        running.tell(A, False)
+        running.tell(B, True)
 
 
 def test_connections_end_where_that_is_wanted() -> None:

@@ -50,6 +50,7 @@ class Health:
         self.entries: dict[Place, Entry] = {}
         self._places: dict[int, Place] = {}
         self._numbers = itertools.count(1)
+        self._refused = False  # by the engine, which has not all that it is to have
         self._clock, self._ticks = clock, ticks
         self.send: Callable[[str, Wanted, list[int]], None] = lambda way, new, gone: None
         self.hook: Callable[[Sequence[str], Mapping[str, str]], None] = lambda command, variables: None
@@ -132,16 +133,19 @@ class Health:
         return any(virtual.service.passive for virtual in self.plane.services.values())
 
     def _consider(self, servers: dict[tuple[ServiceKey, Endpoint], None]) -> None:
-        """Something may have changed for these."""
+        """Something may have changed for these. Where nothing has, nothing is done."""
+        services = dict.fromkeys(self.plane.services) if self._refused else {}
+        self._refused = False
         for key, address in servers:
-            self._find(key, self.plane.services[key].servers[address])
-        for key in dict.fromkeys(key for key, _ in servers):
+            if self._find(key, self.plane.services[key].servers[address]):
+                services[key] = None
+        for key in services:
             self._weigh(key, self.plane.services[key])
-        if servers:
+        if services:
             self._announce()
 
-    def _find(self, key: ServiceKey, real: Real) -> None:
-        """All that is known of a server, together."""
+    def _find(self, key: ServiceKey, real: Real) -> bool:
+        """All that is known of a server, together. True: something has changed that its service depends on."""
         up, reason, admin, percent = True, "", "ready", None
         virtual = self.plane.services[key]
         for check in virtual.service.checks:
@@ -152,14 +156,17 @@ class Health:
                 admin, percent = track.words.get("admin", "ready"), track.words.get("percent")
         if up and real.watch is not None and not real.watch.is_up:
             up, reason = False, f"traffic: {real.watch.error}"
+        changed = (real.admin, real.percent) != (admin, percent)
         real.admin, real.percent = admin, percent
         if real.find(up, reason, self._clock()):
+            changed = True
             state = "up" if up else "down"
             say(f"server {real.server.label} of {virtual.service.name} is {state}{f': {reason}' if reason else ''}")
             if not up:
                 self._carefully(self.plane.give, key, real)
                 if virtual.service.unhealthy == "reset":
                     self._carefully(self.plane.reset_server, key, real.server.address)
+        return changed
 
     def _weigh(self, key: ServiceKey, virtual: Virtual) -> None:
         """Whether the service has servers enough; the engine gets what it is to have."""
@@ -183,10 +190,11 @@ class Health:
             say(f"address {address} is {'answered for again' if back else 'withdrawn: its services have no servers'}")
 
     def _carefully(self, do: Callable[..., Any], *arguments: Any) -> Any:
-        """What the engine refuses is said, and tried again with the next change."""
+        """What the engine refuses is said, and tried again with the next results."""
         try:
             return do(*arguments)
         except Exception as error:
+            self._refused = True
             say(f"health: the engine has refused a change: {error}")
             return None
 
