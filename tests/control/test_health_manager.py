@@ -121,15 +121,14 @@ def test_a_plan_that_fails_leaves_what_is_known() -> None:
 
 def test_what_the_engine_refuses_is_tried_again() -> None:
     running = Running(config())
-    drain = running.engine.drain_server
 
     def refuse(*arguments: Any) -> None:
         raise Broken("not now")
 
-    running.engine.drain_server = refuse  # type: ignore[method-assign]
-    running.tell(A, False)
-    assert running.has() == UP
-    running.engine.drain_server = drain  # type: ignore[method-assign]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(running.engine, "drain_server", refuse)
+        running.tell(A, False)
+        assert running.has() == UP
     running.tell(B, True)
     assert running.has() == {str(A): ("drain", 3), str(B): ("up", 5)}
 
