@@ -41,8 +41,13 @@ class Bar:
 # In the order in which they run: what needs quiet cores first.
 BARS = {
     "mac_swap": Bar("ratio", "at least", 1.0),
-    "full_nat_100k": Bar("ratio", "at least", 0.20),
-    "full_nat_1m": Bar("ratio", "at least", 0.10),
+    "lb_full_nat_100k": Bar("ratio", "at least", 0.20),
+    "lb_full_nat_1m": Bar("ratio", "at least", 0.10),
+    "lb_full_nat_10m": Bar("ratio", "at least", 0.05),
+    "lb_direct": Bar("ratio", "at least", 0.30),
+    "lb_nat": Bar("ratio", "at least", 0.20),
+    "lb_many": Bar("ratio", "at least", 0.90),
+    "lb_memory": Bar("value", "at most", 128, "B"),
     "bridge": Bar("value", "at least", 20e6, "packets/s"),
     "tcp_server_100": Bar("ratio", "at least", 0.03),
     "tcp_server_10k": Bar("ratio", "at least", 0.015),

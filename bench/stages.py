@@ -11,7 +11,7 @@ import ctypes
 import sys
 
 from bench import cores
-from bench.full_nat import with_connections
+from bench.balanced import with_connections
 from pronghorn.balancer.lookup import flow_prefetch
 from pronghorn.compiled import Array, array_at, cycles, hot, mode, u32
 from pronghorn.engine.engine import Engine

@@ -150,8 +150,13 @@ def test_every_bar_has_its_benchmark_and_every_benchmark_its_bar() -> None:
 def test_the_bars_are_those_that_were_agreed() -> None:
     assert {name: str(bar) for name, bar in bars.BARS.items()} == {
         "mac_swap": "ratio ≥ 1",
-        "full_nat_100k": "ratio ≥ 0.2",
-        "full_nat_1m": "ratio ≥ 0.1",
+        "lb_full_nat_100k": "ratio ≥ 0.2",
+        "lb_full_nat_1m": "ratio ≥ 0.1",
+        "lb_full_nat_10m": "ratio ≥ 0.05",
+        "lb_direct": "ratio ≥ 0.3",
+        "lb_nat": "ratio ≥ 0.2",
+        "lb_many": "ratio ≥ 0.9",
+        "lb_memory": "≤ 128 B",
         "bridge": "≥ 20 M packets/s",
         "tcp_server_100": "ratio ≥ 0.03",
         "tcp_server_10k": "ratio ≥ 0.015",

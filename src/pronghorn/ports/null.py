@@ -44,6 +44,7 @@ class NullQueue(View, align=64):
     transport_sum: u32  # the same for TCP, source port being 0 too
     template: Array[u8] = fixed(TEMPLATE, align=64)
     stride: u32 = field(align=64)  # from one frame's flow to the next one's; below `flows`
+    destinations: u32  # the flows' IPv4 destinations: as many as that, from the template's up; 0 is 1
 
 
 @hot
@@ -84,6 +85,10 @@ def _write(own: NullQueue, packet: Packet) -> None:
     source = own.source + (flow >> 15)
     sport = FIRST_PORT + (flow & PORTS_PER_ADDRESS - 1)
     words = (source >> 16) + (source & 0xFFFF)
+    if own.destinations > 1:
+        beyond = flow % own.destinations  # the lower half of the address has room for it
+        ip.dst += beyond
+        words += beyond
     ip.src = source
     ip.checksum = ~fold(own.network_sum + words)
     tcp.sport = sport

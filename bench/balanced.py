@@ -1,4 +1,4 @@
-"""What full_nat_100k and full_nat_1m share: an engine that balances, and so many open connections over null ports.
+"""What the lb_* benchmarks share: an engine that balances, and so many open connections over null ports.
 
     null port 0: clients, 64-octet TCP segments over all connections in turn   ->   balancer   ->   null port 1: servers
 
@@ -24,20 +24,22 @@ if TYPE_CHECKING:
 
 FRAME = 64
 CLIENT = int(IPv4Address("198.18.0.1"))
-SERVICE, PORT = IPv4Address("198.18.255.1"), 80
-SERVERS = [IPv4Address("198.19.0.1") + n for n in range(16)]
+SERVICE, PORT = IPv4Address("198.18.250.1"), 80  # the first one
+SERVER = IPv4Address("198.19.0.1")  # the first one
 LOCALS = [IPv4Address("198.19.255.1") + n for n in range(8)]
 SERVER_MAC = 0x02_00_00_00_FF_00
 SYN, ACK, PSH = 0x02, 0x10, 0x08
 
 
-def with_connections(connections: int) -> Callable[[Engine], Sequence[int]]:
-    """What prepares an engine for null_engine.forwarding."""
+def with_connections(
+    connections: int, method: str = "full-nat", services: int = 1, servers: int = 16
+) -> Callable[[Engine], Sequence[int]]:
+    """What prepares an engine for null_engine.forwarding. Connections are spread over `services` of `servers` each."""
 
     def prepare(engine: Engine) -> Sequence[int]:
         from pronghorn.ports.null import STRIDE
 
-        queue, out = configure(engine, connections)
+        queue, out = configure(engine, connections, method, services, servers)
         establish(engine, queue, connections)
         segments(queue, connections, ACK | PSH, engine.ports[0].mac)
         queue.stride = STRIDE % connections or 1
@@ -47,8 +49,18 @@ def with_connections(connections: int) -> Callable[[Engine], Sequence[int]]:
     return prepare
 
 
-def configure(engine: Engine, connections: int) -> tuple[NullQueue, int]:
-    """Ports, addresses, a service with servers. Returns the clients' generator and the servers' port."""
+def configure(
+    engine: Engine,
+    connections: int,
+    method: str = "full-nat",
+    services: int = 1,
+    servers: int = 16,
+    warm: bool = True,
+) -> tuple[NullQueue, int]:
+    """Ports, addresses, services with servers. Returns the clients' generator and the servers' port.
+
+    `warm`: memory for all connections comes ahead of them, as a gateway's control plane sees to it.
+    """
     from pronghorn.balancer.configure import add_local_address, add_server, add_service, create_balancer
     from pronghorn.balancer.growth import grow
     from pronghorn.net.configure import add_address, add_interface
@@ -62,22 +74,28 @@ def configure(engine: Engine, connections: int) -> tuple[NullQueue, int]:
         create_net(engine.arena, worker)
     for port in (inside, outside):
         add_interface(worker, port)
-    balancer = create_balancer(engine.arena, worker, conns=connections + connections // 8)
-    grow(engine.arena, worker, connections)
-    add_address(worker, inside, IPv4Interface(f"{SERVICE}/32"))
+    balancer = create_balancer(
+        engine.arena, worker, conns=connections + connections // 8, services=services, servers=services * servers
+    )
+    if warm:
+        grow(engine.arena, worker, connections)
     add_address(worker, outside, IPv4Interface("198.19.255.254/16"))
-    service = add_service(balancer, "tcp", SERVICE, PORT, "rr")
-    for number, server in enumerate(SERVERS):
-        add_neighbour(worker, outside, server, SERVER_MAC + number)
-        add_server(balancer, service, server, 8080)
+    for number in range(servers):
+        add_neighbour(worker, outside, SERVER + number, SERVER_MAC + number)
+    for first in range(services):
+        service = add_service(balancer, "tcp", SERVICE + first, PORT, "rr")
+        for number in range(servers):
+            add_server(balancer, service, SERVER + number, PORT if method == "direct" else 8080, method=method)
     for local in LOCALS:
         add_local_address(balancer, local)
-    return clients.queue(0), outside
+    queue = clients.queue(0)
+    queue.destinations = services
+    return queue, outside
 
 
 def establish(engine: Engine, queue: NullQueue, connections: int) -> None:
     """Open all connections. Raises RuntimeError when one is missing."""
-    from pronghorn.balancer.tables import Balancer
+    from pronghorn.balancer.tables import REPLY, Balancer
     from pronghorn.balancer.tcp_state import follow
 
     worker = engine.workers[0]
@@ -85,9 +103,10 @@ def establish(engine: Engine, queue: NullQueue, connections: int) -> None:
     mac = engine.ports[0].mac
     once(engine, queue, connections, SYN, mac)
     for number in range(connections):
-        follow(worker, balancer, 2 * number + 1, SYN | ACK)
+        if balancer.conns[number].keys[REPLY]:
+            follow(worker, balancer, 2 * number + REPLY, SYN | ACK)
     once(engine, queue, connections, ACK, mac)
-    open_now = sum(balancer.servers[number].active for number in range(len(SERVERS)))
+    open_now = sum(balancer.servers[number].active for number in range(balancer.server_limit))
     if balancer.count != connections or open_now != connections:
         raise RuntimeError(f"{balancer.count} connections of {connections}, {open_now} of them open")
 

@@ -1,8 +1,10 @@
-"""The full NAT benchmark measures what it says: every connection open, every packet rewritten and transmitted."""
+"""The benchmarks of balancing measure what it says: every connection open, every packet rewritten and transmitted."""
 
 from __future__ import annotations
 
-from bench import full_nat
+import pytest
+
+from bench import balanced as lb
 from pronghorn.balancer.tables import Balancer
 from pronghorn.compiled import mode
 from pronghorn.engine.engine import Engine
@@ -17,14 +19,15 @@ CONNECTIONS = 100 if mode() == "interpreted" else 10_000
 TURNS = 1 if mode() == "interpreted" else 100
 
 
-def test_every_packet_goes_through_its_connection() -> None:
+@pytest.mark.parametrize(("method", "services"), [("full-nat", 1), ("nat", 3), ("direct", 3)])
+def test_every_packet_goes_through_its_connection(method: str, services: int) -> None:
     with Engine(workers=1, packets=1024) as engine:
-        full_nat.with_connections(CONNECTIONS)(engine)
+        lb.with_connections(CONNECTIONS, method, services, 4)(engine)
         worker = engine.workers[0]
-        servers = Balancer(worker.balancer).servers
+        balancer = Balancer(worker.balancer)
 
         def balanced() -> int:
-            return sum(servers[number].packets[0] for number in range(len(full_nat.SERVERS)))
+            return sum(balancer.servers[number].packets[0] for number in range(balancer.server_limit))
 
         before, then = worker.received, balanced()
         engine.run_turns(TURNS)
@@ -33,13 +36,13 @@ def test_every_packet_goes_through_its_connection() -> None:
 
 
 def test_the_frames_are_whole() -> None:
-    frame, _, _ = full_nat.template(full_nat.ACK, 0x020000000000)
-    assert len(frame) == full_nat.FRAME
+    frame, _, _ = lb.template(lb.ACK, 0x020000000000)
+    assert len(frame) == lb.FRAME
     with Engine(workers=1, packets=1024) as engine:
-        queue, _ = full_nat.configure(engine, 10)
-        full_nat.segments(queue, 10, full_nat.SYN, engine.ports[0].mac)
+        queue, _ = lb.configure(engine, 10)
+        lb.segments(queue, 10, lb.SYN, engine.ports[0].mac)
         worker = engine.workers[0]
         assert null_receive(worker, engine.ports[0], worker.queues[0], 8) == 8
         for place in range(8):
             packet = Packet(worker.burst[place])
-            assert verify4(IPv4(packet.data + 14), TCP(packet.data + 34), full_nat.FRAME - 34) == GOOD
+            assert verify4(IPv4(packet.data + 14), TCP(packet.data + 34), lb.FRAME - 34) == GOOD
