@@ -24,7 +24,7 @@ from pronghorn.balancer.addresses import (
 )
 from pronghorn.balancer.create import change_timeouts, create_balancer
 from pronghorn.balancer.local_addresses import add_local_address, change_local_ports, remove_local_address, start_sweep
-from pronghorn.balancer.methods import method_number
+from pronghorn.balancer.methods import method_number, set_method
 from pronghorn.balancer.schedulers import SCHEDULERS
 from pronghorn.balancer.schedulers.maglev import fill_table, identity_of
 from pronghorn.balancer.services import (
@@ -90,7 +90,7 @@ def add_service(balancer: Balancer, protocol: str, address: Address, port: int, 
     service.hi, service.lo = to_raw(address)
     service.ports = service_ports(protocol, address, port)
     service.scheduler, service.member_count, service.current, service.threshold = SCHEDULERS[scheduler], 0, 0, 0
-    service.no_server = service.no_port = service.no_conn = service.no_room = service.reject = 0
+    service.no_server = service.no_port = service.no_conn = service.no_room = service.reject = service.nat = 0
     for place in range(4):
         service.removed[place] = 0
     refresh(balancer, number)
@@ -161,7 +161,7 @@ def add_server(
     server.family, server.port, server.service, server.weight = address.version, raw_port(port), service, weight
     server.conns = server.active = server.connections = server.generation = 0
     server.refused = server.unanswered = 0
-    server.method = way
+    set_method(balancer, server, way)
     server.identity = identity_of(server.hi, server.lo, server.port)
     server.state = SERVER_UP if state == "up" else SERVER_DRAIN
     owner.members[owner.member_count] = number
@@ -212,7 +212,8 @@ def change_method(balancer: Balancer, number: int, method: str) -> None:
     """How packets reach the server, from its next connection on; those that there are keep their way."""
     server = server_at(balancer, number)
     address = from_raw(server.family, server.hi, server.lo)
-    server.method = method_number(balancer.services[server.service], address, raw_port(server.port), method)
+    way = method_number(balancer.services[server.service], address, raw_port(server.port), method)
+    set_method(balancer, server, way)
 
 
 def server_at(balancer: Balancer, number: int) -> Server:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pronghorn.balancer.addresses import Address, ConfigureError, raw_port
-from pronghorn.balancer.tables import DIRECT, METHODS, Service
+from pronghorn.balancer.tables import DIRECT, METHODS, NAT, Balancer, Server, Service
 
 
 def method_number(service: Service, address: Address, port: int, method: str) -> int:
@@ -16,3 +16,10 @@ def method_number(service: Service, address: Address, port: int, method: str) ->
     if number == DIRECT and raw_port(port) != service.ports >> 16 & 0xFFFF:
         raise ConfigureError(f"server {address}:{port}: packets reach it as they came, so its port is the service's")
     return number
+
+
+def set_method(balancer: Balancer, server: Server, way: int) -> None:
+    """Let the server, whose service is set, have this method."""
+    server.method = way
+    if way == NAT:
+        balancer.services[server.service].nat = balancer.nat = 1

@@ -203,6 +203,7 @@ class Service(View, align=64, size=384):
     spare: u16
     asks: u32  # what more is asked when a connection opens: bits, of which none is the usual
     reject: u8  # whether what no server takes is answered: by a reset, or by ICMP
+    nat: u8  # whether some server has, or had, NAT as its method (nat_owner.py)
 
 
 class Locality(View, align=64, size=64):
@@ -267,3 +268,4 @@ class Balancer(View, align=64):
     expired: Array[u32] = fixed(EXPIRED)  # scratch of the wheel
     rings: Array[u64]  # what conhash's rings are cut from (lookups.py)
     cache: Array[Locality]  # of lblc and lblcr (schedulers/locality.py)
+    nat: u8  # whether some service has, or had, NAT

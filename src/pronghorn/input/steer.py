@@ -2,12 +2,15 @@
 
 * A reply to a local address of full NAT: the worker whose ports these are (balancer/local_ports.py). No hardware rule
   is needed.
+* What goes to a service with NAT, and what goes to no address of ours while there is such a service: by a hash of the
+  client's end, which requests and replies share (balancer/nat_owner.py).
 * A datagram to a port that a socket has: a worker with such a socket (udp/owner.py).
 * A TCP segment to an address of ours and a port of the range that connections are opened from: the worker whose ports
   these are (tcp/source.py). A listener at such a port hears all its connections on one worker.
 * Anything else of a device that has a receive queue per worker: the worker that received it; the device's RSS has
   decided.
-* Anything else of a device with fewer queues: by flow hash; datagrams that nobody wants stay where they are.
+* Anything else of a device with fewer queues: by a hash of the source, or of the flow without a balancer; datagrams that
+  nobody wants stay where they are.
 * A TCP segment goes elsewhere than the last three say when only some workers listen, or when its connection was opened
   from a port that was bound: a table that all workers share says where (tcp/owner.py).
 
@@ -17,6 +20,7 @@ The decision comes after reassembly, so that fragments follow the packet they be
 from __future__ import annotations
 
 from pronghorn.balancer.local_ports import steer_reply
+from pronghorn.balancer.nat_owner import nat_owner, source_owner
 from pronghorn.balancer.tables import LOCALS, Balancer
 from pronghorn.compiled import hot, leaf, load32, load64, load_be16
 from pronghorn.net.addresses import is_local4, is_local6
@@ -39,6 +43,10 @@ def owner_of(worker: Worker, packet: Packet) -> int:
     """Index of the worker that is to handle a TCP or UDP packet; prepared, if there is a balancer."""
     if worker.balancer != 0 and _is_for_local_address(Balancer(worker.balancer), packet):
         return steer_reply(worker, load_be16(packet.transport + 2))
+    if worker.balancer != 0 and Balancer(worker.balancer).nat != 0:
+        owner = nat_owner(worker, Balancer(worker.balancer), packet)
+        if owner >= 0:
+            return owner
     if worker.transports != 0 and packet.protocol == PROTOCOL_UDP:
         owner = datagram_owner(worker, packet)
         if owner >= 0:
@@ -57,7 +65,7 @@ def _home(worker: Worker, packet: Packet) -> int:
     if worker.ports[packet.port].queues >= worker.workers:
         return worker.index
     if worker.balancer != 0:
-        return (packet.hash >> 8) % worker.workers
+        return source_owner(worker, packet)
     if packet.protocol == PROTOCOL_UDP or worker.transports == 0:
         return worker.index
     return (packet_flow(worker, packet) & 0xFFFF_FFFF) % worker.workers
