@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from pronghorn.balancer.tables import Balancer
 from pronghorn.memory.arena import Arena
-from pronghorn.memory.hashtable import LOAD
+from pronghorn.memory.hashtable import hash_buckets
 from pronghorn.state.worker import Worker
 
 FIRST = 16_384
@@ -36,4 +36,4 @@ def grow(arena: Arena, worker: Worker, wanted: int = FIRST) -> None:
         balancer.warmed[1] = wide
     if had < wanted or had_wide < wide:
         entries = 2 * min(limit, balancer.warmed[0] + balancer.warmed[1])
-        arena.warm(f"{name}.flow.buckets", entries // LOAD, 2 * min(limit, had + had_wide) // LOAD)
+        arena.warm(f"{name}.flow.buckets", hash_buckets(entries), hash_buckets(2 * min(limit, had + had_wide)))

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from pronghorn.memory.arena import Arena
 from pronghorn.memory.buddy import STRETCH, Buddy, buddy_states
-from pronghorn.memory.hashtable import LOAD, HashIndex
+from pronghorn.memory.hashtable import HashIndex, hash_buckets
 from pronghorn.state.endpoints import endpoints_of
 from pronghorn.state.worker import Worker
 from pronghorn.tcp.tcb import tcp_of
@@ -45,7 +45,7 @@ class Growth:
         number, endpoints, tcp = self._worker.index, endpoints_of(self._worker), tcp_of(self._worker)
         index, buddy = HashIndex(tcp.index), Buddy(endpoints.buddy)
         self._warm(f"tcp{number}.tcbs", max(first, 2 * tcp.fresh), tcp.limit)
-        self._warm(f"tcp{number}.conns.buckets", max(first // LOAD, 2 * index.size), index.limit)
+        self._warm(f"tcp{number}.conns.buckets", max(hash_buckets(first), 2 * index.size), index.limit)
         self._warm(f"tcp{number}.conns.overflow", 2 * index.fresh, index.overflow_limit)
         # the ring of TIME-WAIT goes round: the count of those that ever began says how much of it was used
         self._warm(f"tcp{number}.time_wait", max(first, 2 * tcp.waiting_head), tcp.waiting_mask + 1)
