@@ -252,7 +252,13 @@ def test_durations_have_a_shortest_form(value: int) -> None:
 def test_orders_and_tracks_come_back() -> None:
     order = Order(check(expect="x", headers=[]), parse_address("fd00::1"), 80, "web", "a")
     track = Track(up=False, known=True, error="why", words={"percent": 5})
-    assert read_orders(orders({7: (order, track)}, [3])) == ({7: (order, track)}, [3])
+    given = dict.fromkeys(range(600), (order, track))
+    lines = [read_orders(line) for line in orders(given, [3]).splitlines()]
+    assert [unwanted for _, unwanted in lines] == [[3], [], [], []]
+    assert {number: one for wanted, _ in lines for number, one in wanted.items()} == given
+    told = [read_tracks(line) for line in tracks(dict.fromkeys(range(300), track)).splitlines()]
+    assert [len(line) for line in told] == [256, 44]
+    assert read_tracks(tracks({})) == {}
     assert read_tracks(tracks({7: track})) == {7: track}
 
 

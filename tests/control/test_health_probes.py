@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import ssl
 import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -231,6 +232,22 @@ def test_https(certificate: Path) -> None:
 
     asyncio.run(main())
     assert names == ["example.org", "example.org", "example.com", None, "example.org", "any.test"]
+
+
+def test_nothing_is_left_of_checks_whose_time_is_over() -> None:
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+
+    async def main() -> None:
+        async with tcp(silent) as port:
+            before = len(os.listdir("/proc/self/fd"))
+            for kind in ("https", "http", "agent", "grpc") * 3:
+                values: dict[str, Any] = {"verify": False} if kind == "https" else {}
+                assert await attempt(port, type=kind, timeout="30ms", **values) == ("no answer within 30ms", None)
+            await asyncio.sleep(0.05)
+            assert len(os.listdir("/proc/self/fd")) == before
+
+    asyncio.run(main())
 
 
 # --- DNS, gRPC, scripts, agents ---------------------------------------------------------------------------------------

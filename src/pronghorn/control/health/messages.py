@@ -18,7 +18,8 @@ from pronghorn.control.health.settings import Check
 from pronghorn.control.health.track import Track, read_track
 
 BEAT = 1.0  # s
-LINE = 16 << 20  # octets, at most
+EACH = 256  # checks of one line, at most
+LINE = 16 << 20  # octets, at most: each check may have texts of some kilobytes
 
 
 @dataclass(frozen=True)
@@ -33,17 +34,18 @@ class Order:
 
 
 def orders(wanted: dict[int, tuple[Order, Track]], unwanted: list[int]) -> bytes:
-    """The line for a checker."""
-    several = [
-        [number, {"check": order.check.model_dump(mode="json"), "address": str(order.address), "port": order.port,
-                  "service": order.service, "server": order.server, "track": asdict(track)}]
+    """The lines for a checker."""
+    several: list[Any] = [
+        [number, {"check": order.check.model_dump(mode="json", exclude_defaults=True), "address": str(order.address),
+                  "port": order.port, "service": order.service, "server": order.server, "track": asdict(track)}]
         for number, (order, track) in wanted.items()
     ]  # fmt: skip
-    return json.dumps({"set": several, "drop": unwanted}).encode() + b"\n"
+    lines = [{"set": several[at : at + EACH], "drop": []} for at in range(0, len(several), EACH)]
+    return _lines([{"set": [], "drop": unwanted}, *lines])
 
 
 def read_orders(line: bytes) -> tuple[dict[int, tuple[Order, Track]], list[int]]:
-    """The same, at the checker. It believes its gateway."""
+    """A line, at the checker. It believes its gateway."""
     data = json.loads(line)
     found = {}
     for number, one in data["set"]:
@@ -53,12 +55,17 @@ def read_orders(line: bytes) -> tuple[dict[int, tuple[Order, Track]], list[int]]
 
 
 def tracks(changed: dict[int, Track]) -> bytes:
-    """The line for the gateway."""
-    return json.dumps({"tracks": [[number, asdict(track)] for number, track in changed.items()]}).encode() + b"\n"
+    """The lines for the gateway; at least one."""
+    several = [[number, asdict(track)] for number, track in changed.items()]
+    return _lines([{"tracks": several[at : at + EACH]} for at in range(0, max(len(several), 1), EACH)])
+
+
+def _lines(messages: list[dict[str, Any]]) -> bytes:
+    return b"".join(json.dumps(message).encode() + b"\n" for message in messages)
 
 
 def read_tracks(line: bytes) -> dict[int, Track]:
-    """The same, at the gateway. Raises ValueError."""
+    """A line, at the gateway. Raises ValueError."""
     data: Any = json.loads(line)
     if not isinstance(data, dict) or not isinstance(data.get("tracks"), list):
         raise ValueError("a checker has said something unknown")

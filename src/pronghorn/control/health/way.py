@@ -46,11 +46,11 @@ class Way:
         try:
             made.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
             await loop.sock_connect(made, (str(address), port))
-            options = {"ssl": tls, "server_hostname": name or str(address)} if tls else {}
-            reader, writer = await asyncio.open_connection(sock=made, limit=1 << 20, **options)  # type: ignore[arg-type]
         except BaseException:
             made.close()
             raise
+        options = {"ssl": tls, "server_hostname": name or str(address)} if tls else {}
+        reader, writer = await asyncio.open_connection(sock=made, limit=1 << 20, **options)  # type: ignore[arg-type]
         try:
             yield reader, writer
         finally:
