@@ -4,6 +4,7 @@ servers; and what becomes of clients when servers go, and when the checker does.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -17,7 +18,7 @@ from pronghorn.compiled import mode
 from tests.gateway.running import NAME, Running
 from tests.peers.http_server import serve
 from tests.peers.stage_config import configuration
-from tests.peers.topology import SERVICE4, Topology, topology
+from tests.peers.topology import SERVICE4, SERVICE6, Topology, topology
 from tests.support.patience import becomes, eventually
 
 pytestmark = [
@@ -32,6 +33,14 @@ PROGRAMS = """
 enabled = true
 most = 4
 addresses = ["10.0.12.1", "fd00:0:0:12::1"]
+"""
+PASSIVE = f"""
+[[services]]
+name = "watched"
+address = "[{SERVICE6}]:81"
+scheduler = "rr"
+on_no_server = "reject"
+passive = {{ inhibit = "1s", inhibit_max = "30s" }}
 """
 PACE = 'interval = "300ms", fast_interval = "100ms", timeout = "2s", fall = 2, rise = 2'
 CHECKS4 = [
@@ -56,7 +65,8 @@ def health_of(place: Topology) -> str:
         f'[[services]]\non_no_server = "{what}"\nchecks = [{", ".join(checks)}]\n{service}'
         for what, checks, service in zip(("withdraw", "reject"), (CHECKS4, CHECKS6), services, strict=True)
     ]
-    return head + PROGRAMS.lstrip() + "".join(checked)
+    watched = PASSIVE + "".join(f'[[services.servers]]\naddress = "[{node.address6}]:8081"\n' for node in place.servers)
+    return head + PROGRAMS.lstrip() + "".join(checked) + watched
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +80,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory, native_library: Path) -> Ite
         for node in place.servers:
             serve(node, kind="python")
             others(place, node.namespace)
+        serve(place.servers[1], 8081, kind="python")
         config = tmp_path_factory.mktemp("health") / "health.toml"
         config.write_text(health_of(place))
         running = Running(place, config)
@@ -95,6 +106,7 @@ def states(running: Running) -> dict[str, dict[str, str]]:
         f"{view['service']} {view['server']}": {"all": view["state"]}
         | {check["name"]: check["state"] for check in view["checks"]}
         for view in running.send("GET", "health")["health"]
+        if view["service"] != "watched"
     }
 
 
@@ -166,6 +178,36 @@ def test_the_checker_dies_and_nothing_else(stage: Running) -> None:
     assert {fetch(stage).split()[0] for _ in range(4)} == {"server1", "server2"}
 
 
+def test_traffic_shows_which_server_refuses(stage: Running) -> None:
+    """Nothing checks this service: its clients find out, each failure for a longer time."""
+
+    def watched() -> list[dict[str, Any]]:
+        return [view for view in stage.send("GET", "health")["health"] if view["service"] == "watched"]
+
+    url = f"http://[{SERVICE6}]:81/"
+
+    def ask() -> bool:
+        fetch(stage, url)
+        return bool(watched()[0]["passive_downs"] >= 2)
+
+    assert eventually(ask)
+    first, second = watched()
+    assert first["state"] == "probation" or re.match(r"traffic: \d+ connections failed", first["reason"])
+    assert (second["state"], second["downs"], second["share"]) == ("up", 0, 1)
+    assert eventually(lambda: watched()[0]["state"] == "down" or not fetch(stage, url))
+    assert {fetch(stage, url) for _ in range(4)} == {"server2"} or watched()[0]["state"] != "down"
+    (service,) = [one for one in stage.send("GET", "services")["services"] if one["name"] == "watched"]
+    assert service["servers"][0]["refused"] >= 2
+    for node in stage.stage.servers:
+        stage.send("POST", "services", "watched", "servers", f"[{node.address6}]:8081", "drain")
+    try:
+        assert "onnection refused" in fetch(stage, url) or "Failed to connect" in fetch(stage, url)
+        assert watched()[0]["service_up"] is False
+    finally:
+        for node in stage.stage.servers:
+            stage.send("POST", "services", "watched", "servers", f"[{node.address6}]:8081", "resume")
+
+
 def test_an_address_without_servers_is_not_answered_for(stage: Running) -> None:
     assert becomes(lambda: states(stage), expected(stage), PATIENCE) == expected(stage)
     client = stage.stage.client.namespace
@@ -187,3 +229,10 @@ def test_an_address_without_servers_is_not_answered_for(stage: Running) -> None:
     assert becomes(lambda: states(stage), expected(stage), PATIENCE) == expected(stage)
     assert f"{SERVICE4}/32" in stage.send("GET", "ports")["ports"][0]["addresses"]
     assert eventually(lambda: fetch(stage).startswith("server"))
+
+
+def test_the_checker_ends_with_its_gateway(stage: Running) -> None:
+    assert eventually(lambda: len(checkers(stage)) == 1, PATIENCE)
+    (pid,) = checkers(stage)
+    stage.kill()
+    assert eventually(lambda: not Path(f"/proc/{pid}").exists())

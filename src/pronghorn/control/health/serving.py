@@ -1,4 +1,4 @@
-"""Health while a gateway runs: its checkers, the commands that are run, and a look at the counters every second."""
+"""Health while a gateway runs: its checkers, the commands that are run, and looks at the counters of traffic."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pronghorn.control.log import say
 from pronghorn.control.model import ServiceKey
 from pronghorn.control.views import ServiceView
 
-LOOK = 1.0  # s
+LOOK = 0.5  # s
 
 
 @contextlib.asynccontextmanager
