@@ -14,6 +14,7 @@ import pytest
 from pronghorn.state.verdicts import FIRST_OWN, VERDICTS, Severity
 from pronghorn.wire.reasons import REASONS
 from tests.support.feed import CLIENT, OWN, OWN4, OWN6, ROUTER, SERVICE, EngineBench
+from tests.verdicts.access import ACCESS
 from tests.verdicts.connections import CONNECTIONS
 from tests.verdicts.programs import PROGRAMS
 from tests.verdicts.situations import SITUATIONS as OTHERS
@@ -25,7 +26,7 @@ NOT_YET = {
     "bridge_flood_limit": "ends in a bridge's driver: tests/ports/test_bridge.py",
     "link_broken": "ends in a link's driver: tests/ports/test_veth.py",
 }
-SITUATIONS = {**OTHERS, **CONNECTIONS, **PROGRAMS}
+SITUATIONS = {**OTHERS, **CONNECTIONS, **ACCESS, **PROGRAMS}
 PEER4, PEER6 = "192.0.2.7", "2001:db8:1::7"
 LINK = j.Ether(src=ROUTER, dst=OWN[0])
 SOLICITED = "ff02::1:ff00:1"

@@ -42,11 +42,12 @@ from pronghorn.balancer.tables import (
     SERVER_DRAIN,
     SERVER_REMOVED,
     SERVER_UP,
+    Access,
     Balancer,
     Server,
     Service,
 )
-from pronghorn.compiled import array_at, fence, u32
+from pronghorn.compiled import array_at, fence, fill, u32
 from pronghorn.memory.hashtable import HashIndex, hash_add, hash_remove
 
 __all__ = [
@@ -91,6 +92,8 @@ def add_service(balancer: Balancer, protocol: str, address: Address, port: int, 
     service.ports = service_ports(protocol, address, port)
     service.scheduler, service.member_count, service.current, service.threshold = SCHEDULERS[scheduler], 0, 0, 0
     service.no_server = service.no_port = service.no_conn = service.no_room = service.reject = service.nat = 0
+    service.asks = 0
+    fill(balancer.access[number].address, 0, Access.SIZE)
     for place in range(4):
         service.removed[place] = 0
     refresh(balancer, number)

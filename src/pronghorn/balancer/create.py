@@ -13,6 +13,7 @@ from pronghorn.balancer.tables import (
     MEMBERS,
     NOBODY,
     TICK,
+    Access,
     Balancer,
     Conn,
     ConnRecord,
@@ -76,10 +77,12 @@ def create_balancer(
     balancer.servers, balancer.server_limit = table("servers", Server, servers), servers
     balancer.services, balancer.service_limit = table("services", Service, services), services
     balancer.locals = table("locals", Local, LOCAL_RECORDS)
+    balancer.access = table("access", Access, services)
     for start, octets in (
         (balancer.servers.address, servers * Server.SIZE),
         (balancer.services.address, services * Service.SIZE),
         (balancer.locals.address, LOCAL_RECORDS * Local.SIZE),
+        (balancer.access.address, services * Access.SIZE),
     ):
         fill(start, 0, octets)
     members, weights = table("members", u32, services * MEMBERS), table("weights", u32, services * MEMBERS)

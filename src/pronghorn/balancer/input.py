@@ -12,12 +12,13 @@ answers by ICMP.
 
 from __future__ import annotations
 
+from pronghorn.balancer.access import EVERY_PACKET, admit, defend, guard
 from pronghorn.balancer.conns import end_conn, open_conn
 from pronghorn.balancer.lookup import find_flow
 from pronghorn.balancer.output import forward
 from pronghorn.balancer.schedulers import choose
 from pronghorn.balancer.services import find_service
-from pronghorn.balancer.tables import NOBODY, SERVER_REMOVED, STEADY, Balancer, server_of
+from pronghorn.balancer.tables import ASKS_ACCESS, NOBODY, SERVER_REMOVED, STEADY, Balancer, server_of
 from pronghorn.balancer.tcp_state import follow
 from pronghorn.compiled import hot, leaf
 from pronghorn.net.errors import report_expired, report_port_unreachable
@@ -36,6 +37,10 @@ def balancer_input(worker: Worker, packet: Packet) -> int:
     """Forward the packet if it is balanced. Returns its verdict, CONTINUE when it is not."""
     balancer = Balancer(worker.balancer)
     found = find_flow(balancer, packet)
+    if balancer.guards & EVERY_PACKET != 0:
+        verdict = guard(worker, balancer, packet, found)
+        if verdict != CONTINUE:
+            return verdict
     if found < 0:
         return schedule(worker, balancer, packet)
     if hops_left(packet) <= 1:
@@ -57,13 +62,17 @@ def schedule(worker: Worker, balancer: Balancer, packet: Packet) -> int:
     """A packet of no connection: open one if it is for a service."""
     found = find_service(balancer, packet)
     if found < 0:
-        return CONTINUE
+        return CONTINUE if balancer.guards == 0 else defend(balancer, packet)
     service = balancer.services[found]
     if packet.protocol == PROTOCOL_TCP and TCP(packet.transport).flags & (SYN | ACK | RST | FIN) != SYN:
         service.no_conn += 1
         return NO_CONN
     if hops_left(packet) <= 1:
         return expired(worker, packet)
+    if service.asks & ASKS_ACCESS != 0:
+        verdict = admit(worker, balancer, service, packet)
+        if verdict != CONTINUE:
+            return verdict
     server = choose(balancer, service, packet)
     if server == NOBODY:
         service.no_server += 1

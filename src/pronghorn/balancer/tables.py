@@ -72,6 +72,12 @@ RR, WRR, MH, LC, WLC, SED, NQ, SH, DH, LBLC, LBLCR, FO, OVF, CONHASH, P2C = rang
 # Service.options
 SH_FALLBACK, SH_PORT, MH_FALLBACK, MH_PORT = 1, 2, 4, 8
 
+# Service.asks
+ASKS_ACCESS = 1  # lists of sources, and their rates (access.py)
+
+BLACK_SETS = 8
+"""Sets that can be black lists."""
+
 # Service.hash_target
 TARGET_ADDRESS, TARGET_ADDRESS_PORT, TARGET_QUIC_ID = range(3)
 
@@ -218,6 +224,17 @@ class Locality(View, align=64, size=64):
     servers: Array[u32] = fixed(LOCALITY_SET)  # the one that came last is the first
 
 
+class Access(View, align=64, size=64):
+    """What a service asks of who comes; of those with ASKS_ACCESS."""
+
+    deny: u64  # address of the AccessSet whose members may not connect; 0: none
+    allow: u64  # of the one whose members alone may
+    conn_interval: u64  # ns between two connections of a source; 0: no limit
+    conn_slack: u64  # ns that they may be ahead of that
+    packet_interval: u64
+    packet_slack: u64
+
+
 class Local(View, align=8, size=32):
     """A local address: what full NAT's packets to the servers come from."""
 
@@ -269,3 +286,9 @@ class Balancer(View, align=64):
     rings: Array[u64]  # what conhash's rings are cut from (lookups.py)
     cache: Array[Locality]  # of lblc and lblcr (schedulers/locality.py)
     nat: u8  # whether some service has, or had, NAT
+    guards: u32 = field(align=8)  # what is asked of every packet (access.py)
+    black_count: u32
+    access: Array[Access]  # by service
+    sources: u64  # address of the engine's Sources (source_rates.py)
+    own: u64  # address of the AccessSet of services' addresses
+    black: Array[u64] = fixed(BLACK_SETS)  # addresses of the AccessSets whose members' packets end here

@@ -139,6 +139,20 @@ TCP_RESET = _define(206, "tcp_reset", _NORMAL, "a TCP reset that ended a connect
 SOCKET_FULL = _define(208, "socket_full", _RESOURCE, "the socket holds as much as it may, and nobody reads it")
 SOCKET_NO_MEMORY = _define(209, "socket_no_memory", _RESOURCE, "no memory for a datagram")
 
+# who may
+ACL_DENIED = _define(224, "acl_denied", _POLICY, "from a source that the service's deny list has")
+ACL_NOT_ALLOWED = _define(225, "acl_not_allowed", _POLICY, "from a source that the service's allow list does not have")
+ACL_BLACKLISTED = _define(226, "acl_blacklisted", _POLICY, "in a set that the black list names")
+RATE_LIMITED_SOURCE = _define(
+    227, "rate_limited_source", _POLICY, "from a source that connects or sends more often than the service lets one"
+)
+DEFENCE_TCP_DROP = _define(
+    228, "defence_tcp_drop", _POLICY, "TCP to an address that has services, but none at this port (defence_tcp_drop)"
+)
+DEFENCE_UDP_DROP = _define(
+    229, "defence_udp_drop", _POLICY, "UDP to an address that has services, but none at this port (defence_udp_drop)"
+)
+
 # attached programs
 PROGRAM_MARKS = _define(212, "program_marks", _INPUT, "a program's frame that is marked as what it cannot be")
 PROGRAM_SOURCE = _define(213, "program_source", _INPUT, "from a program, with a source address that is not its own")
