@@ -134,7 +134,7 @@ def test_time_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     async def main(loop: Clock) -> None:
         Probes(loop, monkeypatch, takes=60.0)
         checker = Checker(Way(), lambda: 0.5)
-        given(checker, order(1))
+        given(checker, order(1, fall=1))
         task = loop.create_task(checker.run())
         await asyncio.sleep(7.5)
         track = checker._checks[1].track

@@ -38,8 +38,8 @@ def states(one: Check, results: str) -> str:
     ("results", "expected"),
     [
         ("++-+--+---+-+++", "UUUUUUUUUDDDDUU"),  # fall 3, rise 2: only in a row
-        ("-+-++-", "DDDDUU"),  # the first result decides alone
-        ("---", "DDD"),
+        ("-+-++--+---", "UUUUUUUUUUD"),
+        ("---+-++", "UUDDDDU"),
     ],
 )
 def test_results_in_a_row_change_the_state(results: str, expected: str) -> None:
@@ -52,6 +52,8 @@ def test_an_agent_counts_at_once() -> None:
 
 def test_what_is_counted() -> None:
     track, pace = begun(check(), 100.0), pace_of(check())
+    assert states(check(start="down", rise=3), "+-+") == "UUU"  # a first good result decides alone
+    assert states(check(start="down", rise=3), "-+++") == "DDDU"
     assert (track.up, track.since, begun(check(start="down"), 0.0).up) == (True, 100.0, False)
     for second, passed in enumerate((True, False, False, False, False, True, True)):
         track.result(pace, 101.0 + second, passed, "refused", 0.5)
@@ -71,7 +73,7 @@ def test_intervals_follow_the_state() -> None:
 
 
 def test_a_success_ends_the_doubling() -> None:
-    one = check(interval="1s", down_interval_max="1h", rise=3)
+    one = check(interval="1s", down_interval_max="1h", rise=3, fall=1)
     track, pace = begun(one, 0.0), pace_of(one)
     for passed in (False, False, False, True, False):
         track.result(pace, 0.0, passed)
@@ -91,9 +93,7 @@ def test_a_track_agrees_with_the_words(results: list[bool], rise: int, fall: int
     for count, passed in enumerate(results, 1):
         track.result(pace, 0.0, passed)
         before = results[:count]
-        if count == 1:
-            up = passed
-        elif not up and before[-rise:] == [True] * rise:
+        if not up and before[-rise:] == [True] * rise:
             up = True
         elif up and before[-fall:] == [False] * fall:
             up = False

@@ -13,7 +13,7 @@ import sys
 
 def main(way: str) -> int:
     """Make checks until standard input ends."""
-    from pronghorn.control.health.checker import serve
+    from pronghorn.control.health.checker import AT_ONCE, serve
     from pronghorn.control.health.way import Way
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # of the terminal's: the gateway ends it
@@ -23,9 +23,12 @@ def main(way: str) -> int:
     from pronghorn.sockets.attach import AttachError
     from pronghorn.sockets.loop import run
     from pronghorn.sockets.socket import socket
+    from pronghorn.sockets.stack import stack
 
     try:
-        run(serve(Way(socket)))
+        welcome = stack().attachment.welcome
+        ports = welcome.port_high - welcome.port_low + 1
+        run(serve(Way(socket), min(ports - ports // 4, AT_ONCE)))  # a datagram socket has a port to itself
     except (AttachError, FileNotFoundError, ConnectionError) as error:
         print(f"pronghorn: health checks cannot attach to the gateway: {error}", file=sys.stderr, flush=True)
         return 1

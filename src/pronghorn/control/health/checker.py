@@ -146,13 +146,13 @@ def _note(track: Track, order: Order, error: str | None, words: dict[str, Any] |
         track.words = track.words | words
 
 
-async def serve(way: Way) -> None:
+async def serve(way: Way, most: int = AT_ONCE) -> None:
     """Orders from standard input, what becomes of them on standard output, until the input ends."""
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader(LINE)
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin.buffer)
     out, _ = await loop.connect_write_pipe(asyncio.Protocol, sys.stdout.buffer)
-    checker = Checker(way)
+    checker = Checker(way, most=most)
     tasks = [loop.create_task(checker.run()), loop.create_task(_tell(checker, out))]
     try:
         while line := await reader.readline():

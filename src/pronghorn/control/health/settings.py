@@ -97,9 +97,9 @@ class Check(BaseModel):
     rise: int = Field(default=2, ge=1, le=1_000, description="passed checks in a row that make it up")
     fall: int = Field(default=3, ge=1, le=1_000, description="failed checks in a row that make it down")
     start: Literal["up", "down"] = Field(
-        default="up", description="the state until the first check is over, which decides alone"
+        default="up", description="the state at first; when the first check passes, it is up at once"
     )
-    send: Text | None = Field(default=None, description="tcp, udp, agent: sent first")
+    send: Text | None = Field(default=None, description="tcp, udp, agent: sent first; udp sends a zero octet without")
     expect: Text | None = Field(default=None, description="tcp, udp, http, https: what the answer (or page) contains")
     method: Literal["GET", "HEAD", "POST", "PUT", "OPTIONS"] = Field(default="GET", description="http, https")
     path: RequestPath = Field(default="/", description="http, https")

@@ -2,9 +2,9 @@
 
     up --- fall failures in a row ---> down --- rise successes in a row ---> up
 
-The first result decides alone. While results contradict the state it is about to change, and the next check comes after
-`fast_interval`. While it stays down the interval doubles, from `down_interval` to `down_interval_max`, with each
-failure; a success ends that.
+A first result that is good decides alone. While results contradict the state it is about to change, and the next check
+comes after `fast_interval`. While it stays down the interval doubles, from `down_interval` to `down_interval_max`, with
+each failure; a success ends that.
 """
 
 from __future__ import annotations
@@ -64,15 +64,12 @@ class Track:
         else:
             self.failed += 1
             self.error = error[:ERROR]
-        if not self.known:
-            self.known, changed = True, passed != self.up
-            self.since = self.since if self.since and not changed else now
-            return self._become(passed, pace, now) if changed else self._same(passed, pace)
+        first, self.known = not self.known, True
         if passed == self.up:
             self.streak = 0
             return self._same(passed, pace)
         self.streak += 1
-        if self.streak < (pace.rise if passed else pace.fall):
+        if self.streak < (pace.rise if passed else pace.fall) and not (first and passed):
             return False
         return self._become(passed, pace, now)
 
