@@ -110,12 +110,24 @@ class Gateway:
             add_server(self.balancer, number, ip_address(server), to, method=method)
         return number
 
-    def put(self, frame: bytes, port: int = CLIENTS, flags: int = 0, hash: int | None = None) -> int:
-        """Receive a frame, parsed; `hash` stands for its own. Returns its verdict; CONTINUE counts as no_listener."""
+    def put(
+        self,
+        frame: bytes,
+        port: int = CLIENTS,
+        flags: int = 0,
+        hash: int | None = None,
+        segments: int = 0,
+        headroom: int | None = None,
+    ) -> int:
+        """Receive a frame, parsed; `hash` stands for its own, `segments` are octets of each segment's payload. Returns
+        its verdict; CONTINUE counts as no_listener."""
         worker = self.worker
         packet = allocate(worker)
         assert packet.address, "the pool is empty"
         worker.received += 1
+        packet.gso_size = segments
+        if headroom is not None:
+            packet.data = packet.chunk + headroom
         ctypes.memmove(packet.data, frame, len(frame))
         packet.length, packet.port, packet.flags = len(frame), port, flags
         packet.network = packet.data + 14
@@ -148,9 +160,11 @@ class Gateway:
             queue.waiting = 0
         return frames
 
-    def forward(self, frame: bytes, port: int = CLIENTS, flags: int = 0, hash: int | None = None) -> bytes:
+    def forward(
+        self, frame: bytes, port: int = CLIENTS, flags: int = 0, hash: int | None = None, headroom: int | None = None
+    ) -> bytes:
         """Put a frame that is to be forwarded to the other side at once; returns what came out."""
-        assert self.put(frame, port, flags, hash) == QUEUED
+        assert self.put(frame, port, flags, hash, headroom=headroom) == QUEUED
         [(out, result)] = self.taken()
         assert out == 1 - port
         return result

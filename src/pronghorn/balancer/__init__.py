@@ -3,7 +3,7 @@
 lookup        a packet's flow, in stages that look ahead      forwarding/   how packets reach the servers
 input         the order of the questions                      schedulers/   which server gets a new connection
 services      which service a packet is for                   local_ports   where connections to servers come from
-nat_owner     whose worker's a packet of NAT is
+nat_owner     whose worker's a packet of NAT is               tunnels  tunnel_headers   headers of tunnels
 conns         opening and ending                              output        next hop, size, counters, rewriting
 tcp_state     what segments move a connection on              timers        what time does
 configure  local_addresses  methods   the control plane's hand

@@ -47,12 +47,14 @@ from pronghorn.balancer.tables import (
     Server,
     Service,
 )
+from pronghorn.balancer.tunnel_headers import Outer
 from pronghorn.compiled import array_at, fence, fill, u32
 from pronghorn.memory.hashtable import HashIndex, hash_add, hash_remove
 
 __all__ = [
     "ConfigureError",
     "add_local_address",
+    "Outer",
     "add_server",
     "add_service",
     "change_local_ports",
@@ -147,8 +149,10 @@ def add_server(
     state: str = "up",
     method: str = "full-nat",
 ) -> int:
-    """Give the service another server. `state` is "up" or "drain", `method` of METHODS. Returns the server's index."""
+    """Give the service another server. `state` is "up" or "drain", `method` of METHODS, `outer` of tunnels. Returns its
+    index."""
     owner = service_at(balancer, service)
+    outer: Outer | None = None,
     if not 1 <= port <= 65535 or not 0 <= weight <= 65535 or state not in ("up", "drain"):
         raise ConfigureError(f"server {address}:{port}, weight {weight}, state {state}: out of range")
     way = method_number(owner, address, port, method)
@@ -164,7 +168,8 @@ def add_server(
     server.family, server.port, server.service, server.weight = address.version, raw_port(port), service, weight
     server.conns = server.active = server.connections = server.generation = 0
     server.refused = server.unanswered = 0
-    set_method(balancer, server, way)
+    balancer.tunnels[number].octets = 0
+    set_method(balancer, number, way, outer)
     server.identity = identity_of(server.hi, server.lo, server.port)
     server.state = SERVER_UP if state == "up" else SERVER_DRAIN
     owner.members[owner.member_count] = number
@@ -211,12 +216,12 @@ def change_state(balancer: Balancer, number: int, state: str) -> None:
     refresh(balancer, server.service)
 
 
-def change_method(balancer: Balancer, number: int, method: str) -> None:
+def change_method(balancer: Balancer, number: int, method: str, outer: Outer | None = None) -> None:
     """How packets reach the server, from its next connection on; those that there are keep their way."""
     server = server_at(balancer, number)
     address = from_raw(server.family, server.hi, server.lo)
     way = method_number(balancer.services[server.service], address, raw_port(server.port), method)
-    set_method(balancer, server, way)
+    set_method(balancer, number, way, outer)
 
 
 def server_at(balancer: Balancer, number: int) -> Server:

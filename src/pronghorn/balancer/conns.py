@@ -16,6 +16,7 @@ from pronghorn.balancer.lookup import SRC4, SRC6_HI, flow_hash, has_flow, packet
 from pronghorn.balancer.tables import (
     CLOSED,
     DIRECT,
+    ENCAPSULATE,
     FULL_NAT,
     HAND_ON,
     NO_LOCAL,
@@ -89,8 +90,8 @@ def _join(worker: Worker, balancer: Balancer, packet: Packet, number: int, serve
     set_request(balancer, number, packet)
     reply_hash = 0
     record.local = NO_LOCAL
-    if server.method == DIRECT:
-        conn.flags = HAND_ON
+    if server.method >= DIRECT:
+        conn.flags = HAND_ON if server.method == DIRECT else ENCAPSULATE
     else:
         set_reply_source(balancer, number, server)
         if server.method == FULL_NAT:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pronghorn.balancer.addresses import ConfigureError
+from pronghorn.balancer.forwarding.tunnel import PIECES
 from pronghorn.balancer.local_addresses import change_local_ports
 from pronghorn.balancer.tables import (
     LOCAL_RECORDS,
@@ -22,7 +23,8 @@ from pronghorn.balancer.tables import (
     Service,
     Wide,
 )
-from pronghorn.compiled import array_at, fill, hashing, u32
+from pronghorn.balancer.tunnels import Tunnel
+from pronghorn.compiled import array_at, fill, hashing, u32, u64
 from pronghorn.memory.arena import Arena
 from pronghorn.memory.hashtable import create_hash_index
 from pronghorn.memory.wheel import create_wheel
@@ -80,11 +82,14 @@ def create_balancer(
     balancer.access = table("access", Access, services)
     for start, octets in (
         (balancer.servers.address, servers * Server.SIZE),
+    balancer.tunnels = table("tunnels", Tunnel, servers)
+    balancer.pieces = table("pieces", u64, PIECES).address
         (balancer.services.address, services * Service.SIZE),
         (balancer.locals.address, LOCAL_RECORDS * Local.SIZE),
         (balancer.access.address, services * Access.SIZE),
     ):
         fill(start, 0, octets)
+        (balancer.tunnels.address, servers * Tunnel.SIZE),
     members, weights = table("members", u32, services * MEMBERS), table("weights", u32, services * MEMBERS)
     for number in range(services):
         service = balancer.services[number]

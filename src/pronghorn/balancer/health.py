@@ -8,6 +8,7 @@ from pronghorn.balancer.configure import ConfigureError, refresh, server_at, ser
 from pronghorn.balancer.local_addresses import start_sweep
 from pronghorn.balancer.services import search_free_server
 from pronghorn.balancer.tables import SERVER_REMOVED, Balancer, Server
+from pronghorn.balancer.tunnels import Tunnel
 
 
 def change_reject(balancer: Balancer, service: int, reject: bool) -> None:
@@ -23,6 +24,8 @@ def reset_server(balancer: Balancer, number: int) -> None:
         raise ConfigureError(f"there are {balancer.server_limit} servers already")
     fresh = balancer.servers[other]
     ctypes.memmove(fresh.address, server.address, Server.SIZE)
+    tunnels = balancer.tunnels
+    ctypes.memmove(tunnels[other].address, tunnels[number].address, Tunnel.SIZE)
     fresh.conns = fresh.active = fresh.generation = 0
     service = balancer.services[server.service]
     place = [service.members[one] for one in range(service.member_count)].index(number)

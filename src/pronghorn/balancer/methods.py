@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from pronghorn.balancer.addresses import Address, ConfigureError, raw_port
-from pronghorn.balancer.tables import DIRECT, METHODS, NAT, Balancer, Server, Service
+from pronghorn.balancer.addresses import Address, ConfigureError, from_raw, raw_port
+from pronghorn.balancer.tables import DIRECT, METHODS, NAT, TUNNEL_IPIP, Balancer, Service
+from pronghorn.balancer.tunnel_headers import Outer, write_header
 
 
 def method_number(service: Service, address: Address, port: int, method: str) -> int:
@@ -11,15 +12,24 @@ def method_number(service: Service, address: Address, port: int, method: str) ->
     if method not in METHODS:
         raise ConfigureError(f"method {method}: known are {', '.join(METHODS)}")
     number, family = METHODS[method], service.ports >> 40
-    if address.version != family:
+    if address.version != family and number < TUNNEL_IPIP:
         raise ConfigureError(f"server {address}: its service is IPv{family}, and {method} keeps the family")
-    if number == DIRECT and raw_port(port) != service.ports >> 16 & 0xFFFF:
+    if number >= DIRECT and raw_port(port) != service.ports >> 16 & 0xFFFF:
         raise ConfigureError(f"server {address}:{port}: packets reach it as they came, so its port is the service's")
     return number
 
 
-def set_method(balancer: Balancer, server: Server, way: int) -> None:
-    """Let the server, whose service is set, have this method."""
+def set_method(balancer: Balancer, number: int, way: int, outer: Outer | None) -> None:
+    """Let the server, whose address and service are set, have this method from its next connection on.
+
+    A tunnel that it had stays for the connections that go through it, until there is another one.
+    """
+    server = balancer.servers[number]
+    service = balancer.services[server.service]
+    if way >= TUNNEL_IPIP:
+        address = from_raw(server.family, server.hi, server.lo)
+        write_header(balancer.tunnels[number], way, service.ports >> 40, address, outer or Outer())
     server.method = way
+    server.generation = 0  # the way to it is looked up anew
     if way == NAT:
-        balancer.services[server.service].nat = balancer.nat = 1
+        service.nat = balancer.nat = 1

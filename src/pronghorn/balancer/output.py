@@ -13,7 +13,10 @@ from __future__ import annotations
 
 from pronghorn.balancer.forwarding.direct import hand_on
 from pronghorn.balancer.forwarding.rewrite import rewrite4, rewrite6
+from pronghorn.balancer.forwarding.tunnel import NO_LIMIT, may_be_cut, set_source, tunnel_limit, tunnel_output
 from pronghorn.balancer.tables import (
+    ENCAPSULATE,
+    HAND_ON,
     HOP_BITS,
     REQUEST,
     REWRITE,
@@ -22,7 +25,7 @@ from pronghorn.balancer.tables import (
     Balancer,
     server_of,
 )
-from pronghorn.compiled import hashing, hot, leaf, swap64
+from pronghorn.compiled import array_at, hashing, hot, leaf, swap64, u64
 from pronghorn.net.errors import report_no_route, report_too_big
 from pronghorn.net.fragment_output import fragment4_output, fragment6_output
 from pronghorn.net.path_mtu import FLOOR4, path_limit
@@ -51,16 +54,33 @@ def forward(worker: Worker, balancer: Balancer, packet: Packet, flow: int) -> in
         return no_way(worker, packet, hop)
     if packet.data + packet.length - packet.network > FLOOR4:
         return forward_long(worker, balancer, packet, flow, hop)
-    change(worker, balancer, packet, flow)
+    count(worker, balancer, packet, flow)
+    conn = balancer.conns[flow >> 1]
+    if conn.flags & WAYS != REWRITE:
+        return go_otherwise(worker, balancer, packet, flow, hop)
+    rewrite(balancer, packet, flow)
     return neighbour_output(worker, packet, hop)
+
+
+@hot
+def go_otherwise(worker: Worker, balancer: Balancer, packet: Packet, flow: int, hop: int) -> int:
+    """A packet that is counted, and not long, goes on by another way than REWRITE."""
+    conn = balancer.conns[flow >> 1]
+    if conn.flags & WAYS == HAND_ON:
+        hand_on(packet)
+        return neighbour_output(worker, packet, hop)
+    tunnel = balancer.tunnels[server_of(conn)]
+    return tunnel_output(worker, packet, tunnel, hop, NO_LIMIT, array_at(u64, balancer.pieces))
 
 
 @hot
 def forward_long(worker: Worker, balancer: Balancer, packet: Packet, flow: int, hop: int) -> int:
     """The same for a packet that might be longer than some MTU."""
     mtu = net_of(worker).neighbours[hop].mtu
-    hi, lo = towards(balancer, flow)
-    mtu = path_limit(worker, hi, lo if packet.family == 6 else MAPPED | lo, mtu)
+    family, hi, lo = towards(balancer, flow)
+    mtu = path_limit(worker, hi, lo if family == 6 else MAPPED | lo, mtu)
+    if balancer.conns[flow >> 1].flags & WAYS == ENCAPSULATE:
+        return forward_into(worker, balancer, packet, flow, hop, mtu)
     if longest_octets(packet) <= mtu:
         change(worker, balancer, packet, flow)
         return neighbour_output(worker, packet, hop)
@@ -77,6 +97,18 @@ def forward_long(worker: Worker, balancer: Balancer, packet: Packet, flow: int, 
     return TOO_BIG
 
 
+@hot
+def forward_into(worker: Worker, balancer: Balancer, packet: Packet, flow: int, hop: int, mtu: int) -> int:
+    """The same for a packet that goes through a tunnel."""
+    tunnel = balancer.tunnels[server_of(balancer.conns[flow >> 1])]
+    limit = tunnel_limit(tunnel, packet.family, mtu)
+    if longest_octets(packet) > limit and not may_be_cut(packet):
+        report_too_big(worker, packet, limit)
+        return TOO_BIG
+    count(worker, balancer, packet, flow)
+    return tunnel_output(worker, packet, tunnel, hop, mtu, array_at(u64, balancer.pieces))
+
+
 @leaf
 def longest_octets(packet: Packet) -> int:
     """Octets of layer 3 of the TCP or UDP packet; of an UNSEGMENTED one's longest segment, which is what travels."""
@@ -89,7 +121,17 @@ def longest_octets(packet: Packet) -> int:
 
 @leaf
 def change(worker: Worker, balancer: Balancer, packet: Packet, flow: int) -> None:
-    """Count the packet for its connection and server, and make it what goes on."""
+    """Count the packet for its connection and server, and make it what goes on; not through a tunnel."""
+    count(worker, balancer, packet, flow)
+    if balancer.conns[flow >> 1].flags & WAYS != REWRITE:
+        hand_on(packet)
+    else:
+        rewrite(balancer, packet, flow)
+
+
+@leaf
+def count(worker: Worker, balancer: Balancer, packet: Packet, flow: int) -> None:
+    """Count the packet for its connection and server."""
     conn, direction = balancer.conns[flow >> 1], flow & 1
     server = balancer.servers[server_of(conn)]
     octets = packet.length
@@ -101,9 +143,13 @@ def change(worker: Worker, balancer: Balancer, packet: Packet, flow: int) -> Non
     if (packets | total) >> 32 != 0:
         carry(balancer, flow, packets, total)
     conn.seen = worker.now >> TICK
-    if conn.flags & WAYS != REWRITE:
-        hand_on(packet)
-    elif packet.family == 4:
+
+
+@leaf
+def rewrite(balancer: Balancer, packet: Packet, flow: int) -> None:
+    """Make the packet what the other flow says."""
+    conn, direction = balancer.conns[flow >> 1], flow & 1
+    if packet.family == 4:
         rewrite4(packet, conn, direction)
     else:
         rewrite6(packet, conn, balancer.wide[flow >> 1], direction)
@@ -134,12 +180,16 @@ def next_hop(worker: Worker, balancer: Balancer, flow: int) -> int:
 def find_hop(worker: Worker, balancer: Balancer, flow: int) -> int:
     """The same by look-up; remembered when there is one."""
     conn, generation = balancer.conns[flow >> 1], net_of(worker).generation
-    hi, lo = towards(balancer, flow)
-    found = resolve4(worker, lo) if conn.keys[flow & 1] >> 40 == 4 else resolve6(worker, hi, lo)
+    family, hi, lo = towards(balancer, flow)
+    found = resolve4(worker, lo) if family == 4 else resolve6(worker, hi, lo)
     if found < 0:
         return found
     if flow & 1 == REQUEST:
-        server = balancer.servers[server_of(conn)]
+        number = server_of(conn)
+        server, tunnel = balancer.servers[number], balancer.tunnels[number]
+        interface = net_of(worker).neighbours[found].interface
+        if tunnel.octets != 0 and not set_source(worker, tunnel, interface, hi, lo):
+            return UNREACHABLE
         server.hop, server.generation = found, generation
         return found
     if balancer.generation != generation:
@@ -153,8 +203,8 @@ def find_hop(worker: Worker, balancer: Balancer, flow: int) -> int:
 
 
 @hot
-def towards(balancer: Balancer, flow: int) -> tuple[int, int]:
-    """Address that the flow's packets go to, in network order; IPv4: 0 and 32 bits."""
+def towards(balancer: Balancer, flow: int) -> tuple[int, int, int]:
+    """Family and address that the flow's packets go to, in network order; IPv4: 0 and 32 bits."""
     conn, direction = balancer.conns[flow >> 1], flow & 1
     if direction == REQUEST:
         server = balancer.servers[server_of(conn)]
@@ -165,8 +215,8 @@ def towards(balancer: Balancer, flow: int) -> tuple[int, int]:
         words = balancer.wide[flow >> 1].words
         hi, lo, family = words[0], words[1], 6
     if family == 4:
-        return 0, hashing.shift_right(swap64(lo), 32)
-    return swap64(hi), swap64(lo)
+        return 4, 0, hashing.shift_right(swap64(lo), 32)
+    return 6, swap64(hi), swap64(lo)
 
 
 @hot

@@ -5,7 +5,7 @@
     Wide         its IPv6 addresses
     ConnRecord       what changes when it opens or closes. Data packets of an open connection do not touch it
     Service      what clients connect to, and the state of its scheduler
-    Server       a real server of one service, with its counters
+    Server       a real server of one service, with its counters; Tunnel (tunnels.py): the header in front
 
 The connection k has two flows, directions of it: 2k from client to server (REQUEST), 2k + 1 from server to client
 (REPLY). Both lie in one hash index under what their packets carry when they arrive, so that a packet finds its way by
@@ -24,6 +24,7 @@ Every table belongs to one worker: share-nothing. The control plane changes serv
 
 from __future__ import annotations
 
+from pronghorn.balancer.tunnels import Tunnel
 from pronghorn.compiled import Array, View, field, fixed, leaf, u8, u16, u32, u64
 from pronghorn.memory.wheel import Timer
 
@@ -42,13 +43,20 @@ CLOSER = 0x40  # the FIN that came second is the server's
 FULL_NAT = 1  # both addresses change
 NAT = 2  # the destination becomes the server; replies must come through here
 DIRECT = 3  # nothing changes but the next hop: the server has the service's address
-METHODS = {"full-nat": FULL_NAT, "nat": NAT, "direct": DIRECT}
+TUNNEL_IPIP = 4  # nothing changes, and another header is put in front: the server has the service's address
+TUNNEL_GRE = 5
+TUNNEL_GUE = 6
+METHODS = {
+    "full-nat": FULL_NAT, "nat": NAT, "direct": DIRECT,
+    "tunnel-ipip": TUNNEL_IPIP, "tunnel-gre": TUNNEL_GRE, "tunnel-gue": TUNNEL_GUE,
+}  # fmt: skip
 
 # Conn.flags & WAYS: what is done with its packets (output.py)
 REWRITE = 0  # addresses and ports become the other flow's, turned round
 HAND_ON = 1  # DIRECT
 
 # ConnRecord.state; the timeouts have the same order. 0: the record is free
+ENCAPSULATE = 2  # tunnels (forwarding/tunnel.py)
 SYN_SENT = 1  # the client's SYN was forwarded
 SYN_RECEIVED = 2  # the server has answered
 ESTABLISHED = 3  # the client has confirmed
@@ -289,6 +297,8 @@ class Balancer(View, align=64):
     guards: u32 = field(align=8)  # what is asked of every packet (access.py)
     black_count: u32
     access: Array[Access]  # by service
+    tunnels: Array[Tunnel] = field(align=8)  # of servers, by their numbers
+    pieces: u64  # address of scratch for the segments of a frame that goes through a tunnel
     sources: u64  # address of the engine's Sources (source_rates.py)
     own: u64  # address of the AccessSet of services' addresses
     black: Array[u64] = fixed(BLACK_SETS)  # addresses of the AccessSets whose members' packets end here

@@ -2,4 +2,5 @@
 
 rewrite   full NAT and NAT: addresses and ports
 direct    direct routing: the next hop alone
+tunnel    IPIP, GRE, GUE: another header in front
 """
