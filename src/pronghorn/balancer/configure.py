@@ -22,7 +22,7 @@ from pronghorn.balancer.addresses import (
     service_ports,
     to_raw,
 )
-from pronghorn.balancer.create import change_timeouts, create_balancer
+from pronghorn.balancer.create import change_timeouts, create_balancer, usual_options
 from pronghorn.balancer.local_addresses import add_local_address, change_local_ports, remove_local_address, start_sweep
 from pronghorn.balancer.methods import method_number, set_method
 from pronghorn.balancer.schedulers import SCHEDULERS
@@ -47,14 +47,15 @@ from pronghorn.balancer.tables import (
     Server,
     Service,
 )
+from pronghorn.balancer.templates import drop_templates
 from pronghorn.balancer.tunnel_headers import Outer
 from pronghorn.compiled import array_at, fence, fill, u32
 from pronghorn.memory.hashtable import HashIndex, hash_add, hash_remove
 
 __all__ = [
     "ConfigureError",
-    "add_local_address",
     "Outer",
+    "add_local_address",
     "add_server",
     "add_service",
     "change_local_ports",
@@ -114,6 +115,8 @@ def remove_service(balancer: Balancer, number: int) -> None:
     index = HashIndex(balancer.service_index)
     hash_remove(index, service_hash(service.hi, service.lo, service.ports, index.secret), number)
     service.ports = 0
+    drop_templates(balancer, number)
+    usual_options(balancer, number)
 
 
 def change_scheduler(balancer: Balancer, number: int, scheduler: str) -> None:
@@ -148,11 +151,11 @@ def add_server(
     weight: int = 1,
     state: str = "up",
     method: str = "full-nat",
+    outer: Outer | None = None,
 ) -> int:
     """Give the service another server. `state` is "up" or "drain", `method` of METHODS, `outer` of tunnels. Returns its
     index."""
     owner = service_at(balancer, service)
-    outer: Outer | None = None,
     if not 1 <= port <= 65535 or not 0 <= weight <= 65535 or state not in ("up", "drain"):
         raise ConfigureError(f"server {address}:{port}, weight {weight}, state {state}: out of range")
     way = method_number(owner, address, port, method)

@@ -25,6 +25,7 @@ from pronghorn.balancer.tables import (
     SYN_RECEIVED,
     SYN_SENT,
     TICK,
+    TIED,
     TIME_WAIT,
     UDP_OPEN,
     Balancer,
@@ -34,6 +35,7 @@ from pronghorn.balancer.tables import (
     server_of,
 )
 from pronghorn.balancer.tcp_state import enter, is_open
+from pronghorn.balancer.ties import untie
 from pronghorn.compiled import copy, fill, hot, leaf, load64
 from pronghorn.memory.hashtable import HashIndex, hash_add, hash_remove
 from pronghorn.memory.wheel import Wheel, timer_cancel
@@ -160,6 +162,8 @@ def end_conn(balancer: Balancer, number: int) -> None:
         if conn.keys[flow & 1] != 0:
             hash_remove(index, flow_hash(balancer, flow, index.secret), flow)
     timer_cancel(Wheel(balancer.wheel), number)
+    if conn.flags & TIED != 0:
+        untie(balancer, number)
     server = balancer.servers[server_of(conn)]
     server.conns -= 1
     if is_open(record.state):

@@ -9,6 +9,7 @@ from typing import Any
 from pronghorn.balancer.addresses import ConfigureError
 from pronghorn.balancer.forwarding.tunnel import PIECES
 from pronghorn.balancer.local_addresses import change_local_ports
+from pronghorn.balancer.option_tables import Options, Template, Ties
 from pronghorn.balancer.tables import (
     LOCAL_RECORDS,
     MEMBERS,
@@ -41,6 +42,9 @@ LONGEST_TIMEOUT = 2_000_000
 
 MAGLEV_SIZE = 65537
 """Places of a Maglev table: over a hundred for each of 650 servers, as the paper asks for."""
+
+CLIENTS = 1 << 17
+"""Clients that persistence remembers at most, and no more than there can be connections."""
 
 _MAGLEV_SEED = 0x2545F4914F6CDD1D
 
@@ -78,18 +82,20 @@ def create_balancer(
     balancer.hop_tag = 1
     balancer.servers, balancer.server_limit = table("servers", Server, servers), servers
     balancer.services, balancer.service_limit = table("services", Service, services), services
-    balancer.locals = table("locals", Local, LOCAL_RECORDS)
-    balancer.access = table("access", Access, services)
-    for start, octets in (
-        (balancer.servers.address, servers * Server.SIZE),
     balancer.tunnels = table("tunnels", Tunnel, servers)
     balancer.pieces = table("pieces", u64, PIECES).address
+    balancer.locals = table("locals", Local, LOCAL_RECORDS)
+    balancer.access = table("access", Access, services)
+    balancer.options, balancer.ties = table("options", Options, services), table("ties", Ties, conns)
+    for start, octets in (
+        (balancer.servers.address, servers * Server.SIZE),
+        (balancer.tunnels.address, servers * Tunnel.SIZE),
         (balancer.services.address, services * Service.SIZE),
         (balancer.locals.address, LOCAL_RECORDS * Local.SIZE),
         (balancer.access.address, services * Access.SIZE),
+        (balancer.options.address, services * Options.SIZE),
     ):
         fill(start, 0, octets)
-        (balancer.tunnels.address, servers * Tunnel.SIZE),
     members, weights = table("members", u32, services * MEMBERS), table("weights", u32, services * MEMBERS)
     for number in range(services):
         service = balancer.services[number]
@@ -103,10 +109,22 @@ def create_balancer(
     balancer.service_index = create_hash_index(arena, f"{name}.service", services, owner, worker.secret).address
     timers = balancer.records.address + ConnRecord.offset("timer")
     balancer.wheel = create_wheel(arena, f"{name}.wheel", timers, ConnRecord.SIZE, worker.now >> TICK, owner).address
+    clients = min(CLIENTS, conns)
+    balancer.templates, balancer.template_limit = table("templates", Template, clients), clients
+    balancer.template_index = create_hash_index(arena, f"{name}.template", clients, owner, worker.secret).address
+    timers = balancer.templates.address + Template.offset("timer")
+    wheel = create_wheel(arena, f"{name}.template_wheel", timers, Template.SIZE, worker.now >> TICK, owner)
+    balancer.template_wheel = wheel.address
     worker.balancer = balancer.address
     change_timeouts(balancer, TIMEOUTS)
     change_local_ports(balancer, worker, 1025, 65535)
     return balancer
+
+
+def usual_options(balancer: Balancer, number: int) -> None:
+    """Let the service of that number ask nothing beyond the usual."""
+    balancer.services[number].asks = 0
+    fill(balancer.options[number].address, 0, Options.SIZE)
 
 
 def change_timeouts(balancer: Balancer, seconds: Mapping[str, int]) -> None:

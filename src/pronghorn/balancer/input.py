@@ -16,10 +16,12 @@ from pronghorn.balancer.access import EVERY_PACKET, admit, defend, guard
 from pronghorn.balancer.conns import end_conn, open_conn
 from pronghorn.balancer.lookup import find_flow
 from pronghorn.balancer.output import forward
+from pronghorn.balancer.persistence import choose_persistent
 from pronghorn.balancer.schedulers import choose
 from pronghorn.balancer.services import find_service
-from pronghorn.balancer.tables import ASKS_ACCESS, NOBODY, SERVER_REMOVED, STEADY, Balancer, server_of
+from pronghorn.balancer.tables import ASKS_ACCESS, ASKS_PERSISTENCE, NOBODY, SERVER_REMOVED, STEADY, Balancer, server_of
 from pronghorn.balancer.tcp_state import follow
+from pronghorn.balancer.ties import tie
 from pronghorn.compiled import hot, leaf
 from pronghorn.net.errors import report_expired, report_port_unreachable
 from pronghorn.net.reset import send_reset
@@ -73,7 +75,11 @@ def schedule(worker: Worker, balancer: Balancer, packet: Packet) -> int:
         verdict = admit(worker, balancer, service, packet)
         if verdict != CONTINUE:
             return verdict
-    server = choose(balancer, service, packet)
+    template = -1
+    if service.asks & ASKS_PERSISTENCE != 0:
+        server, template = choose_persistent(worker, balancer, service, packet)
+    else:
+        server = choose(balancer, service, packet)
     if server == NOBODY:
         service.no_server += 1
         if service.reject != 0:
@@ -82,6 +88,8 @@ def schedule(worker: Worker, balancer: Balancer, packet: Packet) -> int:
     flow, verdict = open_conn(worker, balancer, packet, service, server)
     if verdict != CONTINUE:
         return verdict
+    if template >= 0:
+        tie(balancer, flow >> 1, template)
     return forward(worker, balancer, packet, flow)
 
 

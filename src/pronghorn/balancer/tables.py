@@ -24,6 +24,7 @@ Every table belongs to one worker: share-nothing. The control plane changes serv
 
 from __future__ import annotations
 
+from pronghorn.balancer.option_tables import Options, Template, Ties
 from pronghorn.balancer.tunnels import Tunnel
 from pronghorn.compiled import Array, View, field, fixed, leaf, u8, u16, u32, u64
 from pronghorn.memory.wheel import Timer
@@ -35,7 +36,8 @@ TICK = 20
 REQUEST, REPLY = 0, 1
 
 # Conn.flags: a way, with marks
-WAYS = 0x3F
+WAYS = 0x1F
+TIED = 0x20  # it counts for more than its server (ties.py)
 STEADY = 0x80  # segments without SYN, FIN and RST change nothing: the record need not be read
 CLOSER = 0x40  # the FIN that came second is the server's
 
@@ -54,9 +56,9 @@ METHODS = {
 # Conn.flags & WAYS: what is done with its packets (output.py)
 REWRITE = 0  # addresses and ports become the other flow's, turned round
 HAND_ON = 1  # DIRECT
+ENCAPSULATE = 2  # tunnels (forwarding/tunnel.py)
 
 # ConnRecord.state; the timeouts have the same order. 0: the record is free
-ENCAPSULATE = 2  # tunnels (forwarding/tunnel.py)
 SYN_SENT = 1  # the client's SYN was forwarded
 SYN_RECEIVED = 2  # the server has answered
 ESTABLISHED = 3  # the client has confirmed
@@ -82,6 +84,7 @@ SH_FALLBACK, SH_PORT, MH_FALLBACK, MH_PORT = 1, 2, 4, 8
 
 # Service.asks
 ASKS_ACCESS = 1  # lists of sources, and their rates (access.py)
+ASKS_PERSISTENCE = 2  # clients stay with the server that they had (persistence.py)
 
 BLACK_SETS = 8
 """Sets that can be black lists."""
@@ -294,11 +297,21 @@ class Balancer(View, align=64):
     rings: Array[u64]  # what conhash's rings are cut from (lookups.py)
     cache: Array[Locality]  # of lblc and lblcr (schedulers/locality.py)
     nat: u8  # whether some service has, or had, NAT
+    tunnels: Array[Tunnel] = field(align=8)  # of servers, by their numbers
+    pieces: u64  # address of scratch for the segments of a frame that goes through a tunnel
     guards: u32 = field(align=8)  # what is asked of every packet (access.py)
     black_count: u32
     access: Array[Access]  # by service
-    tunnels: Array[Tunnel] = field(align=8)  # of servers, by their numbers
-    pieces: u64  # address of scratch for the segments of a frame that goes through a tunnel
     sources: u64  # address of the engine's Sources (source_rates.py)
     own: u64  # address of the AccessSet of services' addresses
     black: Array[u64] = fixed(BLACK_SETS)  # addresses of the AccessSets whose members' packets end here
+    options: Array[Options]  # by service
+    ties: Array[Ties]  # by connection
+    templates: Array[Template]
+    template_index: u64  # address of the HashIndex of templates
+    template_wheel: u64  # address of their Wheel
+    template_limit: u32
+    template_fresh: u32  # numbers ever used
+    template_free: u32  # first free one plus 1
+    template_count: u32
+    template_gone: u32  # given up for others because there was no room

@@ -13,6 +13,7 @@ from __future__ import annotations
 from pronghorn.balancer.conns import end_conn
 from pronghorn.balancer.output import NO_TAG
 from pronghorn.balancer.tables import EXPIRED, NO_LOCAL, SERVER_REMOVED, SYN_SENT, TICK, Balancer, server_of
+from pronghorn.balancer.templates import run_templates
 from pronghorn.compiled import hot, leaf, sequence
 from pronghorn.memory.wheel import Wheel, timer_add, wheel_advance, wheel_next
 from pronghorn.state.worker import NEVER, Worker
@@ -29,8 +30,14 @@ def balancer_timers(worker: Worker) -> int:
 
 @leaf
 def balancer_next(worker: Worker) -> int:
-    """When (ns) balancer_timers next has something to do; NEVER when no connection is open."""
-    wheel = Wheel(Balancer(worker.balancer).wheel)
+    """When (ns) balancer_timers next has something to do; NEVER when no connection is open and no client remembered."""
+    balancer = Balancer(worker.balancer)
+    return min(_next(balancer.wheel), _next(balancer.template_wheel))
+
+
+@leaf
+def _next(address: int) -> int:
+    wheel = Wheel(address)
     return NEVER if wheel.count == 0 else wheel_next(wheel) << TICK
 
 
@@ -42,9 +49,10 @@ def run_timers(worker: Worker, balancer: Balancer) -> int:
     if wheel.tick < tick:
         for place in range(wheel_advance(wheel, tick, balancer.expired, EXPIRED)):
             expire(balancer, balancer.expired[place], tick)
+    more = run_templates(balancer, tick) if Wheel(balancer.template_wheel).count != 0 else 0
     if balancer.sweep_left != 0:
         sweep(balancer)
-    return 1 if wheel.tick < tick or balancer.sweep_left != 0 else 0
+    return 1 if wheel.tick < tick or balancer.sweep_left != 0 else more
 
 
 @hot

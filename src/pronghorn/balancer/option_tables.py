@@ -1,0 +1,62 @@
+"""What options of services remember. Read it after tables.py.
+
+    Options      of a service: what it asks beyond the usual; the control plane writes it (change_options.py)
+    Template     a client that stays with its server (persistence.py)
+    Ties         what a connection counts for: of connections with TIED alone, so that others cost no memory
+
+Everything belongs to one worker, as in tables.py.
+"""
+
+from __future__ import annotations
+
+from pronghorn.compiled import Array, View, field, fixed, u8, u16, u32, u64
+from pronghorn.memory.wheel import Timer
+
+HINTS = 8
+"""Services of a group whose server for a client is remembered with the client."""
+
+GROUPS = 1 << 16
+"""Options.group from here on is of a group with a name."""
+
+# Template.state; 0: the record is free
+TEMPLATE_LIVE = 1
+TEMPLATE_GONE = 2  # waits for the connections that count for it
+
+
+class Options(View, align=64, size=256):
+    """What a service asks beyond the usual, by its index."""
+
+    mask_hi: u64  # raw: what of a client's address persistence looks at
+    mask_lo: u64
+    persistence: u32  # ticks that a client is remembered after its last new connection; 0: none is
+    group: u32  # whose templates: the service's own index, or from GROUPS on those of several services
+    templates_full: u64  # connections of clients for which there was no room
+    quiesced: u8  # 1: a server of weight 0 keeps getting new connections of clients that it has
+
+
+class Template(View, align=64, size=128):
+    """A client of a service, or of a group of services, and the server that it goes to."""
+
+    timer: Timer
+    hi: u64  # the client's address, raw, masked
+    lo: u64
+    server_hi: u64  # the server's, raw
+    server_lo: u64
+    server_port: u16  # raw; only for the service in `service`
+    service: u16  # which chose the server
+    family: u8  # the client's
+    state: u8
+    group: u32 = field(align=64)
+    seen: u32  # tick of the last new connection
+    timeout: u32  # ticks
+    conns: u32  # that count for it now
+    connections: u32  # so far
+    next: u32  # free ones: the next one plus 1
+    hints: Array[u32] = fixed(HINTS)  # by Service.index modulo HINTS: the server, to be checked
+
+
+class Ties(View, align=8, size=8):
+    """What the connection of the same number counts for."""
+
+    template: u32  # plus 1; 0: none
+    client: u32
