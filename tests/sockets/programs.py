@@ -123,6 +123,22 @@ def datagrams() -> Any:
         return [part.decode() if isinstance(part, bytes) else part for part in own.recvfrom(100)]
 
 
+def pings() -> Any:
+    """Echo requests, as with Linux's ping sockets: the identifier is the socket's, checksums are made."""
+    found: list[Any] = []
+    for family, protocol, request, address in (
+        (socket.AF_INET, socket.IPPROTO_ICMP, 8, SERVER4),
+        (socket.AF_INET6, socket.IPPROTO_ICMPV6, 128, SERVER6),
+    ):
+        with socket.socket(family, socket.SOCK_DGRAM, protocol) as own:
+            own.settimeout(10)
+            own.connect((address, 0))
+            own.send(bytes([request, 0, 0, 0, 0, 0, 0, 7]) + b"hello")
+            answer = own.recv(100)
+            found.append([own.proto == protocol, answer[0], answer[6:].decode()])
+    return [*found, failure(lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM, socket.IPPROTO_ICMPV6))]
+
+
 def lent() -> Any:
     """A megabyte through lent memory in both directions, and what is refused."""
     with connect("echo") as connection:
@@ -311,6 +327,7 @@ BLOCKING = (
     was_reset,
     options,
     datagrams,
+    pings,
     lent,
     a_file,
     closed,

@@ -53,6 +53,7 @@ def awaiting(native_library: Path, tmp_path_factory: pytest.TempPathFactory) -> 
         ("was_reset", "ConnectionResetError ECONNRESET"),
         ("options", [1, 1, 104]),
         ("datagrams", ["question", ["10.77.0.1", 7000]]),
+        ("pings", [[True, 0, "\x00\x07hello"], [True, 129, "\x00\x07hello"], "OSError EPROTONOSUPPORT"]),
         ("lent", [True, "ValueError", "BufferError", "ValueError", "ValueError"]),
         (
             "a_file",

@@ -1,7 +1,8 @@
 """A socket of the user-space stack, with the interface of the standard module's class.
 
 Constants, exceptions and the functions around it are in pronghorn/socket.py. Only AF_INET and AF_INET6 with SOCK_STREAM
-or SOCK_DGRAM exist here. A socket may be used by any thread; calls that wait turn the stack.
+or SOCK_DGRAM exist here, the latter also with IPPROTO_ICMP and IPPROTO_ICMPV6: echo. Any thread may use any socket;
+calls that wait turn the stack.
 
 `fileno()` is a descriptor that stands for the socket: asyncio's loop of this package knows it; select() of the kernel
 never finds it ready. Left out: ancillary data (sendmsg, recvmsg), socket pairs, sharing with other processes.
