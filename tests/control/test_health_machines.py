@@ -63,6 +63,13 @@ def test_what_is_counted() -> None:
     assert (track.up, track.streak, len(track.error)) == (True, 1, 200)
 
 
+def test_what_strangers_say_is_fit_to_be_shown() -> None:
+    track = begun(check(), 0.0)
+    track.result(pace_of(check()), 0.0, False, "status 500 \x1b[2Jgone\n")
+    assert track.error == "status 500 ?[2Jgone?"
+    assert read_track({"error": "a\x07b" + "c" * 500}).error == "a?b" + "c" * 197
+
+
 def test_intervals_follow_the_state() -> None:
     one = check(interval="4s", fast_interval="1s", down_interval="5s", down_interval_max="1m", rise=2, fall=2)
     track, pace, found = begun(one, 0.0), pace_of(one), []

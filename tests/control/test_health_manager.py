@@ -313,6 +313,16 @@ def test_checks_that_did_not_change_go_on() -> None:
     assert numbers(running) == before
 
 
+def test_new_names_concern_scripts_alone() -> None:
+    script = {"type": "script", "via": "kernel", "command": ["/bin/true"]}
+    running = Running(config({"checks": [TCP, script]}))
+    before = numbers(running)
+    running.gateway.configure(config({"checks": [TCP, script], "name": "other"}))
+    changed = {label for (at, label), number in numbers(running).items() if number != before[at, label]}
+    assert changed == {"script"}
+    assert running.health.entries[KEY, A, "script"].order.service == "other"
+
+
 def test_a_check_that_is_asked_otherwise_goes_on_from_what_is_known() -> None:
     running = Running(config())
     running.tell(A, False)

@@ -97,7 +97,8 @@ class Health:
             for address, real in virtual.servers.items():
                 for check in virtual.service.checks:
                     port = check.port or real.server.check_port or address.port
-                    order = Order(check, address.address, port, virtual.service.name, real.server.label)
+                    names = virtual.service.name, real.server.label
+                    order = Order(check, address.address, port, *(names if check.type == "script" else ("", "")))
                     yield (key, address, check.label), (real.server.check_via or check.via, order)
 
     def wanted(self, way: str) -> Wanted:

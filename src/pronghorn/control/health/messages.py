@@ -29,7 +29,7 @@ class Order:
     check: Check
     address: Address
     port: int
-    service: str  # names of both, for scripts
+    service: str  # names of both, for scripts; empty for others, which a new name does not concern
     server: str
 
 

@@ -13,8 +13,9 @@ from typing import Any
 from pronghorn.control.endpoint import Endpoint
 from pronghorn.control.fields import Interface
 from pronghorn.control.health.roster import Real, Virtual, withdrawn
-from pronghorn.control.model import Method, Server, Service, ServiceKey
+from pronghorn.control.model import Server, Service, ServiceKey
 from pronghorn.control.plane import Engine
+from pronghorn.control.reach import Reach
 
 
 class HealthPlane:
@@ -66,12 +67,12 @@ class HealthPlane:
         self.engine.change_scheduler(key, scheduler)
         self._of_service(key, scheduler=scheduler)
 
-    def change_method(self, key: ServiceKey, address: Endpoint | None, method: Method) -> None:
-        self.engine.change_method(key, address, method)
+    def change_method(self, key: ServiceKey, address: Endpoint | None, reach: Reach) -> None:
+        self.engine.change_method(key, address, reach)
         if address is None:
-            self._of_service(key, method=method)
+            self._of_service(key, **reach._asdict())
         else:
-            self._of_server(key, address, method=method)
+            self._of_server(key, address, **reach._asdict())
 
     def change_health(self, service: Service) -> None:
         """What is checked, and what becomes of it without servers."""

@@ -86,9 +86,6 @@ def _no_server(config: Config, service: Service, place: tuple[str | int, ...]) -
             yield (*place, "sorry_server"), str(sorry), 'has no effect without on_no_server = "sorry"', None
     if sorry is not None and any(server.address == sorry for server in service.servers):
         yield (*place, "sorry_server"), str(sorry), "is one of the service's servers", "another server"
-    if sorry is not None and sorry.family != service.address.family:
-        wrong = f"is IPv{sorry.family}, the service is IPv{service.address.family}"
-        yield (*place, "sorry_server"), str(sorry), wrong, "a server of the service's own family"
     if service.hysteresis >= service.quorum:
         allowed = f"0..{service.quorum - 1}"
         yield (*place, "hysteresis"), service.hysteresis, "leaves nothing of the quorum", allowed

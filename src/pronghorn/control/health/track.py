@@ -63,7 +63,7 @@ class Track:
             self.ok += 1
         else:
             self.failed += 1
-            self.error = error[:ERROR]
+            self.error = printable(error)
         first, self.known = not self.known, True
         if passed == self.up:
             self.streak = 0
@@ -99,6 +99,11 @@ class Track:
         return True
 
 
+def printable(text: str) -> str:
+    """What others have said, fit for a terminal and a log."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text[:ERROR])
+
+
 def begun(check: Check, now: float) -> Track:
     """A check that has not been made yet."""
     return Track(up=check.start == "up", since=now)
@@ -119,5 +124,5 @@ def read_track(data: Any) -> Track:
         if isinstance(value, int | float) and not 0 <= value < 1e15:
             raise ValueError(f"a track's {name} = {value} is out of range")
     made = Track(**data)
-    made.error = made.error[:ERROR]
+    made.error = printable(made.error)
     return made
