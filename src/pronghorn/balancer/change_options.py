@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from ipaddress import ip_network
 
 from pronghorn.balancer.addresses import ConfigureError, to_raw
 from pronghorn.balancer.configure import service_at
-from pronghorn.balancer.create import LONGEST_TIMEOUT
+from pronghorn.balancer.create import LONGEST_TIMEOUT, set_timeouts, ticks, timeout_ticks
 from pronghorn.balancer.option_tables import GROUPS
-from pronghorn.balancer.tables import ASKS_PERSISTENCE, TICK, Balancer
+from pronghorn.balancer.tables import ASKS_ONE_PACKET, ASKS_PERSISTENCE, STATES, Balancer, Service
 from pronghorn.balancer.templates import drop_templates
-
-
-def ticks(seconds: int) -> int:
-    """What has passed after so many seconds."""
-    return (seconds * 1_000_000_000 >> TICK) + 1
+from pronghorn.compiled import array_at, u32
+from pronghorn.wire.numbers import PROTOCOL_UDP
 
 
 def change_persistence(
@@ -47,7 +45,33 @@ def change_persistence(
     options.mask_hi, options.mask_lo, options.group = wanted
     options.persistence = ticks(seconds) if seconds else 0
     options.quiesced = int(keep_quiesced)
-    service.asks = service.asks & ~ASKS_PERSISTENCE | (ASKS_PERSISTENCE if seconds else 0)
+    _ask(service, ASKS_PERSISTENCE, seconds != 0)
+
+
+def change_service_timeouts(balancer: Balancer, number: int, seconds: Mapping[str, int]) -> None:
+    """Timeouts of the service's own, as in create.TIMEOUTS; those that are not given are the balancer's.
+
+    Connections meet the new ones when they change state or their timers expire.
+    """
+    service, options, own = service_at(balancer, number), balancer.options[number], timeout_ticks(seconds)
+    for state in range(STATES):
+        options.own[state] = own.get(state, 0)
+    set_timeouts(balancer, number)
+    times = options.timeouts if seconds else balancer.timeouts
+    service.timeouts = array_at(u32, times.address)
+
+
+def change_one_packet(balancer: Balancer, number: int, one_packet: bool) -> None:
+    """Schedule every datagram by itself and keep no connection: IPVS's `-o`. Servers with a method whose replies come
+    through here have connections as usual, for replies could not be told apart otherwise."""
+    service = service_at(balancer, number)
+    if one_packet and service.ports >> 32 & 0xFF != PROTOCOL_UDP:
+        raise ConfigureError("one packet at a time: of UDP alone")
+    _ask(service, ASKS_ONE_PACKET, one_packet)
+
+
+def _ask(service: Service, bit: int, wanted: bool) -> None:
+    service.asks = service.asks | bit if wanted else service.asks & ~bit
 
 
 def _forget(balancer: Balancer, number: int) -> None:

@@ -28,6 +28,7 @@ from pronghorn.balancer.methods import method_number, set_method
 from pronghorn.balancer.schedulers import SCHEDULERS
 from pronghorn.balancer.schedulers.maglev import fill_table, identity_of
 from pronghorn.balancer.services import (
+    end_leaving,
     refresh_weights,
     search_free_server,
     search_free_service,
@@ -40,6 +41,7 @@ from pronghorn.balancer.tables import (
     MEMBERS,
     MH,
     SERVER_DRAIN,
+    SERVER_LEAVING,
     SERVER_REMOVED,
     SERVER_UP,
     Access,
@@ -112,6 +114,9 @@ def remove_service(balancer: Balancer, number: int) -> None:
     service = service_at(balancer, number)
     while service.member_count:
         remove_server(balancer, service.members[0])
+    if balancer.options[number].leaving != 0:
+        end_leaving(balancer, number)
+        start_sweep(balancer)
     index = HashIndex(balancer.service_index)
     hash_remove(index, service_hash(service.hi, service.lo, service.ports, index.secret), number)
     service.ports = 0
@@ -181,8 +186,8 @@ def add_server(
     return number
 
 
-def remove_server(balancer: Balancer, number: int) -> None:
-    """Take the server away; its connections are ended. Drain it first to let them finish."""
+def remove_server(balancer: Balancer, number: int, keep: bool = False) -> None:
+    """Take the server away; its connections are ended, or kept until they end or their service is removed."""
     server = server_at(balancer, number)
     service = balancer.services[server.service]
     members = [service.members[place] for place in range(service.member_count)]
@@ -195,10 +200,12 @@ def remove_server(balancer: Balancer, number: int) -> None:
     for direction in range(2):
         service.removed[2 * direction] += server.packets[direction]
         service.removed[2 * direction + 1] += server.octets[direction]
-    server.state = SERVER_REMOVED
+    server.state = SERVER_LEAVING if keep else SERVER_REMOVED
+    balancer.options[server.service].leaving |= int(keep)
     balancer.next_server = min(balancer.next_server, number)
     refresh(balancer, server.service)
-    start_sweep(balancer)
+    if not keep:
+        start_sweep(balancer)
 
 
 def change_weight(balancer: Balancer, number: int, weight: int) -> None:

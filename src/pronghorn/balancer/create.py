@@ -14,6 +14,7 @@ from pronghorn.balancer.tables import (
     LOCAL_RECORDS,
     MEMBERS,
     NOBODY,
+    STATES,
     TICK,
     Access,
     Balancer,
@@ -100,6 +101,7 @@ def create_balancer(
     for number in range(services):
         service = balancer.services[number]
         service.index = number
+        usual_options(balancer, number)
         service.members = array_at(u32, members.address + 4 * MEMBERS * number)
         service.weights = array_at(u32, weights.address + 4 * MEMBERS * number)
     balancer.maglev_size, balancer.maglev_seed = maglev_size, hashing.wrap(maglev_seed)
@@ -124,14 +126,38 @@ def create_balancer(
 def usual_options(balancer: Balancer, number: int) -> None:
     """Let the service of that number ask nothing beyond the usual."""
     balancer.services[number].asks = 0
+    balancer.services[number].timeouts = array_at(u32, balancer.timeouts.address)
     fill(balancer.options[number].address, 0, Options.SIZE)
 
 
 def change_timeouts(balancer: Balancer, seconds: Mapping[str, int]) -> None:
-    """Set those that are given. Connections meet the new ones when they change state or their timers expire."""
+    """Set those that are given. Connections meet the new ones when they change state or their timers expire.
+
+    Services that have timeouts of their own take over what they have not.
+    """
+    times = timeout_ticks(seconds)
+    for state, time in times.items():
+        balancer.timeouts[state] = time
+    for number in range(balancer.service_limit):
+        if balancer.services[number].timeouts.address != balancer.timeouts.address:
+            set_timeouts(balancer, number)
+
+
+def timeout_ticks(seconds: Mapping[str, int]) -> dict[int, int]:
+    """What is given, by ConnRecord.state."""
     for name, value in seconds.items():
         if name not in TIMEOUTS or not 1 <= value <= LONGEST_TIMEOUT:
             raise ConfigureError(f"timeout {name} = {value} s: known are {', '.join(TIMEOUTS)}; 1 to {LONGEST_TIMEOUT}")
-    for state, name in enumerate(TIMEOUTS, 1):
-        if name in seconds:
-            balancer.timeouts[state] = (seconds[name] * 1_000_000_000 >> TICK) + 1
+    return {state: ticks(seconds[name]) for state, name in enumerate(TIMEOUTS, 1) if name in seconds}
+
+
+def set_timeouts(balancer: Balancer, number: int) -> None:
+    """Put together the timeouts of a service that has some of its own."""
+    options = balancer.options[number]
+    for state in range(STATES):
+        options.timeouts[state] = options.own[state] or balancer.timeouts[state]
+
+
+def ticks(seconds: int) -> int:
+    """What has passed after so many seconds."""
+    return (seconds * 1_000_000_000 >> TICK) + 1

@@ -19,7 +19,17 @@ from pronghorn.balancer.output import forward
 from pronghorn.balancer.persistence import choose_persistent
 from pronghorn.balancer.schedulers import choose
 from pronghorn.balancer.services import find_service
-from pronghorn.balancer.tables import ASKS_ACCESS, ASKS_PERSISTENCE, NOBODY, SERVER_REMOVED, STEADY, Balancer, server_of
+from pronghorn.balancer.tables import (
+    ASKS_ACCESS,
+    ASKS_ONE_PACKET,
+    ASKS_PERSISTENCE,
+    NOBODY,
+    REPLY,
+    SERVER_REMOVED,
+    STEADY,
+    Balancer,
+    server_of,
+)
 from pronghorn.balancer.tcp_state import follow
 from pronghorn.balancer.ties import tie
 from pronghorn.compiled import hot, leaf
@@ -90,7 +100,10 @@ def schedule(worker: Worker, balancer: Balancer, packet: Packet) -> int:
         return verdict
     if template >= 0:
         tie(balancer, flow >> 1, template)
-    return forward(worker, balancer, packet, flow)
+    verdict = forward(worker, balancer, packet, flow)
+    if service.asks & ASKS_ONE_PACKET != 0 and balancer.conns[flow >> 1].keys[REPLY] == 0:
+        end_conn(balancer, flow >> 1)
+    return verdict
 
 
 @hot

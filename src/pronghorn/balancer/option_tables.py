@@ -32,6 +32,9 @@ class Options(View, align=64, size=256):
     group: u32  # whose templates: the service's own index, or from GROUPS on those of several services
     templates_full: u64  # connections of clients for which there was no room
     quiesced: u8  # 1: a server of weight 0 keeps getting new connections of clients that it has
+    leaving: u8  # 1: a server was removed and kept its connections
+    own: Array[u32] = fixed(16, align=64)  # ticks by ConnRecord.state; 0: as usual
+    timeouts: Array[u32] = fixed(16)  # these with the usual ones: what Service.timeouts is, if the service has own ones
 
 
 class Template(View, align=64, size=128):

@@ -4,7 +4,7 @@ servers that the control plane asks for: entries, for there may be thousands and
 from __future__ import annotations
 
 from pronghorn.balancer.lookup import DST6_HI, DST6_LO, hash6, packet_ports
-from pronghorn.balancer.tables import SERVER_FREE, SERVER_REMOVED, SERVER_UP, WRR, Balancer, Service
+from pronghorn.balancer.tables import SERVER_FREE, SERVER_LEAVING, SERVER_REMOVED, SERVER_UP, WRR, Balancer, Service
 from pronghorn.compiled import entry, hot, leaf, load32, load64
 from pronghorn.memory.hashtable import HashIndex, hash_first, hash_next
 from pronghorn.state.packet import Packet
@@ -61,11 +61,20 @@ def search_free_server(balancer: Balancer) -> int:
     for _ in range(balancer.server_limit):
         number = number if number < balancer.server_limit else 0
         server = balancer.servers[number]
-        if server.state == SERVER_FREE or (server.state == SERVER_REMOVED and server.conns == 0):
+        if server.state == SERVER_FREE or (server.state >= SERVER_REMOVED and server.conns == 0):
             balancer.next_server = number + 1
             return number
         number += 1
     return -1
+
+
+@entry
+def end_leaving(balancer: Balancer, service: int) -> None:
+    """Let the sweep end the connections of servers that left this service."""
+    for number in range(balancer.server_limit):
+        server = balancer.servers[number]
+        if server.state == SERVER_LEAVING and server.service == service:
+            server.state = SERVER_REMOVED
 
 
 @entry

@@ -158,7 +158,7 @@ def connection(balancer: Balancer, worker: Worker, number: int) -> ConnRow | Non
     state, tick, key = record.state, worker.now >> TICK, conn.keys[REQUEST]
     server = balancer.servers[server_of(conn)]
     client, virtual = ends(balancer, 2 * number + REQUEST)
-    left = balancer.timeouts[state] - idle_ticks(balancer, number, tick)
+    left = balancer.services[server.service].timeouts[state] - idle_ticks(balancer, number, tick)
     row = ConnRow(
         family=key >> 40,
         protocol=NAMES.get(key >> 32 & 0xFF, "tcp"),

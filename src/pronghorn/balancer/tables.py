@@ -75,6 +75,7 @@ SERVER_FREE = 0
 SERVER_UP = 1
 SERVER_DRAIN = 2  # keeps its connections, gets no new ones
 SERVER_REMOVED = 3  # its connections are being ended; then it becomes free
+SERVER_LEAVING = 4  # it was removed and keeps its connections until they end; then it becomes free
 
 # Service.scheduler; schedulers/__init__.py chooses by it
 RR, WRR, MH, LC, WLC, SED, NQ, SH, DH, LBLC, LBLCR, FO, OVF, CONHASH, P2C = range(1, 16)
@@ -85,6 +86,7 @@ SH_FALLBACK, SH_PORT, MH_FALLBACK, MH_PORT = 1, 2, 4, 8
 # Service.asks
 ASKS_ACCESS = 1  # lists of sources, and their rates (access.py)
 ASKS_PERSISTENCE = 2  # clients stay with the server that they had (persistence.py)
+ASKS_ONE_PACKET = 4  # datagrams are scheduled one by one, where servers answer clients themselves
 
 BLACK_SETS = 8
 """Sets that can be black lists."""
@@ -137,6 +139,12 @@ class Conn(View, align=64, size=64):
 def server_of(conn: Conn) -> int:
     """Index in Balancer.servers."""
     return conn.server_low | conn.server_high << 16
+
+
+@leaf
+def timeout_of(balancer: Balancer, conn: Conn, state: int) -> int:
+    """Ticks that a silent connection is kept in that state."""
+    return balancer.services[balancer.servers[server_of(conn)].service].timeouts[state]
 
 
 class Wide(View, align=64, size=64):
@@ -221,6 +229,7 @@ class Service(View, align=64, size=384):
     asks: u32  # what more is asked when a connection opens: bits, of which none is the usual
     reject: u8  # whether what no server takes is answered: by a reset, or by ICMP
     nat: u8  # whether some server has, or had, NAT as its method (nat_owner.py)
+    timeouts: Array[u32] = field(align=8)  # as Balancer.timeouts, which this is unless the service has its own
 
 
 class Locality(View, align=64, size=64):

@@ -32,6 +32,7 @@ from pronghorn.balancer.tables import (
     UDP_OPEN,
     Balancer,
     server_of,
+    timeout_of,
 )
 from pronghorn.compiled import hot, leaf
 from pronghorn.memory.wheel import Wheel, timer_move
@@ -95,7 +96,7 @@ def enter(worker: Worker, balancer: Balancer, number: int, state: int) -> None:
         balancer.servers[server_of(conn)].active -= 1
         conn.flags &= ~STEADY
     record.state = state
-    expires = (worker.now >> TICK) + balancer.timeouts[state]
+    expires = (worker.now >> TICK) + timeout_of(balancer, conn, state)
     if record.timer.previous == 0 or expires < record.timer.expires:  # a later one waits until the timer expires
         timer_move(Wheel(balancer.wheel), number, expires)
 

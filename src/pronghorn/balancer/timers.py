@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from pronghorn.balancer.conns import end_conn
 from pronghorn.balancer.output import NO_TAG
-from pronghorn.balancer.tables import EXPIRED, NO_LOCAL, SERVER_REMOVED, SYN_SENT, TICK, Balancer, server_of
+from pronghorn.balancer.tables import EXPIRED, NO_LOCAL, SERVER_REMOVED, SYN_SENT, TICK, Balancer, server_of, timeout_of
 from pronghorn.balancer.templates import run_templates
 from pronghorn.compiled import hot, leaf, sequence
 from pronghorn.memory.wheel import Wheel, timer_add, wheel_advance, wheel_next
@@ -60,7 +60,7 @@ def expire(balancer: Balancer, number: int, tick: int) -> None:
     """The connection's timer has expired: end it, or set the timer again."""
     idle = idle_ticks(balancer, number, tick)
     state = balancer.records[number].state
-    timeout = balancer.timeouts[state]
+    timeout = timeout_of(balancer, balancer.conns[number], state)
     if idle >= timeout:
         if state == SYN_SENT:
             balancer.servers[server_of(balancer.conns[number])].unanswered += 1
