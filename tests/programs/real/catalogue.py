@@ -15,10 +15,10 @@ import shutil
 import signal
 import subprocess
 import sys
-import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -31,11 +31,12 @@ MODES = ("completion", "wakeup")
 class Case:
     """A program's test, and where it runs."""
 
-    run: Callable[[Place], None]
+    run: Callable[[Any], None]
+    """Takes a Place, or the kind of Place that `places` allows."""
     places: tuple[str, ...]
     modes: tuple[str, ...]
     ordinary: tuple[str, ...]
-    """Like direct-wakeup: what every run of the tests tries, a gateway's on AF_XDP."""
+    """Like direct-wakeup, or direct-ipv6: what every run of the tests tries, a gateway's on AF_XDP."""
     strict: bool
     lasting: bool
     """The server is there when the clients are done."""
@@ -51,10 +52,10 @@ def program(
     ordinary: tuple[str, ...] = (),
     strict: bool = True,
     lasting: bool = True,
-) -> Callable[[Callable[[Place], None]], Callable[[Place], None]]:
+) -> Callable[[Callable[[Any], None]], Callable[[Any], None]]:
     """A case. `forks`: several processes use the network, so that a direct link, which has one at each end, is none."""
 
-    def enter(run: Callable[[Place], None]) -> Callable[[Place], None]:
+    def enter(run: Callable[[Any], None]) -> Callable[[Any], None]:
         usual = tuple(name for name in ARRANGEMENTS if name != ("direct" if forks else "both"))
         CASES[run.__name__] = Case(run, places or usual, modes, ordinary, strict, lasting)
         return run
@@ -74,7 +75,7 @@ def fetched(place: Place) -> bytes:
     return (place.folder / "got").read_bytes()
 
 
-@program(ordinary=("direct-completion",))
+@program(ordinary=("direct-completion", "direct-ipv6"))
 def redis(place: Place) -> None:
     place.serve("redis-server", "--port", "7000", "--bind", place.address, "--protected-mode", "no", "--save", "")
     cli = ("redis-cli", "-h", place.address, "-p", "7000")
@@ -87,19 +88,19 @@ def redis(place: Place) -> None:
         assert len(re.findall(r'^"(?:SET|GET)"', out, re.MULTILINE)) == 2, out
 
 
-@program(ordinary=("direct-completion", "client-completion"))
+@program(ordinary=("direct-completion", "client-completion", "direct-ipv6"))
 def http_server(place: Place) -> None:
     """Python's, threads, and curl."""
     data = content(place, 1 << 20)
     place.serve(sys.executable, "-m", "http.server", "8000", "--bind", place.address)
-    url = f"http://{place.address}:8000"
+    url = f"http://{place.host}:8000"
     place.answers("curl", "-sf", "-m", "10", "-o", "got", f"{url}/content")
     assert fetched(place) == data
     statuses = place.ask("curl", "-s", "-m", "20", "-Z", "-w", "%{http_code} ", "-o", "/dev/null", f"{url}/no[1-20]")
     assert statuses.count("404 ") >= 1, statuses
 
 
-def nginx_configuration(place: Place, workers: int, sendfile: str = "on") -> str:
+def nginx_configuration(place: Place, listen: str, workers: int = 1, sendfile: str = "on") -> str:
     folder = place.folder
     return f"""
         worker_processes {workers}; daemon off; pid {folder}/pid;
@@ -109,16 +110,16 @@ def nginx_configuration(place: Place, workers: int, sendfile: str = "on") -> str
             access_log off; sendfile {sendfile};
             client_body_temp_path {folder}/b; proxy_temp_path {folder}/p; fastcgi_temp_path {folder}/f;
             uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
-            server {{ listen {place.address}:8080; root {folder}; }}
+            server {{ listen {listen}; root {folder}; }}
         }}"""
 
 
 def nginx_and_clients(place: Place, workers: int, sendfile: str = "on") -> None:
     data = content(place, 300_000, "big")
     small = content(place, 600, "small")
-    (place.folder / "nginx.conf").write_text(nginx_configuration(place, workers, sendfile))
+    (place.folder / "nginx.conf").write_text(nginx_configuration(place, f"{place.host}:8080", workers, sendfile))
     place.serve("nginx", "-c", place.folder / "nginx.conf", "-p", place.folder, "-e", "stderr")
-    url = f"http://{place.address}:8080"
+    url = f"http://{place.host}:8080"
     for name, expected in (("small", small), ("big", data)):
         place.answers("curl", "-sf", "-m", "10", "-o", "got", f"{url}/{name}")
         assert fetched(place) == expected
@@ -130,7 +131,7 @@ def nginx_and_clients(place: Place, workers: int, sendfile: str = "on") -> None:
         assert "Non-2xx" not in out, out
 
 
-@program(ordinary=("direct-wakeup",))
+@program(ordinary=("direct-wakeup", "server-ipv6"))
 def nginx(place: Place) -> None:
     """One process."""
     nginx_and_clients(place, 1)
@@ -145,7 +146,7 @@ def nginx_without_sendfile(place: Place) -> None:
 def nginx_workers(place: Place) -> None:
     """A master and four workers, which inherit its listener."""
     nginx_and_clients(place, 4, "off")
-    out = place.ask("ab", "-q", "-n", "500", "-c", "10", "-k", f"http://{place.address}:8080/small")
+    out = place.ask("ab", "-q", "-n", "500", "-c", "10", "-k", f"http://{place.host}:8080/small")
     assert re.search(r"Complete requests: +500\b", out), out
     assert re.search(r"Failed requests: +0\b", out), out
 
@@ -159,7 +160,7 @@ def iperf3(place: Place, *options: str) -> None:
     assert float(rate[1]) * (1000 if rate[2] == "G" else 1) > 40, out
 
 
-@program(ordinary=("direct-completion",))
+@program(ordinary=("direct-completion", "direct-ipv6"))
 def iperf3_send(place: Place) -> None:
     iperf3(place)
 
@@ -174,7 +175,7 @@ def iperf3_several(place: Place) -> None:
     iperf3(place, "-P", "4")
 
 
-@program(ordinary=("client-completion",))
+@program(ordinary=("client-completion", "direct-ipv6"))
 def iperf3_udp(place: Place) -> None:
     iperf3(place, "-u", "-b", "50M")
 
@@ -184,7 +185,7 @@ def script(name: str) -> Path:
     return Path(__file__).with_name(name)
 
 
-@program()
+@program(ordinary=("direct-ipv6",))
 def memcached(place: Place) -> None:
     """Four threads, TCP and UDP."""
     user = ("-u", "root") if os.geteuid() == 0 else ()
@@ -193,37 +194,40 @@ def memcached(place: Place) -> None:
     assert place.answers(*client) == "stored and read\n"
 
 
-@program(lasting=False)
+@program(lasting=False, ordinary=("direct-ipv6",))
 def socat(place: Place) -> None:
     """One process, which ends with its connection."""
-    place.serve("socat", f"TCP-LISTEN:7002,bind={place.address},reuseaddr", "PIPE")
+    tcp = place.of_family("TCP4", "TCP6")
+    place.serve("socat", f"{tcp}-LISTEN:7002,bind={place.host},reuseaddr", "PIPE")
     text = "".join(f"line {number}\n" for number in range(2000))
-    assert place.answers("socat", "-t", "5", "-", f"TCP:{place.address}:7002", text=text) == text
+    assert place.answers("socat", "-t", "5", "-", f"{tcp}:{place.host}:7002", text=text) == text
 
 
 @program(lasting=False)
 def socat_udp(place: Place) -> None:
     """One datagram and its answer."""
-    log = place.serve("socat", "-d", "-d", f"UDP-RECVFROM:7003,bind={place.address}", "PIPE")
+    udp = place.of_family("UDP4", "UDP6")
+    log = place.serve("socat", "-d", "-d", f"{udp}-RECVFROM:7003,bind={place.host}", "PIPE")
     place.until_said(log, "receiving on")
-    assert place.ask("socat", "-t", "2", "-", f"UDP:{place.address}:7003", text="a datagram\n") == "a datagram\n"
+    assert place.ask("socat", "-t", "2", "-", f"{udp}:{place.host}:7003", text="a datagram\n") == "a datagram\n"
 
 
 @program(forks=True)
 def socat_forks(place: Place) -> None:
     """A process for each connection, which the parent closes; and for each datagram, which waits in a socket that both
     have, and which the child reads."""
-    place.serve("socat", f"TCP-LISTEN:7002,bind={place.address},reuseaddr,fork", "PIPE")
+    tcp, udp = place.of_family("TCP4", "TCP6"), place.of_family("UDP4", "UDP6")
+    place.serve("socat", f"{tcp}-LISTEN:7002,bind={place.host},reuseaddr,fork", "PIPE")
     for number in range(5):
         text = f"conversation {number}\n" * 500
-        assert place.answers("socat", "-t", "5", "-", f"TCP:{place.address}:7002", text=text) == text
-    log = place.serve("socat", "-d", "-d", f"UDP-RECVFROM:7004,bind={place.address},fork", "PIPE")
+        assert place.answers("socat", "-t", "5", "-", f"{tcp}:{place.host}:7002", text=text) == text
+    log = place.serve("socat", "-d", "-d", f"{udp}-RECVFROM:7004,bind={place.host},fork", "PIPE")
     place.until_said(log, "receiving on")
     for text in ("a datagram\n", "another\n"):
-        assert place.ask("socat", "-t", "1", "-", f"UDP:{place.address}:7004", text=text) == text
+        assert place.ask("socat", "-t", "1", "-", f"{udp}:{place.host}:7004", text=text) == text
 
 
-@program(ordinary=("client-completion",))
+@program(ordinary=("client-completion", "direct-ipv6"))
 def openssl(place: Place) -> None:
     """s_server with s_client and with curl."""
     data = content(place, 400_000)
@@ -233,28 +237,28 @@ def openssl(place: Place) -> None:
     make += ["-subj", "/CN=pronghorn.test"]
     make += ["-keyout", str(key), "-out", str(certificate)]
     subprocess.run([which("openssl"), *make], check=True, capture_output=True)
-    server = ("-accept", f"{place.address}:7443", "-cert", certificate, "-key", key, "-WWW", "-quiet")
+    server = ("-accept", f"{place.host}:7443", "-cert", certificate, "-key", key, "-WWW", "-quiet")
     place.serve("openssl", "s_server", *server)
     url = "https://pronghorn.test:7443/content"
-    resolve = ("--cacert", certificate, "--resolve", f"pronghorn.test:7443:{place.address}")
+    resolve = ("--cacert", certificate, "--resolve", f"pronghorn.test:7443:{place.host}")
     place.answers("curl", "-sf", "-m", "10", *resolve, "-o", "got", url)
     assert fetched(place) == data
-    client = ("s_client", "-connect", f"{place.address}:7443", "-CAfile", certificate, "-verify_return_error")
+    client = ("s_client", "-connect", f"{place.host}:7443", "-CAfile", certificate, "-verify_return_error")
     said = place.ask("openssl", *client, "-quiet", "-ign_eof", text="GET /text HTTP/1.0\r\n\r\n")
     assert said.endswith("a line over TLS\n"), said
 
 
-@program()
+@program(ordinary=("direct-ipv6",))
 def node(place: Place) -> None:
     """node's http, keep-alive and streams."""
     data = content(place, 700_000)
     place.serve("node", script("node_http.js"), "serve", place.address, "7004", place.folder / "content")
-    place.answers("curl", "-sf", "-m", "10", "-o", "got", f"http://{place.address}:7004/")
+    place.answers("curl", "-sf", "-m", "10", "-o", "got", f"http://{place.host}:7004/")
     assert fetched(place) == data
     assert place.ask("node", script("node_http.js"), "ask", place.address, "7004") == "100 bodies\n"
 
 
-@program(ordinary=("direct-completion",))
+@program(ordinary=("direct-completion", "direct-ipv6"))
 def asyncio(place: Place) -> None:
     """asyncio's streams."""
     log = place.serve(sys.executable, script("asyncio_echo.py"), "serve", place.address, "7005")
@@ -262,7 +266,7 @@ def asyncio(place: Place) -> None:
     assert place.ask(sys.executable, script("asyncio_echo.py"), "ask", place.address, "7005") == "50 conversations\n"
 
 
-@program()
+@program(ordinary=("direct-ipv6",))
 def requests(place: Place) -> None:
     """requests and urllib, in threads, at Python's HTTP server."""
     python = "/usr/bin/python3"
@@ -270,36 +274,8 @@ def requests(place: Place) -> None:
         pytest.skip("needs requests, a package of the system's Python")
     data = content(place, 200_000)
     place.serve(sys.executable, "-m", "http.server", "8000", "--bind", place.address)
-    url = f"http://{place.address}:8000"
+    url = f"http://{place.host}:8000"
     assert place.answers(python, script("requests_client.py"), url).strip() == hashlib.sha256(data).hexdigest()
-
-
-@program(strict=False)
-def haproxy(place: Place) -> None:
-    """Two threads; it answers by itself. It asks the kernel for a way to addresses that are not its own."""
-    data = content(place, 8_000)
-    configuration = f"""
-        global
-            nbthread 2
-        defaults
-            mode http
-            timeout client 10s
-            timeout server 10s
-            timeout connect 10s
-        frontend front
-            bind {place.address}:7006
-            http-request return status 200 content-type application/octet-stream file {place.folder}/content
-        """
-    (place.folder / "haproxy.cfg").write_text(textwrap.dedent(configuration))
-    place.serve("haproxy", "-db", "-f", place.folder / "haproxy.cfg")
-    url = f"http://{place.address}:7006/"
-    place.answers("curl", "-sf", "-m", "10", "-o", "got", url)
-    assert fetched(place) == data
-    out = place.ask("wrk", "-t1", "-c16", "-d1", url)
-    assert "Non-2xx" not in out, out
-    found = re.search(r"(\d+) requests in", out)
-    assert found is not None, out
-    assert int(found[1]) > 100, out
 
 
 def dns(place: Place) -> None:

@@ -26,7 +26,7 @@ def main(address: str, port: int) -> None:
         stream.sendall(b"get key%d\r\n" % place)
         head = b"VALUE key%d 0 %d\r\n" % (place, len(value))
         assert answer(stream, b"\r\nEND\r\n") == head + value + b"\r\nEND\r\n"
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagrams:
+    with socket.socket(streams[0].family, socket.SOCK_DGRAM) as datagrams:
         datagrams.settimeout(5)
         datagrams.connect((address, port))
         datagrams.send(bytes.fromhex("0007000000010000") + b"get key0\r\n")

@@ -5,6 +5,8 @@
     server   our server on a gateway, the client on the kernel behind a veth
     client   our client on a gateway, the server on the kernel behind a veth
 
+Each of them with IPv4 and with IPv6; both ends have addresses of both families all the time.
+
 What is accelerated has no other way: the addresses belong to no kernel, the namespace of the gateway has no route, and
 the program is started with `--strict`, so what falls back to the kernel is an error. `Place.judge` looks at the
 register, where every socket stands with its path, and at what the interposer said.
@@ -32,8 +34,7 @@ import pytest
 
 from pronghorn.control.client import Client, NotRunning
 from pronghorn.control.register import SocketView, sockets
-from tests.peers.namespaces import Namespace
-from tests.peers.topology import Topology, topology
+from tests.peers.topology import Node, Topology, topology
 from tests.support.patience import eventually
 
 PATHS = ":".join([os.environ.get("PATH", ""), "/usr/sbin:/sbin", *glob.glob("/usr/lib/postgresql/*/bin")])
@@ -50,6 +51,10 @@ def which(name: str) -> str:
     return found
 
 
+def bracketed(address: str) -> str:
+    return f"[{address}]" if ":" in address else address
+
+
 @dataclass
 class Place:
     """One arrangement, for one test."""
@@ -59,9 +64,10 @@ class Place:
     folder: Path
     library: Path
     strict: bool = True
-    address: str = "10.77.0.1"
+    family: int = 4
+    address: str = ""
     """The server's."""
-    own: str = "10.77.0.2"
+    own: str = ""
     """The client's."""
     running: list[tuple[subprocess.Popen[bytes], signal.Signals]] = field(default_factory=list)
     logs: list[Path] = field(default_factory=list)
@@ -71,13 +77,22 @@ class Place:
 
     # --- what a program's test says
 
+    @property
+    def host(self) -> str:
+        """The server's address as it stands before `:port`."""
+        return bracketed(self.address)
+
+    def of_family(self, four: str, six: str) -> str:
+        """The word for the family of this test."""
+        return six if self.family == 6 else four
+
     def serve(self, *command: str | Path, stop: signal.Signals = signal.SIGTERM, quiet: bool = True) -> Path:
         """Start a server; its output is in the file. It ends with the test."""
-        return self._start(True, command, stop)
+        return self._start(self.line(True, command), command, stop)
 
     def begin(self, *command: str | Path) -> Path:
         """Start something that runs for long at the client's end."""
-        return self._start(False, command, signal.SIGTERM)
+        return self._start(self.line(False, command), command, signal.SIGTERM)
 
     def ask(self, *command: str | Path, text: str = "", statuses: tuple[int, ...] = (0,)) -> str:
         """Run a client; its output."""
@@ -165,11 +180,11 @@ class Place:
         words = [which(str(command[0])), *map(str, command[1:])]
         return [sys.executable, "-m", "pronghorn", "run", "--mode", self.mode, *strict, *options, "--", *words]
 
-    def _start(self, server: bool, command: tuple[str | Path, ...], stop: signal.Signals) -> Path:
+    def _start(self, line: list[str], command: tuple[str | Path, ...], stop: signal.Signals) -> Path:
         log = self.folder / f"{len(self.logs)}-{Path(str(command[0])).name}.log"
         with log.open("wb") as out:
             process = subprocess.Popen(
-                self.line(server, command),
+                line,
                 env=self.environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=out,
@@ -211,6 +226,7 @@ class Direct(Place):
 
     def __post_init__(self) -> None:
         self.link = f"real{next(_links)}"
+        self.address, self.own = (self.of_family(f"10.77.0.{number}", f"fd77::{number}") for number in (1, 2))
 
     def line(self, server: bool, command: tuple[str | Path, ...]) -> list[str]:
         number = 1 if server else 2
@@ -234,6 +250,19 @@ class OnGateway(Place):
     stood: Stood | None = None
 
     @property
+    def stage(self) -> Topology:
+        assert self.stood is not None
+        return self.stood.stage
+
+    def kernel(self, node: Node) -> str:
+        """The address of what runs on the node's kernel."""
+        return self.of_family(node.address4, node.address6)
+
+    def gateway(self, node: Node) -> str:
+        """The address of the gateway's programs that the node sees."""
+        return self.of_family(node.gateway4, node.gateway6)
+
+    @property
     def runtime(self) -> Path:
         assert self.stood is not None
         return self.stood.runtime
@@ -246,16 +275,27 @@ class OnGateway(Place):
         return [claim for program in programs for claim in program["claims"]]
 
     def environment(self) -> dict[str, str]:
-        assert self.stood is not None
-        return self.stood.stage.stage.marked(super().environment())
+        return self.stage.stage.marked(super().environment())
 
     def line(self, server: bool, command: tuple[str | Path, ...]) -> list[str]:
+        node = self.stage.servers[0] if server else self.stage.client
+        return self.behind(None if self.ours[0 if server else 1] else node, command)
+
+    def serve_behind(self, ours: bool, *command: str | Path) -> subprocess.Popen[bytes]:
+        """Start a server that another server asks: a program of the gateway, or one of the kernel behind it."""
+        self._start(self.behind(None if ours else self.stage.servers[0], command), command, signal.SIGTERM)
+        return self.running[-1][0]
+
+    def address_behind(self, ours: bool) -> str:
+        """Its address."""
+        return self.gateway(self.stage.servers[0]) if ours else self.kernel(self.stage.servers[0])
+
+    def behind(self, node: Node | None, command: tuple[str | Path, ...]) -> list[str]:
+        """The command line that runs it on the node's kernel, or else as a program of the gateway."""
         assert self.stood is not None
-        stage = self.stood.stage
-        if self.ours[0 if server else 1]:
-            return stage.gateway.command(*self.accelerated(["--gateway", self.stood.name], command))
-        space: Namespace = (stage.servers[0] if server else stage.client).namespace
-        return space.command(which(str(command[0])), *command[1:])
+        if node is None:
+            return self.stage.gateway.command(*self.accelerated(["--gateway", self.stood.name], command))
+        return node.namespace.command(which(str(command[0])), *command[1:])
 
 
 @dataclass
@@ -265,8 +305,7 @@ class Both(OnGateway):
     name = "both"
 
     def __post_init__(self) -> None:
-        assert self.stood is not None
-        self.address = self.own = self.stood.stage.client.gateway4
+        self.address = self.own = self.gateway(self.stage.client)
 
 
 @dataclass
@@ -277,9 +316,7 @@ class Server(OnGateway):
     ours = (True, False)
 
     def __post_init__(self) -> None:
-        assert self.stood is not None
-        client = self.stood.stage.client
-        self.address, self.own = client.gateway4, client.address4
+        self.address, self.own = self.gateway(self.stage.client), self.kernel(self.stage.client)
 
 
 @dataclass
@@ -290,9 +327,7 @@ class Peer(OnGateway):
     ours = (False, True)
 
     def __post_init__(self) -> None:
-        assert self.stood is not None
-        server = self.stood.stage.servers[0]
-        self.address, self.own = server.address4, server.gateway4
+        self.address, self.own = self.kernel(self.stage.servers[0]), self.gateway(self.stage.servers[0])
 
 
 PLACES: dict[str, Callable[..., Any]] = {kind.name: kind for kind in (Direct, Both, Server, Peer)}
