@@ -36,7 +36,7 @@ HOST4, HOST6 = ip_address(SERVER[4]), ip_address(SERVER[6])
 REFUSED: dict[str, Callable[[Balancer, Worker], object]] = {
     "a service twice": lambda b, w: add_service(b, "tcp", V4, 80, "rr"),
     "an unknown protocol": lambda b, w: add_service(b, "sctp", V4, 81, "rr"),
-    "an unknown scheduler": lambda b, w: add_service(b, "tcp", V4, 81, "lc"),
+    "an unknown scheduler": lambda b, w: add_service(b, "tcp", V4, 81, "first"),
     "port 0": lambda b, w: add_service(b, "tcp", V4, 0, "rr"),
     "port 65536": lambda b, w: add_service(b, "tcp", V4, 65536, "rr"),
     "a server twice": lambda b, w: add_server(b, 0, HOST4, 8080),
@@ -47,7 +47,7 @@ REFUSED: dict[str, Callable[[Balancer, Worker], object]] = {
     "a weight above 65535": lambda b, w: change_weight(b, 0, 65536),
     "a state": lambda b, w: change_state(b, 0, "down"),
     "the scheduler of no service": lambda b, w: change_scheduler(b, 1, "rr"),
-    "another scheduler": lambda b, w: change_scheduler(b, 0, "lc"),
+    "another scheduler": lambda b, w: change_scheduler(b, 0, "first"),
     "no such server": lambda b, w: remove_server(b, 1),
     "no such service": lambda b, w: remove_service(b, 1),
     "a negative index": lambda b, w: remove_service(b, -1),
@@ -126,12 +126,12 @@ def test_hashes_have_a_key() -> None:
 def test_services_are_shown_as_they_were_added() -> None:
     with Gateway() as gateway:
         balancer = gateway.balancer
-        add_service(balancer, "tcp", V6, 443, "maglev")
+        add_service(balancer, "tcp", V6, 443, "mh")
         number = add_service(balancer, "udp", V4, 53, "wrr")
         first = add_server(balancer, number, HOST4, 5353, 7, "drain")
         second = add_server(balancer, number, HOST4 + 1, 53, 2)
         six, four = services(balancer)
-        assert (six.protocol, six.address, six.scheduler, six.servers) == ("tcp", (V6, 443), "maglev", ())
+        assert (six.protocol, six.address, six.scheduler, six.servers) == ("tcp", (V6, 443), "mh", ())
         assert (four.index, four.protocol, four.address, four.scheduler) == (number, "udp", (V4, 53), "wrr")
         shown = [(server.index, server.address, server.weight, server.state) for server in four.servers]
         assert shown == [(first, (HOST4, 5353), 7, "drain"), (second, (HOST4 + 1, 53), 2, "up")]

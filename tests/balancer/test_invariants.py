@@ -38,7 +38,7 @@ FAMILY = st.sampled_from([4, 6])
 FLAGS = st.sampled_from(["S", "SA", "A", "PA", "FA", "F", "R", "RA", "SF", "", "", ""])
 HOSTS = {4: ("192.0.2.80", "192.0.2.81"), 6: ("2001:db8:2::80", "2001:db8:2::81")}
 SECOND_LOCAL = {4: "192.0.2.11", 6: "2001:db8:2::11"}
-SCHEDULERS = st.sampled_from(["rr", "wrr", "maglev"])
+SCHEDULERS = st.sampled_from(["rr", "wrr", "mh"])
 
 cached_frame = functools.lru_cache(10_000)(frame)
 

@@ -15,12 +15,12 @@ def services(run: Run) -> dict[str, Any]:
 
 def test_services_come_and_go(run: Run, daemon: Daemon) -> None:
     code, out, _ = run(
-        *("service", "add", "dns", "[2001:db8::1]:53", "--protocol", "udp", "--scheduler", "maglev"),
+        *("service", "add", "dns", "[2001:db8::1]:53", "--protocol", "udp", "--scheduler", "mh"),
         *("--server", "[fd00::1]:53*3", "--server", "[fd00::2]:53"),
     )
     assert code == 0
     assert out.splitlines() == [
-        "add service dns (udp [2001:db8::1]:53, maglev)",
+        "add service dns (udp [2001:db8::1]:53, mh)",
         "add server [fd00::1]:53 to udp [2001:db8::1]:53 (weight 3)",
         "add server [fd00::2]:53 to udp [2001:db8::1]:53 (weight 1)",
         "done",

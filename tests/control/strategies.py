@@ -97,7 +97,7 @@ def service_configs(draw: st.DrawFn) -> Config:
             "name": name,
             "protocol": protocol,
             "address": address,
-            "scheduler": draw(st.sampled_from(["rr", "maglev"])),
+            "scheduler": draw(st.sampled_from(["rr", "mh"])),
             "method": draw(st.sampled_from(["full-nat", "nat"])),
             "servers": draw(servers(family)),
             "checks": draw(st.sampled_from([[], [{"type": "tcp", "via": "kernel"}], [{"type": "ping"}]])),
@@ -139,7 +139,7 @@ def _services(draw: st.DrawFn, owned: list[str], local: list[str]) -> list[dict[
                 "name": name,
                 "protocol": draw(st.sampled_from(["tcp", "tcp", "udp"])),
                 "address": f"[{address}]:80" if family == 6 else f"{address}:80",
-                "scheduler": draw(st.sampled_from(["rr", "wrr", "maglev"])),
+                "scheduler": draw(st.sampled_from(["rr", "wrr", "mh"])),
                 "servers": draw(servers(family)) if has_local else [],
             }
         )

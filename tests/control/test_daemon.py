@@ -63,7 +63,7 @@ def test_services_and_servers_change_while_it_runs(daemon: Daemon) -> None:
         "10.0.2.10:8080": "up",
         "10.0.2.11:8080": "up",
     }
-    client.send("PATCH", ("services", "web"), body={"scheduler": "maglev", "name": "www"})
+    client.send("PATCH", ("services", "web"), body={"scheduler": "mh", "name": "www"})
     service = {
         "name": "six",
         "protocol": "udp",
@@ -72,7 +72,7 @@ def test_services_and_servers_change_while_it_runs(daemon: Daemon) -> None:
     }
     client.send("POST", ("services",), body=service)
     found = {service["name"]: service["scheduler"] for service in client.get("services")["services"]}
-    assert found == {"www": "maglev", "six": "wrr"}
+    assert found == {"www": "mh", "six": "wrr"}
     client.send("DELETE", ("services", "www"))
     assert [service["name"] for service in client.get("services")["services"]] == ["six"]
 

@@ -54,7 +54,7 @@ addresses = [
 
 [[services]]
 address = "2001:db8::1:80"
-scheduler = "mglev"
+scheduler = "wlcc"
 servers = [ { address = "10.0.2.1:80", weight = 70000 }, { weight = true } ]
 """
     assert said(text) == [
@@ -70,7 +70,8 @@ servers = [ { address = "10.0.2.1:80", weight = 70000 }, { weight = true } ]
         '14: services[0].name: missing; allowed: 1..32 letters, digits, ".", "_" or "-", ends being letters or digits',
         '15: services[0].address = "2001:db8::1:80": an IPv6 address needs brackets before the port, such as '
         '"[2001:db8::1]:80"; allowed: "ADDRESS:PORT", such as "198.51.100.1:80" or "[2001:db8::1]:80", port 1..65535',
-        '16: services[0].scheduler = "mglev": unknown; allowed: "rr", "wrr", "maglev"; did you mean "maglev"?',
+        '16: services[0].scheduler = "wlcc": unknown; allowed: "rr", "wrr", "lc", "wlc", "sed", "nq", "sh", "dh", '
+        '"lblc", "lblcr", "fo", "ovf", "mh", "conhash", "p2c"; did you mean "wlc"?',
         "17: services[0].servers[0].weight = 70000: is too large; allowed: 0..65535",
         '17: services[0].servers[1].address: missing; allowed: "ADDRESS:PORT", such as "198.51.100.1:80" or '
         '"[2001:db8::1]:80", port 1..65535',

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pronghorn.balancer.schedulers.maglev import fill_table
+from pronghorn.balancer.schedulers.mh import fill_table
 from pronghorn.balancer.services import (
     refresh_weights,
     search_free_server,
@@ -56,7 +56,7 @@ def config(**change: object) -> Config:
                 "address": "10.0.0.80:80",
                 "servers": [{"name": "a", "address": "10.0.1.10:80", "weight": 2}, {"address": "10.0.1.11:80"}],
             },
-            {"name": "dns", "protocol": "udp", "address": "[fd00::1]:53", "scheduler": "maglev"},
+            {"name": "dns", "protocol": "udp", "address": "[fd00::1]:53", "scheduler": "mh"},
         ],
     }
     return parse(data | change)

@@ -123,7 +123,7 @@ def test_changes_under_traffic_lose_nothing(gateway: Running) -> None:
             gateway.send("POST", *server, body={"name": "server1", "address": address, "weight": 3})
             gateway.send("PATCH", *server, "server1", body={"weight": 1})
             gateway.send("PATCH", "services", name, body={"scheduler": "wrr"})
-            gateway.send("PATCH", "services", name, body={"scheduler": "maglev"})
+            gateway.send("PATCH", "services", name, body={"scheduler": "mh"})
             gateway.send("PATCH", "services", name, body={"scheduler": "rr"})
         more = {"name": "more", "address": f"{SERVICE4}:81", "servers": [{"address": f"{first.address4}:80"}]}
         gateway.send("POST", "services", body=more)

@@ -10,6 +10,8 @@ configure  local_addresses  methods   the control plane's hand
 addresses     how it writes an address
 create  growth              making and enlarging tables       show          rows for people
 health                      what health checks ask for
+lookups  scheduling         what schedulers look up and are told
+thresholds                  limits on a server's connections
 """
 
 from pronghorn.balancer.input import balancer_input

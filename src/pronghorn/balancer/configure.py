@@ -24,9 +24,11 @@ from pronghorn.balancer.addresses import (
 )
 from pronghorn.balancer.create import change_timeouts, create_balancer, usual_options
 from pronghorn.balancer.local_addresses import add_local_address, change_local_ports, remove_local_address, start_sweep
+from pronghorn.balancer.lookups import rebuild_lookups
 from pronghorn.balancer.methods import method_number, set_method
 from pronghorn.balancer.schedulers import SCHEDULERS
-from pronghorn.balancer.schedulers.maglev import fill_table, identity_of
+from pronghorn.balancer.schedulers.mh import identity_of
+from pronghorn.balancer.scheduling import USUAL, Scheduling, set_limits, set_scheduling, start_slowly
 from pronghorn.balancer.services import (
     end_leaving,
     refresh_weights,
@@ -34,16 +36,15 @@ from pronghorn.balancer.services import (
     search_free_service,
     search_server,
     search_service,
-    search_stale_service,
     service_hash,
 )
 from pronghorn.balancer.tables import (
     MEMBERS,
-    MH,
     SERVER_DRAIN,
     SERVER_LEAVING,
     SERVER_REMOVED,
     SERVER_UP,
+    WRR,
     Access,
     Balancer,
     Server,
@@ -51,15 +52,17 @@ from pronghorn.balancer.tables import (
 )
 from pronghorn.balancer.templates import drop_templates
 from pronghorn.balancer.tunnel_headers import Outer
-from pronghorn.compiled import array_at, fence, fill, u32
+from pronghorn.compiled import fill
 from pronghorn.memory.hashtable import HashIndex, hash_add, hash_remove
 
 __all__ = [
     "ConfigureError",
     "Outer",
+    "Scheduling",
     "add_local_address",
     "add_server",
     "add_service",
+    "change_limits",
     "change_local_ports",
     "change_method",
     "change_scheduler",
@@ -83,7 +86,9 @@ def find_service(balancer: Balancer, protocol: str, address: Address, port: int)
     return search_service(balancer, *to_raw(address), service_ports(protocol, address, port))
 
 
-def add_service(balancer: Balancer, protocol: str, address: Address, port: int, scheduler: str) -> int:
+def add_service(
+    balancer: Balancer, protocol: str, address: Address, port: int, scheduler: str, scheduling: Scheduling = USUAL
+) -> int:
     """Balance what comes for protocol ("tcp" or "udp"), address and port. Returns the service's index."""
     if protocol not in PROTOCOLS or scheduler not in SCHEDULERS or not 1 <= port <= 65535:
         raise ConfigureError(f"service {protocol} {address}:{port}, scheduler {scheduler}: unknown or out of range")
@@ -93,9 +98,10 @@ def add_service(balancer: Balancer, protocol: str, address: Address, port: int, 
     if number < 0:
         raise ConfigureError(f"there are {balancer.service_limit} services already")
     service = balancer.services[number]
+    set_scheduling(balancer, service, scheduler, scheduling)
     service.hi, service.lo = to_raw(address)
     service.ports = service_ports(protocol, address, port)
-    service.scheduler, service.member_count, service.current, service.threshold = SCHEDULERS[scheduler], 0, 0, 0
+    service.member_count = service.current = service.threshold = service.ring = 0
     service.no_server = service.no_port = service.no_conn = service.no_room = service.reject = service.nat = 0
     service.asks = 0
     fill(balancer.access[number].address, 0, Access.SIZE)
@@ -119,16 +125,16 @@ def remove_service(balancer: Balancer, number: int) -> None:
         start_sweep(balancer)
     index = HashIndex(balancer.service_index)
     hash_remove(index, service_hash(service.hi, service.lo, service.ports, index.secret), number)
-    service.ports = 0
+    service.ports = service.ring = 0
     drop_templates(balancer, number)
     usual_options(balancer, number)
 
 
-def change_scheduler(balancer: Balancer, number: int, scheduler: str) -> None:
+def change_scheduler(balancer: Balancer, number: int, scheduler: str, scheduling: Scheduling = USUAL) -> None:
     """Schedule new connections by another method."""
     if scheduler not in SCHEDULERS:
         raise ConfigureError(f"scheduler {scheduler}: known are {', '.join(SCHEDULERS)}")
-    service_at(balancer, number).scheduler = SCHEDULERS[scheduler]
+    set_scheduling(balancer, service_at(balancer, number), scheduler, scheduling)
     refresh(balancer, number)
 
 
@@ -178,6 +184,9 @@ def add_server(
     server.refused = server.unanswered = 0
     balancer.tunnels[number].octets = 0
     set_method(balancer, number, way, outer)
+    set_limits(server, 0, 0, 0)
+    server.overloaded = server.others_overloaded = server.others_conns = server.others_active = server.part = 0
+    start_slowly(owner, server)
     server.identity = identity_of(server.hi, server.lo, server.port)
     server.state = SERVER_UP if state == "up" else SERVER_DRAIN
     owner.members[owner.member_count] = number
@@ -213,6 +222,8 @@ def change_weight(balancer: Balancer, number: int, weight: int) -> None:
     if not 0 <= weight <= 65535:
         raise ConfigureError(f"weight {weight}: 0 to 65535")
     server = server_at(balancer, number)
+    if server.weight == 0 and weight != 0:
+        start_slowly(balancer.services[server.service], server)
     server.weight = weight
     refresh(balancer, server.service)
 
@@ -222,8 +233,16 @@ def change_state(balancer: Balancer, number: int, state: str) -> None:
     if state not in ("up", "drain"):
         raise ConfigureError(f"state {state}: up or drain")
     server = server_at(balancer, number)
+    if server.state == SERVER_DRAIN and state == "up":
+        start_slowly(balancer.services[server.service], server)
     server.state = SERVER_UP if state == "up" else SERVER_DRAIN
     refresh(balancer, server.service)
+
+
+def change_limits(balancer: Balancer, number: int, upper: int, lower: int = 0, quota: int | None = None) -> None:
+    """Connections of all workers from which on the server gets no more, and below which it gets some again (0: three
+    quarters). `quota`: how many of them this worker may open; all of them where it is the only one."""
+    set_limits(server_at(balancer, number), upper, lower, upper if quota is None else quota)
 
 
 def change_method(balancer: Balancer, number: int, method: str, outer: Outer | None = None) -> None:
@@ -252,36 +271,9 @@ def _free_server(balancer: Balancer) -> int:
 
 
 def refresh(balancer: Balancer, number: int) -> None:
-    """Put right what the service's scheduler knows of its servers, after any change."""
-    refresh_weights(balancer, balancer.services[number])
-    balancer.services[number].stale = 1
-
-
-def rebuild_lookups(balancer: Balancer) -> None:
-    """Make new Maglev tables for services whose servers have changed.
-
-    Called after the change by the thread that made it, while the worker runs: it takes milliseconds per service.
-    """
-    number = search_stale_service(balancer, 0)
-    while number >= 0:
-        service = balancer.services[number]
-        service.stale = 0
-        if service.ports != 0 and service.scheduler == MH:
-            _fill_lookup(balancer, service)
-        number = search_stale_service(balancer, number + 1)
-
-
-def _fill_lookup(balancer: Balancer, service: Service) -> None:
-    """Write the service's spare Maglev table and let the worker use it."""
-    size = balancer.maglev_size
-    servers, identities, turns, places = (array_at(u32, balancer.scratch.address + 4 * MEMBERS * n) for n in range(4))
-    count = service.member_count
-    for place in range(count):
-        servers[place] = service.members[place]
-        identities[place] = balancer.servers[service.members[place]].identity
-        turns[place] = service.weights[place] // service.step
-    first = balancer.lookups.address + 8 * size * service.index
-    spare = first + 4 * size if service.lookup.address == first else first
-    fill_table(array_at(u32, spare), size, servers, count, identities, turns, places)
-    fence()
-    service.lookup = array_at(u32, spare)
+    """Put right what the service's scheduler knows of its servers, after any change; wrr's round begins anew."""
+    service = balancer.services[number]
+    if service.scheduler == WRR:
+        service.current = service.threshold = 0
+    refresh_weights(balancer, service)
+    service.stale = 1

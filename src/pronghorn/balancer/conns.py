@@ -35,6 +35,7 @@ from pronghorn.balancer.tables import (
     server_of,
 )
 from pronghorn.balancer.tcp_state import enter, is_open
+from pronghorn.balancer.thresholds import note_opened
 from pronghorn.balancer.ties import untie
 from pronghorn.compiled import copy, fill, hot, leaf, load64
 from pronghorn.memory.hashtable import HashIndex, hash_add, hash_remove
@@ -75,6 +76,7 @@ def open_conn(
     conn.seen, record.created, record.state = tick, tick, 0
     conn.server_low, conn.server_high = server_index, server_index >> 16
     server.conns += 1
+    note_opened(server)
     server.connections += 1
     state = UDP_OPEN
     if packet.protocol == PROTOCOL_TCP:

@@ -9,7 +9,9 @@ from typing import Any
 from pronghorn.balancer.addresses import ConfigureError
 from pronghorn.balancer.forwarding.tunnel import PIECES
 from pronghorn.balancer.local_addresses import change_local_ports
+from pronghorn.balancer.lookups import RING_POINTS
 from pronghorn.balancer.option_tables import Options, Template, Ties
+from pronghorn.balancer.schedulers.locality import CACHE
 from pronghorn.balancer.tables import (
     LOCAL_RECORDS,
     MEMBERS,
@@ -21,6 +23,7 @@ from pronghorn.balancer.tables import (
     Conn,
     ConnRecord,
     Local,
+    Locality,
     Server,
     Service,
     Wide,
@@ -107,6 +110,8 @@ def create_balancer(
     balancer.maglev_size, balancer.maglev_seed = maglev_size, hashing.wrap(maglev_seed)
     balancer.lookups = table("lookups", u32, 2 * services * maglev_size)
     balancer.scratch = table("scratch", u32, 4 * MEMBERS)
+    balancer.rings, balancer.cache = table("rings", u64, RING_POINTS), table("cache", Locality, CACHE)
+    fill(balancer.cache.address, 0, CACHE * Locality.SIZE)
     balancer.index = create_hash_index(arena, f"{name}.flow", 2 * conns, owner, worker.secret).address
     balancer.service_index = create_hash_index(arena, f"{name}.service", services, owner, worker.secret).address
     timers = balancer.records.address + ConnRecord.offset("timer")

@@ -89,7 +89,7 @@ def schedule(worker: Worker, balancer: Balancer, packet: Packet) -> int:
     if service.asks & ASKS_PERSISTENCE != 0:
         server, template = choose_persistent(worker, balancer, service, packet)
     else:
-        server = choose(balancer, service, packet)
+        server = choose(worker, balancer, service, packet)
     if server == NOBODY:
         service.no_server += 1
         if service.reject != 0:

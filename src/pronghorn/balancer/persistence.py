@@ -49,10 +49,10 @@ def choose_persistent(worker: Worker, balancer: Balancer, service: Service, pack
         if template.service != service.index:
             home = balancer.services[template.service]
             if is_usable(balancer, options, server_of_template(balancer, home, template)):
-                return choose(balancer, service, packet), -1
+                return choose(worker, balancer, service, packet), -1
         drop_template(balancer, number)
     if worker.workers == 1 or service.scheduler == FO:
-        server = choose(balancer, service, packet)
+        server = choose(worker, balancer, service, packet)
     else:
         server = choose_agreed(balancer, service, hi, lo)
     if server == NOBODY:

@@ -4,7 +4,7 @@ servers that the control plane asks for: entries, for there may be thousands and
 from __future__ import annotations
 
 from pronghorn.balancer.lookup import DST6_HI, DST6_LO, hash6, packet_ports
-from pronghorn.balancer.tables import SERVER_FREE, SERVER_LEAVING, SERVER_REMOVED, SERVER_UP, WRR, Balancer, Service
+from pronghorn.balancer.tables import SERVER_FREE, SERVER_LEAVING, SERVER_REMOVED, SERVER_UP, Balancer, Service
 from pronghorn.compiled import entry, hot, leaf, load32, load64
 from pronghorn.memory.hashtable import HashIndex, hash_first, hash_next
 from pronghorn.state.packet import Packet
@@ -12,6 +12,9 @@ from pronghorn.wire.ipv4 import IPv4
 
 _DST4 = IPv4.offset("dst")
 _ANY_SOURCE_PORT = ~0xFFFF
+
+PARTS = 10
+"""Of a unit of weight, while a server of the service starts slowly."""
 
 
 @leaf
@@ -97,16 +100,45 @@ def search_free_service(balancer: Balancer) -> int:
 
 @entry
 def refresh_weights(balancer: Balancer, service: Service) -> None:
-    """Weights that count, the largest and their greatest common divisor; wrr's round begins anew."""
-    largest, step = 0, 0
+    """Weights that count, the largest and their greatest common divisor. Turns go on where they were."""
+    scale, largest, step = 1, 0, 0
+    for place in range(service.member_count):
+        if balancer.servers[service.members[place]].part != 0:
+            scale = PARTS
     for place in range(service.member_count):
         server = balancer.servers[service.members[place]]
-        weight = server.weight if server.state == SERVER_UP else 0
+        weight = server.weight * scale if server.state == SERVER_UP else 0
+        if weight != 0 and server.part != 0:
+            weight = max(weight * server.part // 1000, 1)
         service.weights[place] = weight
         largest = max(largest, weight)
         while weight != 0:
             step, weight = weight, step % weight
-    service.largest, service.threshold = largest, largest
-    service.step = max(step, 1)
-    if service.scheduler == WRR:
-        service.current = 0
+    service.scale, service.largest, service.step = scale, largest, max(step, 1)
+    threshold = min(service.threshold, largest)
+    service.threshold = threshold - threshold % service.step if threshold >= service.step else largest
+
+
+@entry
+def search_starting_service(balancer: Balancer, first: int) -> int:
+    """Index of the first service from `first` on with a server that starts slowly, or -1."""
+    for number in range(first, balancer.service_limit):
+        service = balancer.services[number]
+        if service.ports != 0 and service.scale != 1:
+            return number
+    return -1
+
+
+@entry
+def advance_starts(balancer: Balancer, service: Service, now: int) -> None:
+    """What servers that start slowly have of their weight by now, in ns of a clock: a tenth at first, then in step with
+    time, and after `slow_start` seconds all of it."""
+    whole = max(service.slow_start, 1) * 1000
+    for place in range(service.member_count):
+        server = balancer.servers[service.members[place]]
+        if server.part != 0:
+            if server.started == 0:
+                server.started = now
+            age = (now - server.started) // 1_000_000
+            server.part = 100 + 900 * age // whole if age < whole else 0
+    refresh_weights(balancer, service)

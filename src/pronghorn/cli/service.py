@@ -14,7 +14,9 @@ def add(
     name: ServiceName,
     address: Annotated[str, typer.Argument(metavar="ADDRESS:PORT", help="Where clients connect.")],
     protocol: Annotated[str | None, typer.Option(metavar="tcp|udp", help="The protocol; tcp if not given.")] = None,
-    scheduler: Annotated[str | None, typer.Option(metavar="rr|wrr|maglev", help="How servers are chosen.")] = None,
+    scheduler: Annotated[
+        str | None, typer.Option(metavar="NAME", help="How servers are chosen: rr, wrr, lc, mh, ...")
+    ] = None,
     method: Annotated[
         str | None, typer.Option(metavar="full-nat|nat|direct", help="How packets reach the servers.")
     ] = None,

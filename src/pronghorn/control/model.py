@@ -47,6 +47,9 @@ ADDRESSES = 16
 
 T = TypeVar("T")
 Many = Annotated[tuple[T, ...], NotStrict]
+Scheduler = Literal[
+    "rr", "wrr", "lc", "wlc", "sed", "nq", "sh", "dh", "lblc", "lblcr", "fo", "ovf", "mh", "conhash", "p2c"
+]  # fmt: skip
 Seconds = Annotated[int, Field(ge=1, le=2_000_000)]
 Percent = Annotated[int, Field(ge=1, le=100)]
 Buffer = Annotated[int, Field(ge=2304, le=8_388_608)]
@@ -313,8 +316,10 @@ class Service(_Section):
     name: NameField = Field(description="how tables and commands call the service")
     protocol: Literal["tcp", "udp"] = Field(default="tcp", description="the layer-4 protocol")
     address: EndpointField = Field(description="where clients connect; must be owned by a port")
-    scheduler: Literal["rr", "wrr", "maglev"] = Field(
-        default="wrr", description="how a server is chosen: in turn, in turn by weight, by Maglev's hash of the client"
+    scheduler: Scheduler = Field(
+        default="wrr",
+        description="how a server is chosen: in turn, in turn by weight (wrr), by connections (lc to nq, lblc, lblcr, "
+        "p2c), by hash (sh, dh, mh: Maglev, conhash), the first with room (fo, ovf)",
     )
     method: Method = Field(
         default="full-nat",

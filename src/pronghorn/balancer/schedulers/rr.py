@@ -1,13 +1,14 @@
-"""Round robin: the servers in turn, those of weight 0 passed over (IPVS's `rr`)."""
+"""Round robin: the servers in turn, those of weight 0 and those that are full passed over (IPVS's `rr`)."""
 
 from __future__ import annotations
 
-from pronghorn.balancer.tables import NOBODY, Service
+from pronghorn.balancer.tables import NOBODY, Balancer, Service
+from pronghorn.balancer.thresholds import is_full
 from pronghorn.compiled import hot
 
 
 @hot
-def choose_rr(service: Service) -> int:
+def choose_rr(balancer: Balancer, service: Service) -> int:
     """The next server that takes connections, or NOBODY. Remembers it in `current`."""
     count = service.member_count
     member = service.current
@@ -16,6 +17,8 @@ def choose_rr(service: Service) -> int:
             member = 0
         member += 1
         if service.weights[member - 1] > 0:
-            service.current = member
-            return service.members[member - 1]
+            number = service.members[member - 1]
+            if not is_full(balancer.servers[number]):
+                service.current = member
+                return number
     return NOBODY

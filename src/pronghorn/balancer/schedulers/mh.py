@@ -4,48 +4,49 @@ the servers change (Eisenbud et al., "Maglev: A Fast and Reliable Software Netwo
 Each server has a permutation of the table's places, of which the size is a prime: (offset + n * skip) mod size,
 both drawn from a hash of its address and port. The servers take turns; in its turn a server takes the first place
 of its permutation that is still free. With weights, a turn is as many places as the weight divided by the greatest
-common divisor (as IPVS's `mh` does).
+common divisor (as IPVS's `mh` does, whose table has 4,093 places and whose hash is another one).
 
-A client is its address; ports do not count, so all connections of a client meet the same server.
+A client is its address, so all its connections meet the same server; with the flag `mh-port` its ports count as well.
 
 Making a table takes milliseconds, so the worker does not wait for it: `fill_table` writes one that no worker reads, the
 control plane then lets Service.lookup point to it, and until then the old one serves, in which those that take no
-connections any more are passed over.
+connections any more are passed over, as round robin does while there is none. A client whose server is full gets none,
+as in IPVS, unless the flag `mh-fallback` is set: then the next places are asked, and in the end the members in a row.
 """
 
 from __future__ import annotations
 
-from pronghorn.balancer.lookup import SRC4, SRC6_HI, SRC6_LO
-from pronghorn.balancer.tables import NOBODY, SERVER_UP, Balancer, Service
-from pronghorn.compiled import Array, entry, hashing, hot, leaf, load32, load64, u32
+from pronghorn.balancer.schedulers.rr import choose_rr
+from pronghorn.balancer.schedulers.targets import hash_source, source_port, takes, usable_from
+from pronghorn.balancer.tables import MH_FALLBACK, MH_PORT, NOBODY, Balancer, Service
+from pronghorn.balancer.thresholds import is_full
+from pronghorn.compiled import Array, entry, hashing, hot, leaf, u32
 from pronghorn.state.packet import Packet
 
 PROBES = 64
-"""Places of a table that is out of date that are looked at for one client."""
+"""Places that are looked at for one client."""
 
 _KEY = 0x5851F42D4C957F2D
 
 
 @hot
-def choose_maglev(balancer: Balancer, service: Service, packet: Packet) -> int:
+def choose_mh(balancer: Balancer, service: Service, packet: Packet) -> int:
     """The server at the client's place, or NOBODY."""
     if service.lookup.address == 0:
-        return NOBODY
-    network = packet.network
-    if packet.family == 4:
-        hash = hashing.mix(load32(network + SRC4), 0, balancer.maglev_seed)
-    else:
-        hash = hashing.mix(load64(network + SRC6_HI), load64(network + SRC6_LO), balancer.maglev_seed)
+        return choose_rr(balancer, service)
+    port = source_port(packet) if service.options & MH_PORT != 0 else 0
+    hash = hashing.shift_right(hash_source(packet, port, balancer.maglev_seed), 33)
     size = balancer.maglev_size
-    place = hashing.shift_right(hash, 33) % size
+    place = hash % size
     for _ in range(PROBES):
         number = service.lookup[place]
-        if number != NOBODY:
-            server = balancer.servers[number]
-            if server.state == SERVER_UP and server.weight > 0 and server.service == service.index:
+        if number != NOBODY and takes(balancer, service, number):
+            if not is_full(balancer.servers[number]):
                 return number
+            if service.options & MH_FALLBACK == 0:
+                return NOBODY
         place = place + 1 if place + 1 < size else 0
-    return NOBODY
+    return usable_from(balancer, service, hash % service.member_count)
 
 
 @leaf
