@@ -9,6 +9,9 @@ tcp_state     what segments move a connection on              timers        what
 configure  local_addresses  methods   the control plane's hand
 addresses     how it writes an address
 create  growth              making and enlarging tables       show          rows for people
+icmp_errors   ICMP errors about balanced packets
+access  source_rates        who may: lists, rates of sources      change_access  the control plane's hand in it
+sets                        named sets, as packets ask them       set_changes  set_entries  making them; their text
 health                      what health checks ask for
 lookups  scheduling         what schedulers look up and are told
 thresholds                  limits on a server's connections

@@ -1,4 +1,4 @@
-"""Which worker a TCP or UDP packet belongs to.
+"""Which worker a TCP or UDP packet belongs to; and an ICMP error about one.
 
 * A reply to a local address of full NAT: the worker whose ports these are (balancer/local_ports.py). No hardware rule
   is needed.
@@ -9,8 +9,8 @@
   these are (tcp/source.py). A listener at such a port hears all its connections on one worker.
 * Anything else of a device that has a receive queue per worker: the worker that received it; the device's RSS has
   decided.
-* Anything else of a device with fewer queues: by a hash of the source, or of the flow without a balancer; datagrams that
-  nobody wants stay where they are.
+* Anything else of a device with fewer queues: by a hash of the source, or of the flow without a balancer; datagrams
+  that nobody wants stay where they are.
 * A TCP segment goes elsewhere than the last three say when only some workers listen, or when its connection was opened
   from a port that was bound: a table that all workers share says where (tcp/owner.py).
 
@@ -20,9 +20,9 @@ The decision comes after reassembly, so that fragments follow the packet they be
 from __future__ import annotations
 
 from pronghorn.balancer.local_ports import steer_reply
-from pronghorn.balancer.nat_owner import nat_owner, source_owner
+from pronghorn.balancer.nat_owner import end_owner, nat_owner, source_owner
 from pronghorn.balancer.tables import LOCALS, Balancer
-from pronghorn.compiled import hot, leaf, load32, load64, load_be16
+from pronghorn.compiled import hot, leaf, load16, load32, load64, load_be16
 from pronghorn.net.addresses import is_local4, is_local6
 from pronghorn.state.owners import packet_flow
 from pronghorn.state.packet import Packet
@@ -30,12 +30,14 @@ from pronghorn.state.worker import Worker
 from pronghorn.tcp.owner import segment_owner
 from pronghorn.tcp.tcb import tcp_of
 from pronghorn.udp.owner import datagram_owner
+from pronghorn.wire import icmp
 from pronghorn.wire.ipv4 import IPv4
 from pronghorn.wire.ipv6 import IPv6
 from pronghorn.wire.numbers import PROTOCOL_TCP, PROTOCOL_UDP
 
 DST4 = IPv4.offset("dst")
 DST6_HI, DST6_LO = IPv6.offset("dst_hi"), IPv6.offset("dst_lo")
+SRC4, SRC6 = IPv4.offset("src"), IPv6.offset("src_hi")
 
 
 @hot
@@ -55,6 +57,25 @@ def owner_of(worker: Worker, packet: Packet) -> int:
     if worker.transports != 0 and packet.protocol == PROTOCOL_TCP:
         return segment_owner(worker, packet, home)
     return home
+
+
+@hot
+def error_owner(worker: Worker, balancer: Balancer, packet: Packet, at: int) -> int:
+    """Index of the worker that has the connection of the packet that an ICMP error from the servers' side quotes, its
+    layer 4 at `at`; -1: none has."""
+    if _is_for_local_address(balancer, packet):
+        return steer_reply(worker, load_be16(packet.transport + at))
+    if balancer.nat == 0:
+        return -1
+    quoted, port = packet.transport + icmp.HEADER, load16(packet.transport + at)
+    if packet.family == 4:
+        if is_local4(worker, IPv4(packet.network).dst):
+            return -1
+        return end_owner(worker, 0, load32(quoted + SRC4), port)
+    ip = IPv6(packet.network)
+    if is_local6(worker, ip.dst_hi, ip.dst_lo):
+        return -1
+    return end_owner(worker, load64(quoted + SRC6), load64(quoted + SRC6 + 8), port)
 
 
 @leaf

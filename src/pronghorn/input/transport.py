@@ -12,6 +12,7 @@ from pronghorn.balancer.input import balancer_input
 from pronghorn.balancer.lookup import flow_prepare
 from pronghorn.compiled import hot, leaf
 from pronghorn.input.local import local_input
+from pronghorn.input.report import error_input
 from pronghorn.input.steer import owner_of
 from pronghorn.programs.input import program_input
 from pronghorn.state.dispatch import dispatch
@@ -20,7 +21,7 @@ from pronghorn.state.verdicts import CONTINUE
 from pronghorn.state.worker import Worker
 from pronghorn.tcp.input import connection_input
 from pronghorn.wire import tcp, udp
-from pronghorn.wire.numbers import PROTOCOL_TCP, PROTOCOL_UDP
+from pronghorn.wire.numbers import PROTOCOL_ICMP, PROTOCOL_ICMPV6, PROTOCOL_TCP, PROTOCOL_UDP
 from pronghorn.wire.reasons import GOOD, UDP_NO_CHECKSUM
 from pronghorn.wire.tcp import TCP
 from pronghorn.wire.udp import UDP
@@ -67,6 +68,10 @@ def _other_input(worker: Worker, packet: Packet) -> int:
     """Neither TCP nor UDP."""
     if packet.flags & FROM_PROGRAM != 0:
         verdict = program_input(worker, packet)
+        if verdict != CONTINUE:
+            return verdict
+    if worker.balancer != 0 and packet.protocol == (PROTOCOL_ICMP if packet.family == 4 else PROTOCOL_ICMPV6):
+        verdict = error_input(worker, packet)
         if verdict != CONTINUE:
             return verdict
     return local_input(worker, packet)

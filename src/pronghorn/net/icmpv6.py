@@ -67,11 +67,11 @@ def _echo(worker: Worker, packet: Packet) -> int:
 
 @hot
 def _error(worker: Worker, packet: Packet, octets: int) -> int:
-    if ICMPv6(packet.transport).type != icmpv6.TOO_BIG:
-        return ICMP_IGNORED
     reason, _, _ = icmpv6.quote(packet.transport, octets)
     if reason != GOOD:
         return reason
+    if ICMPv6(packet.transport).type != icmpv6.TOO_BIG:
+        return ICMP_IGNORED
     return path_report6(worker, packet)
 
 

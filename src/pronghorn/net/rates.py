@@ -7,6 +7,8 @@ Errors pass two buckets (RFC 4443 2.4 (f)): one for each destination, by a keyed
 from the common one varies at random: from its state a stranger could else tell which of his probes were answered
 (CVE-2020-25705).
 
+Errors of others that are passed on (balancer/icmp_errors.py) pass a bucket of their own.
+
 Errors that an attached program causes pass one bucket, its own: programs share addresses, and one must not use up what
 the others hear of the network.
 """
@@ -63,6 +65,17 @@ def take_error_about(worker: Worker, packet: Packet, hi: int, lo: int) -> bool:
         net.errors_limited += 1
         return False
     net.destinations[place] = own
+    return True
+
+
+@hot
+def take_passage(worker: Worker) -> bool:
+    """Whether somebody else's error may be passed on now: as often as echoes are answered."""
+    net = net_of(worker)
+    following = _after(worker.now, net.passage_next, ECHO_COST, ECHO_BURST)
+    if following < 0:
+        return False
+    net.passage_next = following
     return True
 
 

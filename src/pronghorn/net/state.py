@@ -179,6 +179,7 @@ class Net(View, align=64):
     conflicts: u64  # claims of other stations to our addresses
     fragments: u64  # address of the Fragments (fragments.py)
     groups: u64  # address of the Groups (groups.py)
+    passage_next: u64  # ns: a rate limit
     here: u32  # interface that leads back here, plus 1: own addresses are reached through it; 0: they are not
     shared: u32  # 1: own addresses may be others' too, behind a link: what nobody here takes leaves by it
     options: NDOptions  # scratch of discovery.py
