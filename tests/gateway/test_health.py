@@ -194,10 +194,9 @@ def test_traffic_shows_which_server_refuses(stage: Running) -> None:
     first, second = watched()
     assert first["state"] == "probation" or re.match(r"traffic: \d+ connections failed", first["reason"])
     assert (second["state"], second["downs"], second["share"]) == ("up", 0, 1)
-    assert eventually(lambda: watched()[0]["state"] == "down" or not fetch(stage, url))
-    assert {fetch(stage, url) for _ in range(4)} == {"server2"} or watched()[0]["state"] != "down"
     (service,) = [one for one in stage.send("GET", "services")["services"] if one["name"] == "watched"]
-    assert service["servers"][0]["refused"] >= 2
+    first, second = service["servers"]
+    assert (first["refused"] >= 2, second["refused"], second["connections"] > 0) == (True, 0, True)
     for node in stage.stage.servers:
         stage.send("POST", "services", "watched", "servers", f"[{node.address6}]:8081", "drain")
     try:
