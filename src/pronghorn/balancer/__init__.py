@@ -14,7 +14,7 @@ access  source_rates        who may: lists, rates of sources      change_access 
 sets                        named sets, as packets ask them       set_changes  set_entries  making them; their text
 health                      what health checks ask for
 lookups  scheduling         what schedulers look up and are told
-thresholds                  limits on a server's connections
+thresholds  totals          limits on a server's connections, and what all workers have
 """
 
 from pronghorn.balancer.input import balancer_input

@@ -27,6 +27,7 @@ from pronghorn.control.native_sockets import (
     change_udp,
     create_sockets,
 )
+from pronghorn.control.native_totals import Totals
 from pronghorn.control.plane import EngineError, ProgramPlane
 from pronghorn.engine.engine import Engine
 from pronghorn.engine.layout import SPIN
@@ -109,6 +110,7 @@ class NativeEngine(NativeHealth, NativeServers):
         self._sockets = _socket_views(arena) if starting.sockets.enabled else None
         self._programs = _programs(self.engine, starting.programs) if starting.programs.enabled else None
         self._buffer_memory = starting.sockets.buffer_memory
+        self._totals = Totals(self.engine, len(cores))
         self._closing = threading.Event()
         self._grower = threading.Thread(target=self._keep_ahead, name="memory", daemon=True)
         self.change_timeouts(balancer.timeouts)
@@ -126,9 +128,11 @@ class NativeEngine(NativeHealth, NativeServers):
         self.engine.close()
 
     def _keep_ahead(self) -> None:
-        """Tables of connections get their memory here, before the workers need it; links are watched."""
+        """Tables of connections get their memory here, before the workers need it; workers hear of each other; links
+        are watched."""
         while not self._closing.wait(GROW_EVERY):
             self.links.look()
+            self._totals.look()
             for index in range(len(self.cores)):
                 grow(self.engine.arena, self.engine.workers[index])
             for growth in self._growths:
