@@ -47,6 +47,7 @@ BARS = {
     "lb_direct": Bar("ratio", "at least", 0.30),
     "lb_nat": Bar("ratio", "at least", 0.20),
     "lb_many": Bar("ratio", "at least", 0.90),
+    "lb_deny_100k": Bar("ratio", "at least", 0.90),
     "lb_memory": Bar("value", "at most", 128, "B"),
     "bridge": Bar("value", "at least", 20e6, "packets/s"),
     "tcp_server_100": Bar("ratio", "at least", 0.03),

@@ -41,6 +41,9 @@ class Guarded(Gateway):
             for family in (4, 6)
         }
 
+    def __enter__(self) -> Guarded:
+        return self
+
     def fill(self, name: str, kind: str, *texts: str) -> int:
         """Make the set if it is not there, add these; returns its address."""
         if name not in self.sets.sets:

@@ -156,6 +156,7 @@ def test_the_bars_are_those_that_were_agreed() -> None:
         "lb_direct": "ratio ≥ 0.3",
         "lb_nat": "ratio ≥ 0.2",
         "lb_many": "ratio ≥ 0.9",
+        "lb_deny_100k": "ratio ≥ 0.9",
         "lb_memory": "≤ 128 B",
         "bridge": "≥ 20 M packets/s",
         "tcp_server_100": "ratio ≥ 0.03",

@@ -9,16 +9,32 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Concatenate, ParamSpec
 
+from pronghorn.control.access_settings import GUARDS, RULES
 from pronghorn.control.filter import Filter
 from pronghorn.control.methods import resolve_methods
-from pronghorn.control.model import Config, Port, Programs, Route, Server, Service, ServiceKey, Tcp, Timeouts, Udp
+from pronghorn.control.model import (
+    Balancer,
+    Config,
+    Port,
+    Programs,
+    Route,
+    Server,
+    Service,
+    ServiceKey,
+    Set,
+    Tcp,
+    Timeouts,
+    Udp,
+)
 from pronghorn.control.plane import ProgramPlane
 from pronghorn.control.resolve import resolve
 from pronghorn.control.views import (
+    EntryView,
     PortView,
     RouteView,
     ServerView,
     ServiceView,
+    SetView,
 )
 from tests.control.fake_programs import FakePrograms
 from tests.control.fake_views import FakeViews
@@ -62,6 +78,9 @@ class FakeEngine(FakeViews):
         self.sockets = starting.sockets
         self.socket_ports, self.tcp_settings, self.udp_settings = self.sockets.local_ports, starting.tcp, starting.udp
         self.programs = starting.programs
+        self.set_table: dict[str, Set] = {}
+        self.guards: Any = ((), False, False)
+        self.dynamic: dict[str, list[Any]] = {}
         self.filters: list[Filter] = []
         self.table: dict[ServiceKey, Service] = {}
         self.servers: dict[tuple[ServiceKey, Any], Server] = {}
@@ -84,6 +103,8 @@ class FakeEngine(FakeViews):
             self.tcp_settings,
             self.udp_settings,
             self.programs,
+            self.set_table,
+            self.guards,
             self.table,
             self.servers,
         )
@@ -173,6 +194,62 @@ class FakeEngine(FakeViews):
         assert self.programs.enabled
         self.programs = programs
 
+    @counted
+    def add_set(self, set: Set) -> None:
+        assert set.name not in self.set_table
+        self.set_table[set.name] = set
+
+    @counted
+    def remove_set(self, set: Set) -> None:
+        assert set.name not in self.guards[0]
+        assert all(set.name not in (service.allow, service.deny) for service in self.table.values())
+        assert self.set_table.pop(set.name) == set
+
+    @counted
+    def change_set(self, old: Set, new: Set) -> None:
+        assert self.set_table[old.name] == old
+        self.set_table[new.name] = new
+
+    @counted
+    def change_rules(self, service: Service) -> None:
+        self._has_sets(service)
+        rules = {name: getattr(service, name) for name in RULES}
+        self.table[service.key] = self.table[service.key].model_copy(update=rules)
+
+    @counted
+    def change_guards(self, balancer: Balancer) -> None:
+        assert self.set_table.keys() >= set(balancer.black_lists)
+        self.guards = tuple(getattr(balancer, name) for name in GUARDS)
+
+    def _has_sets(self, service: Service) -> None:
+        assert all(name in self.set_table for name in (service.allow, service.deny) if name)
+
+    def sets(self) -> Sequence[SetView]:
+        return [
+            SetView(name=one.name, kind=one.kind, entries=len(one.entries), max_entries=one.max_entries)
+            for one in self.set_table.values()
+        ]
+
+    def set_entries(self, name: str) -> Sequence[EntryView]:
+        return [EntryView(entry=member.text, comment=member.comment) for member in self.dynamic.get(name, [])]
+
+    def add_entries(self, name: str, wanted: Sequence[Any]) -> int:
+        if len(wanted) > self.set_table[name].max_entries:
+            raise ValueError(f"set {name} has no room")
+        self.dynamic.setdefault(name, []).extend(wanted)
+        return len(wanted)
+
+    def delete_entries(self, name: str, wanted: Sequence[Any]) -> int:
+        there = self.dynamic.get(name, [])
+        self.dynamic[name] = [member for member in there if member.text not in [one.text for one in wanted]]
+        return len(there) - len(self.dynamic[name])
+
+    def flush_set(self, name: str) -> int:
+        return len(self.dynamic.pop(name, []))
+
+    def test_entry(self, name: str, wanted: Any) -> EntryView | None:
+        return next((view for view in self.set_entries(name) if view.entry == wanted.text), None)
+
     def program_plane(self) -> ProgramPlane | None:
         return FakePrograms() if self.programs.enabled else None
 
@@ -180,6 +257,7 @@ class FakeEngine(FakeViews):
     def add_service(self, service: Service) -> None:
         assert not service.servers
         assert service.key not in self.table
+        self._has_sets(service)
         self.table[service.key] = service
 
     @counted
@@ -322,6 +400,8 @@ def state_of(config: Config) -> Any:
     for route in config.routes:
         engine.route_table[route.prefix] = resolve(config, route)
     engine.local = set(config.balancer.local_addresses)
+    engine.set_table = {one.name: one for one in config.sets}
+    engine.guards = tuple(getattr(config.balancer, name) for name in GUARDS)
     for service in resolve_methods(config).services:
         engine.table[service.key] = service.model_copy(update={"servers": ()})
         for server in service.servers:

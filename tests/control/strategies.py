@@ -52,6 +52,19 @@ def servers(draw: st.DrawFn, family: int) -> list[dict[str, Any]]:
 
 
 @st.composite
+def sets(draw: st.DrawFn) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": name,
+            "kind": draw(st.sampled_from(["ip", "net"])),
+            "entries": draw(st.lists(st.sampled_from(["10.0.0.1", "10.0.0.2", "::1 timeout 5"]), unique=True)),
+            "timeout": draw(st.sampled_from([0, 5])),
+        }
+        for name in draw(st.lists(st.sampled_from(["bad", "good"]), unique=True))
+    ]
+
+
+@st.composite
 def configs(draw: st.DrawFn) -> Config:
     chosen = draw(ports())
     seen: set[str] = set()
@@ -69,6 +82,7 @@ def configs(draw: st.DrawFn) -> Config:
             "local_addresses": local,
             "local_ports": draw(st.sampled_from(["1024-65535", "2000-3000"])),
             "timeouts": {"udp": draw(st.sampled_from([30, 300]))},
+            "defence_udp_drop": draw(st.booleans()),
         },
         "services": _services(draw, owned, local),
         "sockets": {"enabled": True, "local_ports": draw(st.sampled_from(["32768-60999", "2000-3000"]))},
@@ -108,7 +122,13 @@ def service_configs(draw: st.DrawFn) -> Config:
         for name, (protocol, address, family) in zip(draw(st.permutations(["web", "dns", "db"])), fixed, strict=True)
         if draw(st.integers(0, 5))
     ]
-    return Config.model_validate({"ports": [port], "balancer": {"local_addresses": owned}, "services": services})
+    chosen = draw(sets())
+    for service in services:
+        service["deny"] = draw(st.sampled_from([None, *(one["name"] for one in chosen)]))
+        service["source_packets"] = draw(st.sampled_from([0, 1000]))
+    black = draw(st.lists(st.sampled_from([one["name"] for one in chosen]), unique=True)) if chosen else []
+    balancer = {"local_addresses": owned, "black_lists": black}
+    return Config.model_validate({"ports": [port], "balancer": balancer, "services": services, "sets": chosen})
 
 
 pairs = st.one_of(st.tuples(configs(), configs()), st.tuples(service_configs(), service_configs()))

@@ -117,6 +117,18 @@ def set_next(set: AccessSet, first: int, now: int) -> int:
     return -1
 
 
+@entry
+def set_sum(set: AccessSet, workers: int, octets: bool) -> int:
+    """Packets, or octets, that all entries have met."""
+    total = 0
+    for worker in range(workers):
+        for number in range(set.fresh):
+            if set.entries[number].flags & USED != 0:
+                count = set.counts[worker * set.capacity + number]
+                total += count.octets if octets else count.packets
+    return total
+
+
 @dataclass
 class Named:
     """What the control plane knows of a set beyond its record."""

@@ -1,6 +1,7 @@
 """The command `pronghorn`. Its parts are imported when they are needed: a command should be quick to start.
 
-app       the table of contents              up  apply  run  check  sockets  show  service  server    one command each
+app       the table of contents              up  apply  run  check  sockets  show  service  server  set
+          one command each
 options   shared by commands                 output  tables  units               what is printed
 checker   the process that makes health checks; no command
 """

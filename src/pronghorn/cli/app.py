@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from pronghorn.cli import apply, check, run, server, service, show, sockets, up
+from pronghorn.cli import apply, check, run, server, service, set, show, sockets, up
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -21,6 +21,7 @@ app.command("check")(check.check)
 app.add_typer(show.commands, name="show")
 app.add_typer(service.commands, name="service")
 app.add_typer(server.commands, name="server")
+app.add_typer(set.commands, name="set")
 
 
 def _version(wanted: bool) -> None:

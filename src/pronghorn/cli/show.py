@@ -118,6 +118,12 @@ def programs(json: Json = False, watch: Watch = False, every: Every = 1.0, gatew
 
 
 @commands.command()
+def sets(json: Json = False, watch: Watch = False, every: Every = 1.0, gateway: Gateway = None) -> None:
+    """Named sets: how many entries, who asks them, packets decided; `pronghorn set list` has the entries."""
+    show("sets", json, every if watch else None, gateway)
+
+
+@commands.command()
 def health(json: Json = False, watch: Watch = False, every: Every = 1.0, gateway: Gateway = None) -> None:
     """Health of servers: checks, since when, how often up and down, and why."""
     show("health", json, every if watch else None, gateway)

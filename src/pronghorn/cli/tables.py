@@ -213,6 +213,15 @@ def _sockets(rows: Sequence[Row]) -> Table:
     return result
 
 
+def _sets(rows: Sequence[Row]) -> Table:
+    result = _table("Set", "Kind", ">Entries", ">Of", "Asked by", ">Packets", ">Packets/s")
+    for row in rows:
+        numbers = count(row["packets"]), count(row["packet_rate"])
+        users = "\n".join(row["used_by"]) or "nobody"
+        result.add_row(row["name"], row["kind"], str(row["entries"]), str(row["max_entries"]), users, *numbers)
+    return result
+
+
 TABLES: dict[str, Callable[[Sequence[Row]], Table]] = {
     "services": _services,
     "conns": _conns,
@@ -226,5 +235,6 @@ TABLES: dict[str, Callable[[Sequence[Row]], Table]] = {
     "snmp": _snmp,
     "programs": _programs,
     "health": _health,
+    "sets": _sets,
     "sockets": _sockets,
 }

@@ -19,6 +19,7 @@ programs    launch  program_settings      what `pronghorn run` does; what a conf
             attach_server  keeper         the gateway's socket for programs; who may come, and what they may claim
             who  kernel_ports             what the kernel knows of a process, and of its own sockets
             native_programs               what the keeper asks of the engine
+who may     access_settings               sets, and what names them; native_access does it
 health/     native_health                 whether servers can be used; what the engine does about it
 servers     methods  native_servers       how packets reach them; what the engine does about servers
             native_totals                 what workers learn of each other's connections; slow starts

@@ -9,7 +9,7 @@ import dataclasses
 import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -20,6 +20,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from pronghorn.control import edit
+from pronghorn.control.access_settings import Set, members
 from pronghorn.control.actions import Action
 from pronghorn.control.apply import ApplyError
 from pronghorn.control.filter import LIMIT, FilterError, read_filter, read_number
@@ -33,8 +34,9 @@ from pronghorn.control.part import read_server, read_service
 from pronghorn.control.plan import RestartNeeded
 from pronghorn.control.problems import ConfigError
 from pronghorn.control.rates import Rates
-from pronghorn.control.views import KINDS
+from pronghorn.control.views import KINDS, EntryView
 
+SET_CHANGES = ("add", "del", "flush", "test")
 BODY_LIMIT = 16 << 20  # octets in one request
 
 
@@ -122,6 +124,40 @@ class Api:
         name, label = _server(request)
         return self._edit(lambda config: edit.change_server(config, name, label, {"state": "up"}))
 
+    async def set_entries(self, request: Request) -> Response:
+        """The entries of a set, or of those that are asked for by `test` the ones that are there."""
+        name = request.path_params["set"]
+        self._set(name)
+        return _entries(self.gateway.engine.set_entries(name))
+
+    async def change_set(self, request: Request) -> Response:
+        """Entries that come and go while packets flow; they are no part of the configuration."""
+        name, engine = request.path_params["set"], self.gateway.engine
+        what = request.url.path.rpartition("/")[2]
+        kind = self._set(name).kind
+        texts = (await _json(request)).get("entries", [])
+        if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+            raise HTTPException(400, "`entries` is not an array of strings")
+        wanted, wrong = members(kind, tuple(texts))
+        if wrong:
+            raise HTTPException(400, "; ".join(f"{texts[place]} {sentence}" for place, sentence in wrong[:8]))
+        if what == "test":
+            return _entries([found for one in wanted if (found := engine.test_entry(name, one))])
+        try:
+            if what == "flush":
+                return JSONResponse({"changed": engine.flush_set(name)})
+            change = {"add": engine.add_entries, "del": engine.delete_entries}[what]
+            return JSONResponse({"changed": change(name, wanted)})
+        except ValueError as error:
+            raise HTTPException(409, str(error)) from None
+
+    def _set(self, name: str) -> Set:
+        for one in self.gateway.running.sets:
+            if one.name == name:
+                return one
+        known = ", ".join(one.name for one in self.gateway.running.sets) or "none"
+        raise HTTPException(404, f'there is no set "{name}"; there are: {known}')
+
     def _edit(self, change: Callable[[Config], Config], status: int = 200) -> Response:
         return _plan(self.gateway.edit(change), status)
 
@@ -142,6 +178,8 @@ def application(gateway: Gateway, keeper: Keeper | None = None) -> Starlette:
         Route(servers + "/{server}", api.remove_server, methods=["DELETE"]),
         Route(servers + "/{server}/drain", api.drain_server, methods=["POST"]),
         Route(servers + "/{server}/resume", api.resume_server, methods=["POST"]),
+        Route("/v1/sets/{set}", api.set_entries, methods=["GET"]),
+        *(Route(f"/v1/sets/{{set}}/{what}", api.change_set, methods=["POST"]) for what in SET_CHANGES),
         Route("/v1/health/metrics", api.health_metrics, methods=["GET"]),
         Route("/v1/{kind}", api.show, methods=["GET"]),
     ]
@@ -150,6 +188,10 @@ def application(gateway: Gateway, keeper: Keeper | None = None) -> Starlette:
 
 def _plan(actions: list[Action], status: int = 200) -> Response:
     return JSONResponse({"plan": [action.as_json() for action in actions]}, status)
+
+
+def _entries(views: Sequence[EntryView]) -> Response:
+    return JSONResponse({"entries": [dataclasses.asdict(view) for view in views]})
 
 
 def _server(request: Request) -> tuple[str, str]:

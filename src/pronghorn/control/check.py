@@ -8,7 +8,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from pronghorn.control import methods
+from pronghorn.control import access_settings, methods
 from pronghorn.control.health.rules import findings
 from pronghorn.control.model import Address, Config, Port, Programs, Sockets, Tcp, Udp
 from pronghorn.control.places import Path
@@ -219,6 +219,10 @@ def _methods(config: Config) -> Iterator[Finding]:
     return (Finding(*found) for found in methods.findings(config))
 
 
+def _access(config: Config) -> Iterator[Finding]:
+    return (Finding(*found) for found in access_settings.findings(config))
+
+
 def _owned(owned: dict[Address, None], path: Path, address: Address, value: str) -> Iterator[Finding]:
     if address not in owned:
         same_family = _listed(str(ip) for ip in owned if ip.version == address.version)
@@ -266,4 +270,5 @@ RULES: tuple[Callable[[Config], Iterator[Finding]], ...] = (
     _tcp_limits,
     _programs,
     _health,
+    _access,
 )

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from pronghorn.control import check, describe
+from pronghorn.control.access_settings import read_files
 from pronghorn.control.fields import kind_of
 from pronghorn.control.model import Config
 from pronghorn.control.places import line_of, places
@@ -52,7 +53,8 @@ def parse(data: Mapping[str, Any], file: str = "configuration", text: str = "") 
         config = Config.model_validate(data)
     except ValidationError as error:
         raise mistakes(error, Config, file, text) from None
-    found = list(check.check(config))
+    config, unread = read_files(config)
+    found = [check.Finding(*one) for one in unread] or list(check.check(config))
     if found:
         raise ConfigError(_Places(file, text).problems(found))
     return config

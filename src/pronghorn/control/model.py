@@ -10,6 +10,7 @@ from typing import Annotated, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from pronghorn.control.access_settings import Set
 from pronghorn.control.endpoint import Address, Endpoint
 from pronghorn.control.fields import (
     AddressField,
@@ -40,7 +41,7 @@ __all__ = [
     "Port",
     "Route",
 ]
-__all__ += ["Passive", "Programs", "Server", "Service", "ServiceKey", "Sockets", "Tcp", "Timeouts", "Udp"]
+__all__ += ["Passive", "Programs", "Server", "Service", "ServiceKey", "Set", "Sockets", "Tcp", "Timeouts", "Udp"]
 
 ADDRESSES = 16
 """Addresses of a program: what a Welcome has room for (state/attach.py)."""
@@ -126,6 +127,13 @@ class Balancer(_Section):
     )
     local_ports: PortRangeField = Field(default=(1025, 65535), description="full NAT's source ports")
     timeouts: Timeouts = Field(default=Timeouts(), description="see below")
+    black_lists: Many[NameField] = Field(
+        default=(), description="sets whose members' TCP and UDP packets end here, whatever they are for"
+    )
+    defence_tcp_drop: bool = Field(
+        default=False, description="TCP to an address of services ends here unless it is for one of their ports"
+    )
+    defence_udp_drop: bool = Field(default=False, description="the same for UDP")
 
 
 class Sockets(_Section):
@@ -345,6 +353,16 @@ class Service(_Section):
     unhealthy: Literal["keep", "reset"] = Field(
         default="keep", description="what becomes of the connections of a server that goes down"
     )
+    deny: NameField | None = Field(default=None, description="a set: who is in it cannot connect")
+    allow: NameField | None = Field(default=None, description="a set: who is not in it cannot connect")
+    source_connections: int = Field(
+        default=0, ge=0, le=1_000_000, description="connections a second of each source (IPv6: /64); 0: any number"
+    )
+    source_connections_burst: int = Field(default=10, ge=1, le=1_000_000, description="of these, at one time")
+    source_packets: int = Field(
+        default=0, ge=0, le=100_000_000, description="packets a second of each source; 0: any number"
+    )
+    source_packets_burst: int = Field(default=100, ge=1, le=1_000_000, description="of these, at one time")
     checks: Many[Check] = Field(default=(), description="see below")
     passive: Passive | None = Field(default=None, description="see below")
     servers: Many[Server] = Field(default=(), description="see below")
@@ -362,6 +380,7 @@ class Config(_Section):
     routes: Many[Route] = Field(default=(), description="the way to other networks")
     balancer: Balancer = Field(default=Balancer(), description="what all services share")
     services: Many[Service] = Field(default=(), description="what is balanced")
+    sets: Many[Set] = Field(default=(), description="who may, and who may not")
     sockets: Sockets = Field(default=Sockets(), description="endpoints in the gateway itself")
     tcp: Tcp = Field(default=Tcp(), description="how TCP endpoints behave")
     udp: Udp = Field(default=Udp(), description="how UDP endpoints behave")
@@ -369,6 +388,8 @@ class Config(_Section):
 
     def empty(self) -> "Config":
         """The configuration of a gateway that was just started: its own settings, no ports, no services."""
-        shared = self.balancer.model_copy(update={"local_addresses": ()})
+        shared = self.balancer.model_copy(
+            update={"local_addresses": (), "black_lists": (), "defence_tcp_drop": False, "defence_udp_drop": False}
+        )
         kept = {name: getattr(self, name) for name in ("gateway", "sockets", "tcp", "udp")}
         return Config(balancer=shared, programs=self.programs.model_copy(update={"addresses": ()}), **kept)

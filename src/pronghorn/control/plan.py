@@ -15,6 +15,7 @@ nothing. Pure: nothing is read but the two arguments, which have passed check.py
 
 from collections.abc import Iterator
 
+from pronghorn.control import access_settings
 from pronghorn.control import actions as do
 from pronghorn.control.actions import Action
 from pronghorn.control.fields import Interface
@@ -54,10 +55,12 @@ def plan(running: Config, wanted: Config) -> list[Action]:
     return [
         *network.give_way(),
         *network.make(),
+        *_make_sets(running, wanted),
         *_share(running, wanted),
         *_make_services(running, wanted),
         *_break_services(running, wanted),
         *_unshare(running, wanted),
+        *_break_sets(running, wanted),
         *network.break_off(),
     ]
 
@@ -158,6 +161,8 @@ def _share(running: Config, wanted: Config) -> Iterator[Action]:
     for address in new.local_addresses:
         if address not in old.local_addresses:
             yield do.AddLocalAddress(address)
+    if any(getattr(old, key) != getattr(new, key) for key in access_settings.GUARDS):
+        yield do.ChangeGuards(old, new)
     if wanted.sockets.enabled:
         yield from _change_sockets(running, wanted)
     if running.programs != wanted.programs:
@@ -171,6 +176,21 @@ def _change_sockets(running: Config, wanted: Config) -> Iterator[Action]:
         yield do.ChangeTcp(running.tcp, wanted.tcp)
     if running.udp != wanted.udp:
         yield do.ChangeUdp(running.udp, wanted.udp)
+
+
+def _make_sets(running: Config, wanted: Config) -> Iterator[Action]:
+    old_sets = {one.name: one for one in running.sets}
+    for one in wanted.sets:
+        old = old_sets.get(one.name)
+        if old is None:
+            yield do.AddSet(one)
+        elif old != one:
+            yield do.ChangeSet(old, one)
+
+
+def _break_sets(running: Config, wanted: Config) -> Iterator[Action]:
+    kept = {one.name for one in wanted.sets}
+    return (do.RemoveSet(one) for one in running.sets if one.name not in kept)
 
 
 def _unshare(running: Config, wanted: Config) -> Iterator[Action]:
@@ -193,6 +213,8 @@ def _make_services(running: Config, wanted: Config) -> Iterator[Action]:
             yield do.ChangeScheduler(service.key, old.scheduler, service.scheduler)
         if old.method != service.method:
             yield do.ChangeMethod(service.key, None, old.method, service.method)
+        if access_settings.differs(old, service):
+            yield do.ChangeRules(*(one.model_copy(update={"servers": ()}) for one in (old, service)))
         if differs(old, service):
             yield do.ChangeHealth(*(one.model_copy(update={"servers": ()}) for one in (old, service)))
         for server in service.servers:

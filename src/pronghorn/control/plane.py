@@ -11,11 +11,12 @@ in no network: that loses packets for that moment, connections stay.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from pronghorn.control.endpoint import Address, Endpoint
 from pronghorn.control.fields import Interface
 from pronghorn.control.model import (
+    Balancer,
     Config,
     Method,
     Port,
@@ -24,6 +25,7 @@ from pronghorn.control.model import (
     Server,
     Service,
     ServiceKey,
+    Set,
     Tcp,
     Timeouts,
     Udp,
@@ -31,6 +33,12 @@ from pronghorn.control.model import (
 from pronghorn.control.snapshot import Snapshot
 from pronghorn.control.trouble import Trouble
 from pronghorn.state.attach import Claim
+
+if TYPE_CHECKING:  # a gateway starts without
+    from collections.abc import Sequence
+
+    from pronghorn.balancer.set_entries import Member
+    from pronghorn.control.views import EntryView, SetView
 
 
 class Link(Protocol):
@@ -169,6 +177,21 @@ class DataPlane(Protocol):
     def change_checks(self, key: ServiceKey, server: Server) -> None:
         """How a server is checked: nothing that an engine has to know."""
 
+    def add_set(self, set: Set) -> None:
+        """With its entries."""
+
+    def remove_set(self, set: Set) -> None:
+        """Nobody names it any more."""
+
+    def change_set(self, old: Set, new: Set) -> None:
+        """Whoever names it asks the new one from now on. Entries that both have never leave it."""
+
+    def change_rules(self, service: Service) -> None:
+        """Who may use the service (access_settings.RULES)."""
+
+    def change_guards(self, balancer: Balancer) -> None:
+        """Who may at all (access_settings.GUARDS)."""
+
     def add_server(self, key: ServiceKey, server: Server) -> None: ...
 
     def remove_server(self, key: ServiceKey, server: Server) -> None:
@@ -185,7 +208,26 @@ class DataPlane(Protocol):
         """Undo drain_server."""
 
 
-class Engine(DataPlane, Snapshot, Protocol):
+class SetPlane(Protocol):
+    """What commands ask about sets. Raises ValueError, whose text says why not; nothing has changed then."""
+
+    def set_entries(self, name: str) -> Sequence[EntryView]: ...
+
+    def add_entries(self, name: str, wanted: Sequence[Member]) -> int:
+        """How many are new."""
+
+    def delete_entries(self, name: str, wanted: Sequence[Member]) -> int:
+        """How many were there."""
+
+    def flush_set(self, name: str) -> int:
+        """How many there were."""
+
+    def test_entry(self, name: str, wanted: Member) -> EntryView | None: ...
+
+    def sets(self) -> Sequence[SetView]: ...
+
+
+class Engine(DataPlane, SetPlane, Snapshot, Protocol):
     """A running data plane: takes actions, tells its state."""
 
     def start(self) -> None:

@@ -255,6 +255,33 @@ class ProgramView:
         return f"{self.number} {self.pid}"
 
 
+@dataclass(frozen=True, kw_only=True)
+class EntryView:
+    entry: Annotated[str, "what it is"]
+    timeout: Annotated[int | None, "seconds that are left; null: it stays"] = None
+    comment: Annotated[str, "what was said about it"] = ""
+    nomatch: Annotated[bool, "an exception: it says that this is not in the set"] = False
+    packets: Annotated[int, "packets that it has decided about"] = 0
+    octets: Annotated[int, "octets of these"] = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class SetView:
+    name: Annotated[str, "the set's name"]
+    kind: Annotated[str, "what its entries are"]
+    entries: Annotated[int, "how many there are"]
+    max_entries: Annotated[int, "how many there can be"]
+    timeout: Annotated[int, "seconds that entries last which say nothing else; 0: for ever"] = 0
+    used_by: Annotated[tuple[str, ...], "who asks it"] = ()
+    packets: Annotated[int, "packets that its entries have decided about"] = 0
+    octets: Annotated[int, "octets of these"] = 0
+    packet_rate: Annotated[float, "of these packets, per second", RateOf("packets")] = 0.0
+
+    @property
+    def key(self) -> str:
+        return self.name
+
+
 KINDS: dict[str, type] = {
     "services": ServiceView,
     "conns": ConnView,
@@ -268,4 +295,5 @@ KINDS: dict[str, type] = {
     "snmp": SnmpView,
     "programs": ProgramView,
     "health": HealthView,
+    "sets": SetView,
 }

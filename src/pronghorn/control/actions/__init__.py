@@ -1,5 +1,6 @@
 """The steps from one configuration to another, one small value each."""
 
+from pronghorn.control.actions.access import AddSet, ChangeGuards, ChangeRules, ChangeSet, RemoveSet
 from pronghorn.control.actions.balancing import (
     AddLocalAddress,
     ChangeLocalPorts,
@@ -42,7 +43,9 @@ __all__ = [
     "AddRoute",
     "AddServer",
     "AddService",
+    "AddSet",
     "ChangeChecks",
+    "ChangeGuards",
     "ChangeHealth",
     "ChangeLocalPorts",
     "ChangeMethod",
@@ -50,7 +53,9 @@ __all__ = [
     "ChangePolling",
     "ChangePrograms",
     "ChangeRoute",
+    "ChangeRules",
     "ChangeScheduler",
+    "ChangeSet",
     "ChangeSocketPorts",
     "ChangeTcp",
     "ChangeTimeouts",
@@ -63,6 +68,7 @@ __all__ = [
     "RemoveRoute",
     "RemoveServer",
     "RemoveService",
+    "RemoveSet",
     "RenameServer",
     "RenameService",
     "ResumeServer",
