@@ -11,6 +11,8 @@ from pronghorn.compiled import bounds, mode
 from pronghorn.engine.attached import engine_poll
 from pronghorn.engine.calls import receive, send
 from pronghorn.ports.veth_lane import LANE_DATA
+from pronghorn.state.verdicts import TRANSMIT_FULL
+from pronghorn.tcp.tcb import tcp_of
 from tests.engine.links import Pair, octets_at
 from tests.engine.test_attached import connected
 
@@ -46,3 +48,27 @@ def test_what_does_not_fit_waits(pair: Pair, address: str) -> None:
         assert taken == content, number
     assert most > LANE_DATA
     assert client.worker.queues[0].tx_full == 0
+
+
+@pytest.mark.parametrize("address", ["192.0.2.2", "2001:db8::2"])
+def test_connections_share_a_full_link(pair: Pair, address: str) -> None:
+    """Whoever finds it full waits in line and loses nothing; nobody gets all of it."""
+    client, server = pair.programs
+    pairs = [connected(pair, client, server, address, 7000 + number) for number in range(4)]
+    content = bytes(LANE_DATA)
+    data, room = client.room.octets(content), server.room.octets(1 << 20)
+    taken = [0] * len(pairs)
+    for _ in range(16 if mode() == "interpreted" else 200):
+        for source, _ in pairs:
+            send(client.worker, source, data, len(content), 0)
+        engine_poll(client.worker)
+        engine_poll(server.worker)
+        for number, (_, target) in enumerate(pairs):
+            while (got := receive(server.worker, target, room, 1 << 20, 0)) > 0:
+                taken[number] += got
+        engine_poll(server.worker)
+    assert sum(taken) > 5 * LANE_DATA
+    assert min(taken) > max(taken) / 2, taken
+    assert client.worker.verdicts[TRANSMIT_FULL] == 0
+    tcp = tcp_of(client.worker)
+    assert [tcp.tcbs[number].retransmits for number in range(tcp.fresh)] == [0] * tcp.fresh

@@ -127,7 +127,7 @@ def transports_timers(worker: Worker) -> int:
     udp_timers(worker)
     tcp = tcp_of(worker)
     more = tcp_timers(worker, tcp)
-    return 1 if tcp.pending_count != 0 else more
+    return 1 if tcp.pending_count > tcp.held.count else more
 
 
 @leaf

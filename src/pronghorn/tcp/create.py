@@ -42,6 +42,7 @@ def tables_open(tcp: Tcp, worker: Worker, octets: int, secret: int, secret2: int
     """Empty tables: in `tcp` are addresses and limits of zeroed tables and of opened indexes. `octets` of buffers."""
     tcp.free, tcp.fresh, tcp.count = NO_TCB, 0, 0
     tcp.pending_count, tcp.waiting_count, tcp.pressed = 0, 0, 0
+    tcp.held.count, tcp.held.flushing, tcp.held.last = 0, 0, 0
     tcp.sweep, tcp.sweep_left, tcp.sweep_at = 0, 0, NEVER
     tcp.waiting_head, tcp.waiting_tail = 0, 0
     tcp.secret, tcp.secret2, tcp.port_salt = secret, secret2, mix(secret, secret2, 1)

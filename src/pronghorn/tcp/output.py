@@ -13,18 +13,17 @@ With the window shut and nothing in flight the window is probed (RFC 9293 3.8.6.
 from __future__ import annotations
 
 from pronghorn.compiled import cold, hot, leaf, sequence
-from pronghorn.ports.direct import FULL
 from pronghorn.state.endpoints import ANY_NUMBER, WRITABLE, count, endpoints_of, socket_event
 from pronghorn.state.mib import ORIG_DATA_SENT, RETRANS_SEGS, SYN_RETRANS
 from pronghorn.state.port import SEGMENTATION
 from pronghorn.state.worker import Worker
 from pronghorn.tcp.deadlines import arm
-from pronghorn.tcp.emit import NEW_DATA, emit_ack, emit_segment, link_room, offloads_of, route, transmit_room
+from pronghorn.tcp.emit import NEW_DATA, emit_ack, emit_segment, offloads_of, route, transmit_room
 from pronghorn.tcp.life import give_back
 from pronghorn.tcp.mtu_probe import probe_octets, probe_sent
 from pronghorn.tcp.options import syn_options
 from pronghorn.tcp.pacing import pacing_sent, super_segment
-from pronghorn.tcp.pending import look_at, take_pending
+from pronghorn.tcp.pending import is_held, look_at, put_last, take_pending
 from pronghorn.tcp.pressure import press
 from pronghorn.tcp.recovery import (
     allowance,
@@ -66,15 +65,18 @@ WINDOW_PROBE = 4
 
 @hot
 def tcp_flush(worker: Worker, tcp: Tcp) -> int:
-    """Serve the connections that are on the pending list now. Returns how many that were."""
+    """Serve the connections that are on the pending list now. Returns how many that were, without those held."""
     listed = tcp.pending_count
+    tcp.held.count, tcp.held.flushing = 0, 1
     for _ in range(listed):
         tcb = take_pending(tcp)
+        tcp.held.began = tcb.snd_nxt
         if tcb.state == FREE:
             give_back(tcp, tcb)
         elif tcb.state != CLOSED:
             output(worker, tcp, tcb)
-    return listed
+    put_last(tcp)
+    return listed - min(tcp.held.count, listed)
 
 
 @hot
@@ -135,6 +137,8 @@ def _resend_lost(worker: Worker, tcp: Tcp, tcb: Tcb, room: int) -> int:
     while room > 0:
         seq, octets = next_lost(worker, tcp, tcb)
         if octets == 0 or allowance(worker, tcp, tcb) <= 0 or _waits_for_pace(worker, tcp, tcb):
+            return room
+        if is_held(worker, tcp, tcb, octets):
             return room
         if not resend(worker, tcp, tcb, seq, octets):
             look_at(tcp, tcb)
@@ -211,7 +215,12 @@ def _emit_range(worker: Worker, tcp: Tcp, tcb: Tcb, seq: int, octets: int, flags
 
 @hot
 def send_probe(worker: Worker, tcp: Tcp, tcb: Tcb) -> None:
-    """A loss probe (RFC 8985 7.3): new data if there is any and the peer takes it, otherwise the last segment again."""
+    """A loss probe (RFC 8985 7.3): new data if there is any and the peer takes it, otherwise the last segment again.
+
+    None into a full link, where it could tell nothing.
+    """
+    if is_held(worker, tcp, tcb, tcb.mss):
+        return
     seq, octets = probe_range(worker, tcp, tcb)
     if octets != 0:
         resend(worker, tcp, tcb, seq, octets)
@@ -265,8 +274,8 @@ def _send_new(worker: Worker, tcp: Tcp, tcb: Tcb, room: int) -> int:
         if not _worth_sending(tcb, octets, waiting) and not is_urgent(tcp, tcb):
             _window_shut(worker, tcp, tcb)  # a sliver of a window, or corked: not for ever
             return room
-        if tcb.snd_nxt != tcb.snd_una and link_room(worker, route(worker, tcb), octets) == FULL:
-            return room  # what is on the link will be acknowledged, and then there is room
+        if is_held(worker, tcp, tcb, octets):
+            return room
         if not send_range(worker, tcp, tcb, octets):
             press(worker, tcp)  # relief.py tries again
             return 0

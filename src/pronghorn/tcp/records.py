@@ -1,5 +1,5 @@
 """Records beside the Tcb: of what few connections need (rare.py), of what is known of servers (fast_cache.py), of
-segments that are another engine's (strays.py)."""
+segments that are another engine's (strays.py), of who waits for a link (pending.py)."""
 
 from __future__ import annotations
 
@@ -52,6 +52,16 @@ class FastKeys(View, align=8, size=40):
     no_cookie: u8  # TCP_FASTOPEN_NO_COOKIE
     unused16: u16
     told: u32  # TCP_FASTOPEN as it is read back
+
+
+class Held(View, align=4, size=20):
+    """Connections that wait for room on a link (pending.py)."""
+
+    count: u32  # those on the pending list
+    port: u32  # the link's
+    flushing: u32  # 1 while the list is gone through
+    began: u32  # snd_nxt of the connection whose turn it is, before it
+    last: u32  # the connection that goes to the list's end afterwards, plus 1
 
 
 class Stray(View, align=8, size=64):

@@ -22,7 +22,7 @@ from pronghorn.memory.wheel import Timer
 from pronghorn.state.endpoints import Endpoints
 from pronghorn.state.wishes import Wishes
 from pronghorn.state.worker import Worker
-from pronghorn.tcp.records import Cookie, FastKeys, Rare, Strays
+from pronghorn.tcp.records import Cookie, FastKeys, Held, Rare, Strays
 from pronghorn.tcp.sample import Sample
 from pronghorn.wire.tcp import TCPOptions
 
@@ -344,6 +344,7 @@ class Tcp(View, align=64):
     send_max: u32  # tcp_wmem[2]
     pressed: u32  # 0: no memory pressure; under pressure what one queue may hold, in octets (pressure.py)
     strays: Strays = field(align=8)
+    held: Held
     sweep_left: u32  # connections that are still to be looked at when pressure is over
     initial_window: u32  # segments
     duplicate: u32  # 1: the segment being written reports a duplicate, as follows

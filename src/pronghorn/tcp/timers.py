@@ -58,6 +58,8 @@ SYNACK_RETRIES = 5
 """Linux's tcp_synack_retries."""
 LONGEST_PROBE = 120 * SECOND
 """Between two window probes: Linux's TCP_RTO_MAX."""
+HELD = MILLISECOND
+"""After which a full link is looked at again, if nothing comes from its other side before."""
 
 
 @hot
@@ -80,9 +82,9 @@ def tcp_timers(worker: Worker, tcp: Tcp) -> int:
 @hot
 def tcp_next(worker: Worker, tcp: Tcp) -> int:
     """When (ns) there is something to do, for a worker that wants to sleep; NO_ALARM when nothing is."""
-    if tcp.pending_count != 0:
+    if tcp.pending_count > tcp.held.count:
         return worker.now
-    when = NO_ALARM
+    when = worker.now + HELD if tcp.held.count != 0 else NO_ALARM
     wheel = Wheel(tcp.wheel)
     if wheel.count != 0:
         when = min(when, wheel_next(wheel) << TICK)
