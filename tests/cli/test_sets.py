@@ -8,14 +8,11 @@ import pytest
 
 from pronghorn.control.client import Client
 from tests.cli.conftest import Run
-from tests.control.gateways import CONFIG, Daemon
-
-SET = '\n[[sets]]\nname = "bad"\nkind = "net"\nmax_entries = 3\nentries = ["10.0.0.0/8"]\n'
+from tests.control.gateways import Daemon
 
 
 @pytest.fixture
 def with_set(daemon: Daemon) -> Daemon:
-    Client("edge").send("PUT", ("config",), {}, CONFIG + SET)
     Client("edge").send("POST", ("sets", "bad", "flush"), body={})
     return daemon
 

@@ -29,6 +29,7 @@ SEEN = {
     "tcp": ["[2001:db8:1:2:3:4:5:6]:443", "established", "cubic disorder", "2.00 M", "12ms", "reorder", "17"],
     "udp": ["[2001:db8:1:2:3:4:5:6]:5353", "1500", "213 k"],
     "snmp": ["TcpExtTCPTimeouts", "21"],
+    "sets": ["bad", "net", "nobody"],
     "health": ["web", "  a", "  10.0.2.11:8080", "unchecked", "2/2"],
 }
 LISTED = [kind for kind in KINDS if kind != "programs"]

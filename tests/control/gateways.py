@@ -46,6 +46,12 @@ address = "10.0.2.10:8080"
 [[services.servers]]
 address = "10.0.2.11:8080"
 weight = 2
+
+[[sets]]
+name = "bad"
+kind = "net"
+max_entries = 3
+entries = ["10.0.0.0/8"]
 """
 
 

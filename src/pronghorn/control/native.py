@@ -18,6 +18,7 @@ from pronghorn.control.endpoint import Address, Endpoint
 from pronghorn.control.fields import Interface
 from pronghorn.control.links import Links
 from pronghorn.control.model import Config, Port, Programs, Route, Service, ServiceKey, Tcp, Timeouts, Udp
+from pronghorn.control.native_access import NativeAccess
 from pronghorn.control.native_health import NativeHealth
 from pronghorn.control.native_servers import NativeServers
 from pronghorn.control.native_sockets import (
@@ -72,7 +73,7 @@ def open_engine(starting: Config) -> NativeEngine:
         raise EngineError(f"the engine cannot be started: {error}") from error
 
 
-class NativeEngine(NativeHealth, NativeServers):
+class NativeEngine(NativeAccess, NativeHealth, NativeServers):
     """Follows plane.Engine."""
 
     def __init__(self, starting: Config) -> None:
@@ -113,6 +114,7 @@ class NativeEngine(NativeHealth, NativeServers):
         self._totals = Totals(self.engine, len(cores))
         self._closing = threading.Event()
         self._grower = threading.Thread(target=self._keep_ahead, name="memory", daemon=True)
+        self.open_access()
         self.change_timeouts(balancer.timeouts)
         self.change_local_ports(*balancer.local_ports)
         self.change_polling(settings.busy_poll)
@@ -133,6 +135,7 @@ class NativeEngine(NativeHealth, NativeServers):
         while not self._closing.wait(GROW_EVERY):
             self.links.look()
             self._totals.look()
+            self.expire_entries()
             for index in range(len(self.cores)):
                 grow(self.engine.arena, self.engine.workers[index])
             for growth in self._growths:
@@ -170,8 +173,10 @@ class NativeEngine(NativeHealth, NativeServers):
             raise
         self.ports_by_name[port.name] = index, port
         self.links.opened(port.name, port.device, self.engine.drivers[index])
+        self.port_moved(port.name, index)
 
     def remove_port(self, port: Port) -> None:
+        self.port_moved(port.name, None)
         index, _ = self.ports_by_name.pop(port.name)
         self.links.closed(port.name)
         self._everywhere(lambda worker: network.remove_interface(worker, index))
@@ -270,10 +275,16 @@ class NativeEngine(NativeHealth, NativeServers):
             balancing.add_service(_balancer(worker), key[0], at.address, at.port, service.scheduler)
 
         self._everywhere(add, lambda worker: balancing.remove_service(_balancer(worker), _service(worker, key)))
+        try:
+            self.open_service(service)
+        except Exception:
+            self._everywhere(lambda worker: balancing.remove_service(_balancer(worker), _service(worker, key)))
+            raise
         self.service_names[key], self.methods[key] = service.name, service.method
 
     def remove_service(self, service: Service) -> None:
         key = service.key
+        self.close_service(key)
         self._everywhere(lambda worker: balancing.remove_service(_balancer(worker), _service(worker, key)))
         del self.service_names[key], self.methods[key]
 
@@ -342,6 +353,9 @@ class NativeEngine(NativeHealth, NativeServers):
 
     def _workers(self) -> list[Worker]:
         return [self.engine.workers[index] for index in range(len(self.cores))]
+
+    def _port_number(self, name: str) -> int | None:
+        return self.ports_by_name[name][0] if name in self.ports_by_name else None
 
     def _port_names(self) -> dict[int, str]:
         return {index: name for name, (index, _) in self.ports_by_name.items()}
