@@ -274,11 +274,11 @@ class FakeEngine(FakeViews):
         self.table[key] = self.table[key].model_copy(update={"scheduler": scheduler})
 
     @counted
-    def change_method(self, key: ServiceKey, address: Any, method: Any) -> None:
+    def change_method(self, key: ServiceKey, address: Any, reach: Any) -> None:
         if address is None:
-            self.table[key] = self.table[key].model_copy(update={"method": method})
+            self.table[key] = self.table[key].model_copy(update=reach._asdict())
         else:
-            self._change_server(key, address, method=method)
+            self._change_server(key, address, **reach._asdict())
 
     @counted
     def change_health(self, service: Service) -> None:

@@ -43,7 +43,7 @@ def servers(draw: st.DrawFn, family: int) -> list[dict[str, Any]]:
             "address": form.format(n),
             "weight": draw(st.sampled_from([0, 1, 5])),
             "state": draw(st.sampled_from(["up", "up", "drain"])),
-            "method": draw(st.sampled_from([None, None, "full-nat", "nat", "direct"])),
+            "method": draw(st.sampled_from([None, None, "full-nat", "nat", "direct", "tunnel-gue"])),
             "check_port": draw(st.sampled_from([None, None, 8000])),
             **({"name": draw(st.sampled_from("xyz")) + str(n)} if draw(st.booleans()) else {}),
         }
@@ -112,7 +112,7 @@ def service_configs(draw: st.DrawFn) -> Config:
             "protocol": protocol,
             "address": address,
             "scheduler": draw(st.sampled_from(["rr", "mh"])),
-            "method": draw(st.sampled_from(["full-nat", "nat"])),
+            "method": draw(st.sampled_from(["full-nat", "nat", "tunnel-gre"])),
             "servers": draw(servers(family)),
             "checks": draw(st.sampled_from([[], [{"type": "tcp", "via": "kernel"}], [{"type": "ping"}]])),
             "on_no_server": draw(st.sampled_from(["drop", "reject"])),

@@ -18,6 +18,8 @@ from pronghorn.balancer.services import (
     search_stale_service,
 )
 from pronghorn.balancer.show import next_conn
+from pronghorn.balancer.tables import Balancer
+from pronghorn.balancer.tunnels import SUMMED
 from pronghorn.control.apply import ApplyError, apply
 from pronghorn.control.describe import choices
 from pronghorn.control.filter import Filter
@@ -153,9 +155,25 @@ def test_methods_change_while_servers_stay(engine: NativeEngine) -> None:
     assert methods(engine) == ["nat", "nat", "direct"]
     apply(plan(wanted("nat", "direct"), config()), engine)
     assert methods(engine) == ["full-nat"] * 3
+    through = wanted("tunnel-gre", "tunnel-gue")
+    apply(plan(config(), through), engine)
+    assert methods(engine) == ["tunnel-gre", "tunnel-gre", "tunnel-gue"]
+    data = through.model_dump(mode="json")["services"]
+    data[0]["tunnel"] = {"key": 7, "checksum": True}
+    other = config(services=data)
+    assert [str(action) for action in plan(through, other)] == [
+        "change method of tcp 10.0.0.80:80: tunnel-gre -> tunnel-gre (key 7, checksum True)",
+        "change method of server 10.0.1.10:80 of tcp 10.0.0.80:80: tunnel-gre -> tunnel-gre (key 7, checksum True)",
+        "change method of server 10.0.1.11:80 of tcp 10.0.0.80:80: tunnel-gue -> tunnel-gue (key 7, checksum True)",
+    ]
+    apply(plan(through, other), engine)
+    tunnel = Balancer(engine.engine.workers[1].balancer).tunnels[0]
+    assert (tunnel.octets, tunnel.protocol, tunnel.marks) == (32, 47, SUMMED)
+    apply(plan(other, config()), engine)
+    assert methods(engine) == ["full-nat"] * 3
 
 
-def test_direct_routing_asks_for_the_services_port() -> None:
+def test_methods_ask_for_ports_and_families() -> None:
     server = {"address": "10.0.1.10:8080"}
     web = {"name": "web", "address": "10.0.0.80:80", "method": "direct", "servers": [server]}
     with pytest.raises(ConfigError, match="not at the service's port"):
@@ -163,6 +181,13 @@ def test_direct_routing_asks_for_the_services_port() -> None:
     config(services=[web | {"servers": [server | {"method": "nat"}]}], balancer={})
     with pytest.raises(ConfigError, match="local_addresses has no IPv4 address"):
         config(services=[web | {"servers": [server | {"method": "full-nat"}]}], balancer={})
+    with pytest.raises(ConfigError, match="is IPv6, the service is IPv4"):
+        config(services=[web | {"servers": [{"address": "[fd00:1::80]:80"}]}])
+    config(services=[web | {"servers": [{"address": "[fd00:1::80]:80", "method": "tunnel-ipip"}]}])
+    with pytest.raises(ConfigError, match="no server is behind a tunnel"):
+        config(services=[web | {"servers": [], "tunnel": {"port": 7}}])
+    with pytest.raises(ConfigError, match='has no effect with method = "nat"'):
+        config(services=[web | {"servers": [server | {"method": "nat", "tunnel": {"key": 7}}]}])
 
 
 def test_a_refusal_changes_nothing(engine: NativeEngine) -> None:

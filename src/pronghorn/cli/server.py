@@ -19,7 +19,8 @@ def add(
     weight: Annotated[int | None, typer.Option(help="Its share of new connections; 1 if not given.")] = None,
     name: Annotated[str | None, typer.Option(help="A name for tables and commands.")] = None,
     method: Annotated[
-        str | None, typer.Option(metavar="full-nat|nat|direct", help="How packets reach it; as the service says.")
+        str | None,
+        typer.Option(metavar="full-nat|nat|direct|tunnel-...", help="How packets reach it; else as the service says."),
     ] = None,
     gateway: Gateway = None,
 ) -> None:

@@ -18,7 +18,7 @@ def add(
         str | None, typer.Option(metavar="NAME", help="How servers are chosen: rr, wrr, lc, mh, ...")
     ] = None,
     method: Annotated[
-        str | None, typer.Option(metavar="full-nat|nat|direct", help="How packets reach the servers.")
+        str | None, typer.Option(metavar="full-nat|nat|direct|tunnel-...", help="How packets reach the servers.")
     ] = None,
     server: Annotated[
         list[str] | None, typer.Option(metavar="ADDRESS:PORT[*WEIGHT]", help="A server; may be given several times.")

@@ -21,7 +21,7 @@ programs    launch  program_settings      what `pronghorn run` does; what a conf
             native_programs               what the keeper asks of the engine
 who may     access_settings               sets, and what names them; native_access does it
 health/     native_health                 whether servers can be used; what the engine does about it
-servers     methods  native_servers       how packets reach them; what the engine does about servers
+servers     reach  methods  native_servers    how packets reach them; what the engine does about servers
             native_totals                 what workers learn of each other's connections; slow starts
 texts       problems  trouble             errors that say what to do
             describe  reference           the model in words: for messages and for docs/reference

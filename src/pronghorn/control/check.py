@@ -132,10 +132,7 @@ def _servers(config: Config) -> Iterator[Finding]:
         labels = [((*place, k, "name"), server.name) for k, server in enumerate(service.servers) if server.name]
         yield from _unique(labels, "another server of this service has this name")
         for path, address in listed:
-            if address.family != service.address.family:
-                wrong = f"is IPv{address.family}, the service is IPv{service.address.family}"
-                yield Finding(path, str(address), wrong, "servers of the service's own family")
-            elif address.address in owned:
+            if address.address in owned:
                 yield Finding(path, str(address), "is an address of this gateway", "the address of another host")
 
 

@@ -1,7 +1,8 @@
 """How packets reach servers: what a service says holds for those of its servers that say nothing themselves.
 
-Direct routing changes no packet, so servers have the service's port and family. A change of the method is for new
-connections: those that there are keep theirs.
+Where packets arrive as they came (direct routing, tunnels), servers have the service's port; a tunnel may lead over the
+other family. A change is for new connections: those that there are keep their method, and those that go through a
+tunnel go through the new one, if there is one.
 """
 
 from __future__ import annotations
@@ -9,32 +10,40 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from pronghorn.control.endpoint import Endpoint
 from pronghorn.control.model import Config, Server, Service
+from pronghorn.control.reach import Method, Reach, Tunnel
 
 Found = tuple[tuple[str | int, ...], Any, str, str | None]  # path, value, what is wrong, what is allowed
 
-KEEPS_PORT = ("direct",)
-"""Methods by which packets arrive as they came."""
 
-
-def method_of(service: Service, server: Server) -> str:
-    """How packets reach this server of the service."""
-    return server.method or service.method
+def reach_of(service: Service, server: Server | None = None) -> Reach:
+    """How packets reach this server of the service, or those that say nothing."""
+    method, tunnel = (server.method, server.tunnel) if server else (None, None)
+    return Reach(method or service.method, tunnel or service.tunnel)
 
 
 def resolve_methods(config: Config) -> Config:
-    """The same configuration in which each server says its method."""
+    """The same configuration in which each server says how packets reach it."""
     services = tuple(
-        service.model_copy(
-            update={
-                "servers": tuple(
-                    server.model_copy(update={"method": method_of(service, server)}) for server in service.servers
-                )
-            }
-        )
+        service.model_copy(update={"servers": tuple(_resolved(service, server) for server in service.servers)})
         for service in config.services
     )
     return config.model_copy(update={"services": services})
+
+
+def _resolved(service: Service, server: Server) -> Server:
+    return server.model_copy(update=reach_of(service, server)._asdict())
+
+
+def keeps_port(method: Method) -> bool:
+    """Whether packets arrive as they came."""
+    return method not in ("full-nat", "nat")
+
+
+def mixes(method: Method) -> bool:
+    """Whether a server may be of another family than its service."""
+    return method.startswith("tunnel-")
 
 
 def findings(config: Config) -> Iterator[Found]:
@@ -42,20 +51,30 @@ def findings(config: Config) -> Iterator[Found]:
     for number, service in enumerate(config.services):
         place: tuple[str | int, ...] = ("services", number)
         for at, server in enumerate(service.servers):
-            path = (*place, "servers", at, "address")
-            yield from _same_port(service, str(server.address), server.address.port, method_of(service, server), path)
+            path, method = (*place, "servers", at), reach_of(service, server).method
+            yield from _end(service, server.address, method, (*path, "address"))
+            if server.tunnel is not None and not method.startswith("tunnel-"):
+                yield (*path, "tunnel"), server.tunnel.model_dump(), f'has no effect with method = "{method}"', None
         if service.sorry_server is not None:
-            path = (*place, "sorry_server")
-            yield from _same_port(service, str(service.sorry_server), service.sorry_server.port, service.method, path)
+            yield from _end(service, service.sorry_server, service.method, (*place, "sorry_server"))
+        if service.tunnel != Tunnel() and not any(method.startswith("tunnel-") for method in _methods(service)):
+            yield (*place, "tunnel"), service.tunnel.model_dump(), "has no effect: no server is behind a tunnel", None
 
 
-def _same_port(service: Service, value: str, port: int, method: str, path: tuple[str | int, ...]) -> Iterator[Found]:
-    if method in KEEPS_PORT and port != service.address.port:
+def _methods(service: Service) -> set[Method]:
+    return {service.method, *(reach_of(service, server).method for server in service.servers)}
+
+
+def _end(service: Service, end: Endpoint, method: Method, path: tuple[str | int, ...]) -> Iterator[Found]:
+    if keeps_port(method) and end.port != service.address.port:
         wrong = f'is not at the service\'s port: with method = "{method}" packets arrive as they came'
-        yield path, value, wrong, f"port {service.address.port}, or another method"
+        yield path, str(end), wrong, f"port {service.address.port}, or another method"
+    if end.family != service.address.family and not mixes(method):
+        wrong = f"is IPv{end.family}, the service is IPv{service.address.family}"
+        yield path, str(end), wrong, "servers of the service's own family"
 
 
 def needs_local(service: Service) -> bool:
     """Whether some of its connections come from a local address."""
     sorry = service.sorry_server is not None and service.method == "full-nat"
-    return sorry or any(method_of(service, server) == "full-nat" for server in service.servers)
+    return sorry or any(reach_of(service, server).method == "full-nat" for server in service.servers)

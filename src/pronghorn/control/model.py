@@ -28,6 +28,7 @@ from pronghorn.control.fields import (
     WorkersField,
 )
 from pronghorn.control.health.settings import Check, Passive, Text
+from pronghorn.control.reach import MEANING, Method, Tunnel
 
 __all__ = [
     "Address",
@@ -286,9 +287,6 @@ class Programs(_Section):
     groups: Many[NameField] = Field(default=(), description="programs with one of these as their group may attach too")
 
 
-Method = Literal["full-nat", "nat", "direct"]
-
-
 class Server(_Section):
     """A real server of a service."""
 
@@ -297,6 +295,7 @@ class Server(_Section):
     weight: int = Field(default=1, ge=0, le=65_535, description="its share of new connections; 0: no new ones")
     state: Literal["up", "drain"] = Field(default="up", description="drain: keeps its connections, gets no new ones")
     method: Method | None = Field(default=None, description="how packets reach it; as the service says if absent")
+    tunnel: Tunnel | None = Field(default=None, description="the service's if absent")
     check_via: Literal["gateway", "kernel"] | None = Field(
         default=None, description="whose sockets its checks use; what each check says if absent"
     )
@@ -329,12 +328,8 @@ class Service(_Section):
         description="how a server is chosen: in turn, in turn by weight (wrr), by connections (lc to nq, lblc, lblcr, "
         "p2c), by hash (sh, dh, mh: Maglev, conhash), the first with room (fo, ovf)",
     )
-    method: Method = Field(
-        default="full-nat",
-        description="how packets reach the servers; full-nat: from and to one of `local_addresses`; nat: from the "
-        "client's address, and the servers' way back leads through the gateway; direct: as they came, and servers have "
-        "the service's address and port and answer by themselves",
-    )
+    method: Method = Field(default="full-nat", description=MEANING)
+    tunnel: Tunnel = Field(default=Tunnel(), description="see below")
     on_no_server: Literal["drop", "reject", "withdraw", "sorry"] = Field(
         default="drop",
         description="what becomes of new connections when no server takes any, or too few do (quorum); reject: TCP "

@@ -17,6 +17,7 @@ from pronghorn.balancer.tables import Balancer
 from pronghorn.control.endpoint import Address, Endpoint
 from pronghorn.control.fields import Interface
 from pronghorn.control.links import Links
+from pronghorn.control.methods import reach_of
 from pronghorn.control.model import Config, Port, Programs, Route, Service, ServiceKey, Tcp, Timeouts, Udp
 from pronghorn.control.native_access import NativeAccess
 from pronghorn.control.native_health import NativeHealth
@@ -89,7 +90,7 @@ class NativeEngine(NativeAccess, NativeHealth, NativeServers):
         self.addresses: list[tuple[str, Interface]] = []
         self.links = Links()
         self.service_names: dict[ServiceKey, str] = {}
-        self.methods = {}
+        self.reaches = {}
         self.server_names: dict[tuple[ServiceKey, Endpoint], str | None] = {}
         if settings.arena is not None:
             discard_arena(settings.arena)  # that of a gateway which has ended; its state is not taken over yet
@@ -280,13 +281,13 @@ class NativeEngine(NativeAccess, NativeHealth, NativeServers):
         except Exception:
             self._everywhere(lambda worker: balancing.remove_service(_balancer(worker), _service(worker, key)))
             raise
-        self.service_names[key], self.methods[key] = service.name, service.method
+        self.service_names[key], self.reaches[key] = service.name, reach_of(service)
 
     def remove_service(self, service: Service) -> None:
         key = service.key
         self.close_service(key)
         self._everywhere(lambda worker: balancing.remove_service(_balancer(worker), _service(worker, key)))
-        del self.service_names[key], self.methods[key]
+        del self.service_names[key], self.reaches[key]
 
     def rename_service(self, key: ServiceKey, name: str) -> None:
         self.service_names[key] = name
@@ -299,7 +300,7 @@ class NativeEngine(NativeAccess, NativeHealth, NativeServers):
     def services(self) -> Sequence[ServiceView]:
         from pronghorn.control import native_views as show
 
-        return show.services(self._workers(), self.service_names, self.server_names, self.methods)
+        return show.services(self._workers(), self.service_names, self.server_names, self.reaches)
 
     def conns(self, limit: int) -> Sequence[ConnView]:
         from pronghorn.control import native_views as show

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from pronghorn.balancer import configure as balancing
 from pronghorn.balancer.tables import Balancer
 from pronghorn.control.endpoint import Endpoint
-from pronghorn.control.model import Method, Server, ServiceKey
+from pronghorn.control.model import Server, ServiceKey
+from pronghorn.control.reach import Reach, Tunnel
 from pronghorn.state.worker import Worker
 
 
@@ -15,18 +16,19 @@ class NativeServers:
     """A part of NativeEngine."""
 
     server_names: dict[tuple[ServiceKey, Endpoint], str | None]
-    methods: dict[ServiceKey, Method]
+    reaches: dict[ServiceKey, Reach]
     """What holds for servers of a service that name none."""
 
     def _everywhere(self, do: Callable[[Worker], object], undo: Callable[[Worker], object] | None = None) -> None:
         raise NotImplementedError
 
     def add_server(self, key: ServiceKey, server: Server) -> None:
-        (address, port), method = server.address, server.method or self.methods[key]
+        (address, port), usual = server.address, self.reaches[key]
+        method, outer = server.method or usual.method, _outer(server.tunnel or usual.tunnel)
 
         def add(worker: Worker) -> None:
             number = _service(worker, key)
-            balancing.add_server(_balancer(worker), number, address, port, server.weight, server.state, method)
+            balancing.add_server(_balancer(worker), number, address, port, server.weight, server.state, method, outer)
 
         self._everywhere(
             add, lambda worker: balancing.remove_server(_balancer(worker), _server(worker, key, server.address))
@@ -46,12 +48,14 @@ class NativeServers:
             lambda worker: balancing.change_weight(_balancer(worker), _server(worker, key, address), weight)
         )
 
-    def change_method(self, key: ServiceKey, address: Endpoint | None, method: Method) -> None:
+    def change_method(self, key: ServiceKey, address: Endpoint | None, reach: Reach) -> None:
         if address is None:
-            self.methods[key] = method
+            self.reaches[key] = reach
             return
-        at = address
-        self._everywhere(lambda worker: balancing.change_method(_balancer(worker), _server(worker, key, at), method))
+        at, outer = address, _outer(reach.tunnel)
+        self._everywhere(
+            lambda worker: balancing.change_method(_balancer(worker), _server(worker, key, at), reach.method, outer)
+        )
 
     def drain_server(self, key: ServiceKey, address: Endpoint) -> None:
         self._everywhere(
@@ -60,6 +64,10 @@ class NativeServers:
 
     def resume_server(self, key: ServiceKey, address: Endpoint) -> None:
         self._everywhere(lambda worker: balancing.change_state(_balancer(worker), _server(worker, key, address), "up"))
+
+
+def _outer(tunnel: Tunnel) -> balancing.Outer:
+    return balancing.Outer(tunnel.port, tunnel.key, tunnel.checksum)
 
 
 def _balancer(worker: Worker) -> Balancer:

@@ -11,6 +11,7 @@ from pronghorn.balancer import show
 from pronghorn.balancer.tables import Balancer
 from pronghorn.control.endpoint import Endpoint
 from pronghorn.control.model import Port, ServiceKey
+from pronghorn.control.reach import Reach
 from pronghorn.control.views import (
     ConnView,
     DropView,
@@ -52,7 +53,7 @@ def services(
     workers: Sequence[Worker],
     names: Mapping[ServiceKey, str],
     server_names: Mapping[tuple[ServiceKey, Endpoint], str | None],
-    methods: Mapping[ServiceKey, str],
+    reaches: Mapping[ServiceKey, Reach],
 ) -> list[ServiceView]:
     """In the order in which they were added."""
     rows: dict[ServiceKey, list[show.ServiceRow]] = {key: [] for key in names}
@@ -65,7 +66,7 @@ def services(
             protocol=key[0],
             address=str(key[1]),
             scheduler=same[0].scheduler,
-            method=methods[key],
+            method=reaches[key].method,
             servers=_servers(key, same, server_names),
             **{name: sum(getattr(row, name) for row in same) for name in _REFUSALS},
         )

@@ -20,7 +20,7 @@ from pronghorn.control import actions as do
 from pronghorn.control.actions import Action
 from pronghorn.control.fields import Interface
 from pronghorn.control.health.changes import differs, server_differs
-from pronghorn.control.methods import resolve_methods
+from pronghorn.control.methods import reach_of, resolve_methods
 from pronghorn.control.model import Config, Port, Route, Server, Service
 from pronghorn.control.resolve import resolve
 from pronghorn.control.trouble import Trouble
@@ -211,8 +211,8 @@ def _make_services(running: Config, wanted: Config) -> Iterator[Action]:
             yield do.RenameService(service.key, old.name, service.name)
         if old.scheduler != service.scheduler:
             yield do.ChangeScheduler(service.key, old.scheduler, service.scheduler)
-        if old.method != service.method:
-            yield do.ChangeMethod(service.key, None, old.method, service.method)
+        if reach_of(old) != reach_of(service):
+            yield do.ChangeMethod(service.key, None, reach_of(old), reach_of(service))
         if access_settings.differs(old, service):
             yield do.ChangeRules(*(one.model_copy(update={"servers": ()}) for one in (old, service)))
         if differs(old, service):
@@ -230,8 +230,8 @@ def _strengthen(service: Service, old: Server | None, new: Server) -> Iterator[A
         yield do.RenameServer(service.key, new.address, old.name, new.name)
     if server_differs(old, new):
         yield do.ChangeChecks(service.key, old, new)
-    if old.method != new.method and old.method and new.method:
-        yield do.ChangeMethod(service.key, new.address, old.method, new.method)
+    if reach_of(service, old) != reach_of(service, new):
+        yield do.ChangeMethod(service.key, new.address, reach_of(service, old), reach_of(service, new))
     if new.weight > old.weight:
         yield do.ChangeWeight(service.key, new.address, old.weight, new.weight)
     if (old.state, new.state) == ("drain", "up"):

@@ -18,7 +18,6 @@ from pronghorn.control.fields import Interface
 from pronghorn.control.model import (
     Balancer,
     Config,
-    Method,
     Port,
     Programs,
     Route,
@@ -30,6 +29,7 @@ from pronghorn.control.model import (
     Timeouts,
     Udp,
 )
+from pronghorn.control.reach import Reach
 from pronghorn.control.snapshot import Snapshot
 from pronghorn.control.trouble import Trouble
 from pronghorn.state.attach import Claim
@@ -164,7 +164,7 @@ class DataPlane(Protocol):
 
     def change_scheduler(self, key: ServiceKey, scheduler: str) -> None: ...
 
-    def change_method(self, key: ServiceKey, address: Endpoint | None, method: Method) -> None:
+    def change_method(self, key: ServiceKey, address: Endpoint | None, reach: Reach) -> None:
         """How packets reach a server, from its next connection on. None: how the service is shown, and what holds for
         servers that name no method."""
 

@@ -22,7 +22,7 @@ class ServerView:
     name: Annotated[str | None, "its name, if it has one"] = None
     weight: Annotated[int, "share of new connections"]
     state: Annotated[str, "up or drain, as configured"]
-    method: Annotated[str, "how packets reach it: full-nat, nat or direct"] = "full-nat"
+    method: Annotated[str, "how packets reach it, as `method` of a service says"] = "full-nat"
     health: Annotated[str, "up, down, probation, drain, maint, unchecked (`pronghorn show health`), or sorry"] = (
         "unchecked"
     )

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 from pronghorn.control.actions.base import Action
 from pronghorn.control.endpoint import Endpoint
-from pronghorn.control.model import Method, Server, Service, ServiceKey
+from pronghorn.control.model import Server, Service, ServiceKey
 from pronghorn.control.plane import DataPlane
+from pronghorn.control.reach import Reach
 
 
 @dataclass(frozen=True)
@@ -167,8 +168,8 @@ class ResumeServer(Action):
 class ChangeMethod(Action):
     key: ServiceKey
     address: Endpoint | None  # None: the service's
-    old: Method
-    new: Method
+    old: Reach
+    new: Reach
 
     def carry_out(self, plane: DataPlane) -> None:
         plane.change_method(self.key, self.address, self.new)
