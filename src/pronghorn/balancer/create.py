@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from pronghorn.balancer.addresses import ConfigureError
@@ -108,10 +108,7 @@ def create_balancer(
         service.members = array_at(u32, members.address + 4 * MEMBERS * number)
         service.weights = array_at(u32, weights.address + 4 * MEMBERS * number)
     balancer.maglev_size, balancer.maglev_seed = maglev_size, hashing.wrap(maglev_seed)
-    balancer.lookups = table("lookups", u32, 2 * services * maglev_size)
-    balancer.scratch = table("scratch", u32, 4 * MEMBERS)
-    balancer.rings, balancer.cache = table("rings", u64, RING_POINTS), table("cache", Locality, CACHE)
-    fill(balancer.cache.address, 0, CACHE * Locality.SIZE)
+    _for_schedulers(balancer, table, services)
     balancer.index = create_hash_index(arena, f"{name}.flow", 2 * conns, owner, worker.secret).address
     balancer.service_index = create_hash_index(arena, f"{name}.service", services, owner, worker.secret).address
     timers = balancer.records.address + ConnRecord.offset("timer")
@@ -126,6 +123,14 @@ def create_balancer(
     change_timeouts(balancer, TIMEOUTS)
     change_local_ports(balancer, worker, 1025, 65535)
     return balancer
+
+
+def _for_schedulers(balancer: Balancer, table: Callable[[str, Any, int], Any], services: int) -> None:
+    """What schedulers look up and remember, and what that is made with."""
+    balancer.lookups = table("lookups", u32, 2 * services * balancer.maglev_size)
+    balancer.scratch = table("scratch", u32, 4 * MEMBERS)
+    balancer.rings, balancer.cache = table("rings", u64, RING_POINTS), table("cache", Locality, CACHE)
+    fill(balancer.cache.address, 0, CACHE * Locality.SIZE)
 
 
 def usual_options(balancer: Balancer, number: int) -> None:
