@@ -24,6 +24,7 @@ from pronghorn.balancer.configure import (
     remove_server,
     remove_service,
 )
+from pronghorn.balancer.schedulers import SCHEDULERS as NAMES
 from pronghorn.balancer.show import connections, services
 from pronghorn.balancer.tables import SERVER_FREE, server_of
 from pronghorn.balancer.tcp_state import is_open
@@ -38,7 +39,7 @@ FAMILY = st.sampled_from([4, 6])
 FLAGS = st.sampled_from(["S", "SA", "A", "PA", "FA", "F", "R", "RA", "SF", "", "", ""])
 HOSTS = {4: ("192.0.2.80", "192.0.2.81"), 6: ("2001:db8:2::80", "2001:db8:2::81")}
 SECOND_LOCAL = {4: "192.0.2.11", 6: "2001:db8:2::11"}
-SCHEDULERS = st.sampled_from(["rr", "wrr", "mh"])
+SCHEDULERS = st.sampled_from(list(NAMES))
 
 cached_frame = functools.lru_cache(10_000)(frame)
 
