@@ -8,6 +8,7 @@ from ipaddress import ip_address, ip_network
 from typing import Any
 
 from pronghorn.balancer.configure import change_local_ports, change_state, remove_server
+from pronghorn.balancer.set_limits import Wanted, change_limits
 from pronghorn.balancer.tables import Balancer
 from pronghorn.engine.engine import INBOX
 from pronghorn.engine.loop import COMMAND_ENTRY
@@ -171,6 +172,20 @@ def datagrams(limit: int = 1 << 20, memory: int = 1) -> Callable[[], EngineBench
     return situation
 
 
+def limited(wanted: Wanted) -> Callable[[], EngineBench]:
+    """Two connections to a service that may have one, or a packet after another that used up what there was."""
+
+    def situation() -> EngineBench:
+        bench = EngineBench()
+        bench.service("tcp", 4)
+        bench.everywhere(lambda worker: change_limits(Balancer(worker.balancer), 0, wanted))
+        for frame in (syn(), syn(1025), syn(flags="A")):
+            bench.hear(frame)
+        return bench
+
+    return situation
+
+
 SITUATIONS: dict[str, Callable[[], EngineBench]] = {
     "reassembled": hearing(piece(0, 800), piece(800, 8, more=0)),
     "transmit_full": after(unplug, syn(flags="A")),
@@ -198,4 +213,9 @@ SITUATIONS: dict[str, Callable[[], EngineBench]] = {
     "socket_full": datagrams(limit=200),
     "socket_no_memory": datagrams(memory=0),
     "service_removed": after(take_out, syn(flags="A")),
+    "service_limit_conns": limited(Wanted(connections=1)),
+    "client_limit": limited(Wanted(per_client=1)),
+    "service_limit_rate": limited(Wanted(connection_rate=1)),
+    "service_limit_packets": limited(Wanted(packet_rate=1)),
+    "service_limit_octets": limited(Wanted(octet_rate=1)),
 }

@@ -38,6 +38,7 @@ from pronghorn.balancer.services import (
     search_service,
     service_hash,
 )
+from pronghorn.balancer.set_limits import has_packet_rates
 from pronghorn.balancer.tables import (
     MEMBERS,
     SERVER_DRAIN,
@@ -189,6 +190,7 @@ def add_server(
     start_slowly(owner, server)
     server.identity = identity_of(server.hi, server.lo, server.port)
     server.state = SERVER_UP if state == "up" else SERVER_DRAIN
+    server.watched = int(has_packet_rates(balancer.limits[service]))
     owner.members[owner.member_count] = number
     owner.member_count += 1
     refresh(balancer, service)
@@ -210,6 +212,7 @@ def remove_server(balancer: Balancer, number: int, keep: bool = False) -> None:
         service.removed[2 * direction] += server.packets[direction]
         service.removed[2 * direction + 1] += server.octets[direction]
     server.state = SERVER_LEAVING if keep else SERVER_REMOVED
+    server.watched |= int(not keep)
     balancer.options[server.service].leaving |= int(keep)
     balancer.next_server = min(balancer.next_server, number)
     refresh(balancer, server.service)

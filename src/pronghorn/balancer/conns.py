@@ -76,6 +76,7 @@ def open_conn(
     conn.seen, record.created, record.state = tick, tick, 0
     conn.server_low, conn.server_high = server_index, server_index >> 16
     server.conns += 1
+    service.conns += 1
     note_opened(server)
     server.connections += 1
     state = UDP_OPEN
@@ -168,6 +169,7 @@ def end_conn(balancer: Balancer, number: int) -> None:
         untie(balancer, number)
     server = balancer.servers[server_of(conn)]
     server.conns -= 1
+    balancer.services[server.service].conns -= 1
     if is_open(record.state):
         server.active -= 1
     if record.local != NO_LOCAL:

@@ -7,10 +7,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from pronghorn.balancer.addresses import ConfigureError
+from pronghorn.balancer.clients import PLACES, WAYS
 from pronghorn.balancer.forwarding.tunnel import PIECES
 from pronghorn.balancer.local_addresses import change_local_ports
 from pronghorn.balancer.lookups import RING_POINTS
-from pronghorn.balancer.option_tables import Options, Template, Ties
+from pronghorn.balancer.option_tables import Limits, Options, Template, Ties
 from pronghorn.balancer.schedulers.locality import CACHE
 from pronghorn.balancer.tables import (
     LOCAL_RECORDS,
@@ -29,7 +30,7 @@ from pronghorn.balancer.tables import (
     Wide,
 )
 from pronghorn.balancer.tunnels import Tunnel
-from pronghorn.compiled import array_at, fill, hashing, u32, u64
+from pronghorn.compiled import Array, array_at, fill, hashing, u32, u64
 from pronghorn.memory.arena import Arena
 from pronghorn.memory.hashtable import create_hash_index
 from pronghorn.memory.wheel import create_wheel
@@ -91,6 +92,8 @@ def create_balancer(
     balancer.locals = table("locals", Local, LOCAL_RECORDS)
     balancer.access = table("access", Access, services)
     balancer.options, balancer.ties = table("options", Options, services), table("ties", Ties, conns)
+    balancer.limits = table("limits", Limits, services)
+    balancer.clients, balancer.client_mask = _clients(arena, owner), PLACES // WAYS - 1
     for start, octets in (
         (balancer.servers.address, servers * Server.SIZE),
         (balancer.tunnels.address, servers * Tunnel.SIZE),
@@ -98,6 +101,7 @@ def create_balancer(
         (balancer.locals.address, LOCAL_RECORDS * Local.SIZE),
         (balancer.access.address, services * Access.SIZE),
         (balancer.options.address, services * Options.SIZE),
+        (balancer.limits.address, services * Limits.SIZE),
     ):
         fill(start, 0, octets)
     members, weights = table("members", u32, services * MEMBERS), table("weights", u32, services * MEMBERS)
@@ -133,11 +137,23 @@ def _for_schedulers(balancer: Balancer, table: Callable[[str, Any, int], Any], s
     fill(balancer.cache.address, 0, CACHE * Locality.SIZE)
 
 
+def _clients(arena: Arena, owner: int) -> Array[u64]:
+    """The engine's table of clients; the first worker empties what an earlier process left."""
+    there = next((table for table in arena.tables() if table.name == "clients"), None)
+    if there is not None and owner != 0:
+        return array_at(u64, there.base)
+    clients: Array[u64] = arena.table("clients", u64, PLACES)
+    if there is not None:
+        fill(clients.address, 0, 8 * PLACES)
+    return clients
+
+
 def usual_options(balancer: Balancer, number: int) -> None:
     """Let the service of that number ask nothing beyond the usual."""
     balancer.services[number].asks = 0
     balancer.services[number].timeouts = array_at(u32, balancer.timeouts.address)
     fill(balancer.options[number].address, 0, Options.SIZE)
+    fill(balancer.limits[number].address, 0, Limits.SIZE)
 
 
 def change_timeouts(balancer: Balancer, seconds: Mapping[str, int]) -> None:

@@ -30,7 +30,7 @@ def reset_server(balancer: Balancer, number: int) -> None:
     service = balancer.services[server.service]
     place = [service.members[one] for one in range(service.member_count)].index(number)
     service.members[place] = other
-    server.state = SERVER_REMOVED
+    server.state, server.watched = SERVER_REMOVED, 1
     balancer.next_server = min(balancer.next_server, number)
     refresh(balancer, server.service)
     start_sweep(balancer)

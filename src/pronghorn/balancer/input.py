@@ -13,7 +13,9 @@ answers by ICMP.
 from __future__ import annotations
 
 from pronghorn.balancer.access import EVERY_PACKET, admit, defend, guard
+from pronghorn.balancer.clients import add_client, client_hash
 from pronghorn.balancer.conns import end_conn, open_conn
+from pronghorn.balancer.limits import meter, within_limits
 from pronghorn.balancer.lookup import find_flow
 from pronghorn.balancer.output import forward
 from pronghorn.balancer.persistence import choose_persistent
@@ -21,6 +23,7 @@ from pronghorn.balancer.schedulers import choose
 from pronghorn.balancer.services import find_service
 from pronghorn.balancer.tables import (
     ASKS_ACCESS,
+    ASKS_LIMITS,
     ASKS_ONE_PACKET,
     ASKS_PERSISTENCE,
     NOBODY,
@@ -28,11 +31,12 @@ from pronghorn.balancer.tables import (
     SERVER_REMOVED,
     STEADY,
     Balancer,
+    Service,
     server_of,
 )
 from pronghorn.balancer.tcp_state import follow
 from pronghorn.balancer.ties import tie
-from pronghorn.compiled import hot, leaf
+from pronghorn.compiled import cold, hot, leaf
 from pronghorn.net.errors import report_expired, report_port_unreachable
 from pronghorn.net.reset import send_reset
 from pronghorn.state.packet import Packet
@@ -58,15 +62,26 @@ def balancer_input(worker: Worker, packet: Packet) -> int:
     if hops_left(packet) <= 1:
         return expired(worker, packet)
     conn = balancer.conns[found >> 1]
-    if balancer.servers[server_of(conn)].state == SERVER_REMOVED:
-        end_conn(balancer, found >> 1)
-        return SERVICE_REMOVED
+    if balancer.servers[server_of(conn)].watched != 0:
+        verdict = watch(worker, balancer, packet, found)
+        if verdict != CONTINUE:
+            return verdict
     if packet.protocol == PROTOCOL_TCP:
         flags = TCP(packet.transport).flags
         if (flags & (SYN | FIN | RST) != 0 or conn.flags & STEADY == 0) and not follow(worker, balancer, found, flags):
             end_conn(balancer, found >> 1)
             return schedule(worker, balancer, packet)
     return forward(worker, balancer, packet, found)
+
+
+@cold
+def watch(worker: Worker, balancer: Balancer, packet: Packet, flow: int) -> int:
+    """A packet to or from a server that is watched. CONTINUE, or why it is dropped."""
+    server = balancer.servers[server_of(balancer.conns[flow >> 1])]
+    if server.state == SERVER_REMOVED:
+        end_conn(balancer, flow >> 1)
+        return SERVICE_REMOVED
+    return meter(worker, balancer.limits[server.service], packet, flow & 1)
 
 
 @hot
@@ -85,6 +100,10 @@ def schedule(worker: Worker, balancer: Balancer, packet: Packet) -> int:
         verdict = admit(worker, balancer, service, packet)
         if verdict != CONTINUE:
             return verdict
+    if service.asks & ASKS_LIMITS != 0:
+        verdict = within_limits(worker, balancer, service, packet)
+        if verdict != CONTINUE:
+            return verdict
     template = -1
     if service.asks & ASKS_PERSISTENCE != 0:
         server, template = choose_persistent(worker, balancer, service, packet)
@@ -98,12 +117,24 @@ def schedule(worker: Worker, balancer: Balancer, packet: Packet) -> int:
     flow, verdict = open_conn(worker, balancer, packet, service, server)
     if verdict != CONTINUE:
         return verdict
-    if template >= 0:
-        tie(balancer, flow >> 1, template)
+    if service.asks & (ASKS_PERSISTENCE | ASKS_LIMITS) != 0:
+        bind(balancer, packet, service, flow >> 1, template)
     verdict = forward(worker, balancer, packet, flow)
     if service.asks & ASKS_ONE_PACKET != 0 and balancer.conns[flow >> 1].keys[REPLY] == 0:
         end_conn(balancer, flow >> 1)
     return verdict
+
+
+@hot
+def bind(balancer: Balancer, packet: Packet, service: Service, number: int, template: int) -> None:
+    """Let the new connection count for its client, where that is asked."""
+    limits, client = balancer.limits[service.index], -1
+    if limits.per_client != 0:
+        client = add_client(balancer, client_hash(balancer, service, limits, packet))
+        if client < 0:
+            limits.uncounted += 1
+    if template >= 0 or client >= 0:
+        tie(balancer, number, template, client)
 
 
 @hot

@@ -3,6 +3,7 @@
     Options      of a service: what it asks beyond the usual; the control plane writes it (change_options.py)
     Template     a client that stays with its server (persistence.py)
     Ties         what a connection counts for: of connections with TIED alone, so that others cost no memory
+    Limits       what a service may have, in RateBuckets (limits.py)
 
 Everything belongs to one worker, as in tables.py.
 """
@@ -62,4 +63,35 @@ class Ties(View, align=8, size=8):
     """What the connection of the same number counts for."""
 
     template: u32  # plus 1; 0: none
-    client: u32
+    client: u32  # place of its client (clients.py) plus 1; 0: none
+
+
+class RateBucket(View, align=64, size=64):
+    """How often something may happen on this worker (limits.py)."""
+
+    credit: u64  # of SCALE; below 0 while more was taken than there was
+    at: u64  # microsecond of the worker's clock up to which it is filled
+    rate: u64  # SCALE that it gets in a microsecond; 0: no limit
+    cap: u64  # most credit
+    longest: u64  # microseconds that may be filled at once
+    asked: u64  # units that were asked for, so far
+    refused: u64  # packets that were refused, so far
+
+
+class Limits(View, align=64, size=512):
+    """What a service may have of this worker, by its index; of those with ASKS_LIMITS."""
+
+    connections: RateBucket  # a second
+    packets_in: RateBucket  # to the servers, then
+    packets_out: RateBucket  # from them
+    octets_in: RateBucket
+    octets_out: RateBucket
+    quota: u32  # connections at a time, if `upper` is not 0
+    upper: u32  # of all workers; 0: no limit
+    per_client: u32  # connections that a client may have, of all workers; 0: no limit
+    spare: u32
+    mask_hi: u64  # raw: what of an address is a client
+    mask_lo: u64
+    full: u64  # connections refused because the service had its quota
+    crowded: u64  # because the client had its own
+    uncounted: u64  # connections of clients for which there was no room

@@ -78,6 +78,7 @@ def end_leaving(balancer: Balancer, service: int) -> None:
         server = balancer.servers[number]
         if server.state == SERVER_LEAVING and server.service == service:
             server.state = SERVER_REMOVED
+            server.watched = 1
 
 
 @entry

@@ -24,7 +24,7 @@ Every table belongs to one worker: share-nothing. The control plane changes serv
 
 from __future__ import annotations
 
-from pronghorn.balancer.option_tables import Options, Template, Ties
+from pronghorn.balancer.option_tables import Limits, Options, Template, Ties
 from pronghorn.balancer.tunnels import Tunnel
 from pronghorn.compiled import Array, View, field, fixed, leaf, u8, u16, u32, u64
 from pronghorn.memory.wheel import Timer
@@ -86,6 +86,7 @@ SH_FALLBACK, SH_PORT, MH_FALLBACK, MH_PORT = 1, 2, 4, 8
 # Service.asks
 ASKS_ACCESS = 1  # lists of sources, and their rates (access.py)
 ASKS_PERSISTENCE = 2  # clients stay with the server that they had (persistence.py)
+ASKS_LIMITS = 8  # limits.py
 ASKS_ONE_PACKET = 4  # datagrams are scheduled one by one, where servers answer clients themselves
 
 BLACK_SETS = 8
@@ -175,7 +176,7 @@ class Server(View, align=64, size=192):
     state: u8
     family: u8
     method: u8  # FULL_NAT ...
-    spare: u8
+    watched: u8  # 1: more is asked about its packets: it is SERVER_REMOVED, or its service has rates of packets
     service: u16
     port: u16  # raw
     weight: u32  # as configured
@@ -230,6 +231,7 @@ class Service(View, align=64, size=384):
     reject: u8  # whether what no server takes is answered: by a reset, or by ICMP
     nat: u8  # whether some server has, or had, NAT as its method (nat_owner.py)
     timeouts: Array[u32] = field(align=8)  # as Balancer.timeouts, which this is unless the service has its own
+    conns: u32  # connections now, those of earlier services with this index included
 
 
 class Locality(View, align=64, size=64):
@@ -324,3 +326,6 @@ class Balancer(View, align=64):
     template_free: u32  # first free one plus 1
     template_count: u32
     template_gone: u32  # given up for others because there was no room
+    limits: Array[Limits] = field(align=8)  # by service
+    clients: Array[u64]  # the engine's (clients.py)
+    client_mask: u64  # lines of it - 1

@@ -1,4 +1,4 @@
-"""What a connection counts for besides its server: its client's template.
+"""What a connection counts for besides its server: its client's template, its client.
 
 Connections that count for something are marked TIED, and the number of what they count for lies under theirs in a table
 of its own, so that others cost neither memory nor time and a change of the service's options cannot make a count wrong.
@@ -6,22 +6,22 @@ of its own, so that others cost neither memory nor time and a change of the serv
 
 from __future__ import annotations
 
+from pronghorn.balancer.clients import release_client
 from pronghorn.balancer.tables import TIED, Balancer
 from pronghorn.balancer.templates import release_template
 from pronghorn.compiled import hot
 
 
 @hot
-def tie(balancer: Balancer, number: int, template: int) -> None:
-    """Count the new connection for its client's template, if there is one (-1: none)."""
-    if template < 0:
-        return
+def tie(balancer: Balancer, number: int, template: int, client: int) -> None:
+    """Count the new connection for its client's template and its client (-1: there is none)."""
     ties = balancer.ties[number]
     balancer.conns[number].flags |= TIED
-    ties.template = template + 1
-    record = balancer.templates[template]
-    record.conns += 1
-    record.connections += 1
+    ties.template, ties.client = template + 1, client + 1
+    if template >= 0:
+        record = balancer.templates[template]
+        record.conns += 1
+        record.connections += 1
 
 
 @hot
@@ -30,4 +30,5 @@ def untie(balancer: Balancer, number: int) -> None:
     ties = balancer.ties[number]
     if ties.template != 0:
         release_template(balancer, ties.template - 1)
-        ties.template = 0
+    if ties.client != 0:
+        release_client(balancer, ties.client - 1)

@@ -123,6 +123,15 @@ CONN_TABLE_FULL = _define(185, "conn_table_full", _RESOURCE, "no room for anothe
 LOCAL_PORTS_EXHAUSTED = _define(186, "local_ports_exhausted", _RESOURCE, "all local ports to this server are in use")
 NO_CONN = _define(187, "no_conn", _POLICY, "a TCP segment that belongs to no connection and is no SYN")
 SERVICE_REMOVED = _define(189, "service_removed", _POLICY, "its service or server was removed")
+SERVICE_LIMIT_CONNS = _define(190, "service_limit_conns", _POLICY, "the service has as many connections as it may")
+CLIENT_LIMIT = _define(191, "client_limit", _POLICY, "the client has as many connections with the service as it may")
+SERVICE_LIMIT_RATE = _define(192, "service_limit_rate", _POLICY, "more connections a second than the service may have")
+SERVICE_LIMIT_PACKETS = _define(
+    193, "service_limit_packets", _POLICY, "more packets a second than the service may have in this direction"
+)
+SERVICE_LIMIT_OCTETS = _define(
+    194, "service_limit_octets", _POLICY, "more octets a second than the service may have in this direction"
+)
 
 # endpoints
 TCP_OLD = _define(196, "tcp_old", _NORMAL, "a TCP segment whose octets had all arrived before")
