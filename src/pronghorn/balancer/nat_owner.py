@@ -1,9 +1,9 @@
 """Which worker a packet of NAT belongs to, requests and replies alike.
 
 With NAT the client's end stays what it is on both sides, so the worker is chosen by a hash of it: of a request's
-source, and of a reply's destination. Which of the two a packet is, its destination tells: requests go to a service, replies to
-none and to no address of ours. On devices with a receive queue per worker this moves packets between workers, which is
-why it is done only where there is (or was) a server with this method.
+source, and of a reply's destination. Which of the two a packet is, its destination tells: requests go to a service,
+replies to none and to no address of ours. On devices with a receive queue per worker this moves packets between
+workers, which is why it is done only where there is (or was) a server with this method.
 
 A connection that was open before its service got such a server stays where it is: its worker knows it.
 """
