@@ -49,6 +49,7 @@ BARS = {
     "lb_many": Bar("ratio", "at least", 0.90),
     "lb_deny_100k": Bar("ratio", "at least", 0.90),
     "lb_memory": Bar("value", "at most", 128, "B"),
+    "lb_remap": Bar("value", "below", 0.5, "% of flows"),
     "bridge": Bar("value", "at least", 20e6, "packets/s"),
     "tcp_server_100": Bar("ratio", "at least", 0.03),
     "tcp_server_10k": Bar("ratio", "at least", 0.015),

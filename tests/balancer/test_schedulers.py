@@ -24,7 +24,7 @@ from pronghorn.balancer.configure import (
     remove_service,
 )
 from pronghorn.balancer.schedulers import choose
-from pronghorn.balancer.schedulers.mh import permutation
+from pronghorn.balancer.schedulers.mh import LAST, permutation
 from pronghorn.balancer.tables import NOBODY
 from pronghorn.compiled import mode
 from pronghorn.state.packets import allocate, release
@@ -180,10 +180,11 @@ def lookup(chooser: Chooser) -> list[int]:
 
 
 def test_maglev_spreads_evenly() -> None:
-    """The paper's 5.3: with a table of 100 places per server, the most loaded has about 1 % more than its share."""
+    """But for the places that go to the nearest: a few in a hundred."""
     with Chooser("mh", [1] * 10, SIZE) as chooser:
         counts = Counter(lookup(chooser))
-        assert max(counts.values()) - min(counts.values()) <= 1
+        assert max(counts.values()) / SIZE * 10 < 1.06
+        assert min(counts.values()) / SIZE * 10 > 0.94
 
 
 def test_maglev_disturbs_little_when_a_server_goes() -> None:
@@ -209,11 +210,11 @@ def test_maglev_follows_weights() -> None:
         counts = Counter(lookup(chooser))
         assert counts[3] == 0
         for place, weight in enumerate(weights):
-            assert abs(counts[place] - SIZE * weight / 60) <= 3
+            assert counts[place] == pytest.approx(SIZE * weight / 60, rel=0.06)
 
 
-def naive_maglev(identities: list[tuple[int, int]], turns: list[int], size: int) -> list[int]:
-    """Population as in the paper's pseudo code, over (offset, skip) of each server."""
+def naive_maglev(identities: list[tuple[int, int]], turns: list[int], size: int, most: int) -> list[int]:
+    """Population as in the paper's pseudo code, over (offset, skip) of each server, of `most` places."""
     entry, nexts, filled = [-1] * size, [0] * len(turns), 0
     while True:
         for i, (offset, skip) in enumerate(identities):
@@ -225,16 +226,21 @@ def naive_maglev(identities: list[tuple[int, int]], turns: list[int], size: int)
                 entry[c] = i
                 nexts[i] += 1
                 filled += 1
-                if filled == size:
+                if filled == most:
                     return entry
 
 
 @given(st.lists(st.integers(0, 5), min_size=1, max_size=7).filter(any))
-def test_maglev_tables_are_the_papers(weights: list[int]) -> None:
+def test_maglev_tables_are_the_papers_but_for_the_last_places(weights: list[int]) -> None:
     with Chooser("mh", weights, 251) as chooser:
         identities = [permutation(chooser.balancer.servers[server].identity, 251) for server in chooser.servers]
         turns = [weight // math.gcd(*weights) for weight in weights]
-        assert lookup(chooser) == naive_maglev(identities, turns, 251)
+        expected = naive_maglev(identities, turns, 251, 251 - 251 // LAST)
+        found = lookup(chooser)
+        assert [new for new, old in zip(found, expected, strict=True) if old >= 0] == [
+            old for old in expected if old >= 0
+        ]
+        assert all(turns[server] > 0 for server in found)
 
 
 @pytest.mark.parametrize("family", [4, 6])

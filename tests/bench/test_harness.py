@@ -158,6 +158,7 @@ def test_the_bars_are_those_that_were_agreed() -> None:
         "lb_many": "ratio ≥ 0.9",
         "lb_deny_100k": "ratio ≥ 0.9",
         "lb_memory": "≤ 128 B",
+        "lb_remap": "< 0.5 % of flows",
         "bridge": "≥ 20 M packets/s",
         "tcp_server_100": "ratio ≥ 0.03",
         "tcp_server_10k": "ratio ≥ 0.015",

@@ -22,16 +22,12 @@ from __future__ import annotations
 from pronghorn.balancer.lookup import SRC4, SRC6_HI, SRC6_LO
 from pronghorn.balancer.option_tables import HINTS, Options, Template
 from pronghorn.balancer.schedulers import choose
+from pronghorn.balancer.schedulers.rendezvous import distance_of
 from pronghorn.balancer.tables import FO, NOBODY, SERVER_UP, TICK, Balancer, Server, Service
 from pronghorn.balancer.templates import add_template, drop_template, find_template
-from pronghorn.compiled import hashing, hot, leading_zeros, leaf, load32, load64
+from pronghorn.compiled import hashing, hot, leaf, load32, load64
 from pronghorn.state.packet import Packet
 from pronghorn.state.worker import Worker
-
-_BITS = 38  # of a hash; and _ONE more are 62
-_ONE = 1 << 24
-_BULGE = 5814000
-"""What log2 is above a line between powers of two, at most four times: 0.34654 * _ONE."""
 
 
 @hot
@@ -132,12 +128,3 @@ def choose_agreed(balancer: Balancer, service: Service, hi: int, lo: int) -> int
         if best == NOBODY or distance * best_weight < best_distance * weight:
             best, best_distance, best_weight = number, distance, weight
     return best
-
-
-@leaf
-def distance_of(hash: int) -> int:
-    """-log2 of the hash taken as a number from 0 to 1, in units of 1 / _ONE: exponentially distributed."""
-    value = hashing.shift_right(hash, 64 - _BITS) | 1
-    top = 63 - leading_zeros(value)
-    part = (value << 24 >> top) - _ONE
-    return (_BITS << 24) - (top << 24) - part - (part * (_ONE - part) >> 24) * _BULGE // _ONE

@@ -7,7 +7,7 @@ or is full (thresholds.py). What it remembers lies in Service and is put right b
 rr  wrr              in turn                            least     loads, and who has the least
 lc  wlc  sed  nq     by connections                     locality  which servers are for an address
 lblc  lblcr          by destination, then connections   targets   what is hashed, and who comes instead
-sh  dh  mh  conhash  by hash
+sh  dh  mh  conhash  by hash                            rendezvous  who is nearest
 fo  ovf              the first with room
 p2c                  the better of two at random
 """

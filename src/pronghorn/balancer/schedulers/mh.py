@@ -16,6 +16,7 @@ as in IPVS, unless the flag `mh-fallback` is set: then the next places are asked
 
 from __future__ import annotations
 
+from pronghorn.balancer.schedulers.rendezvous import distance_of
 from pronghorn.balancer.schedulers.rr import choose_rr
 from pronghorn.balancer.schedulers.targets import hash_source, source_port, takes, usable_from
 from pronghorn.balancer.tables import MH_FALLBACK, MH_PORT, NOBODY, Balancer, Service
@@ -25,6 +26,9 @@ from pronghorn.state.packet import Packet
 
 PROBES = 64
 """Places that are looked at for one client."""
+
+LAST = 32
+"""The paper's rounds end when but one in so many places is taken."""
 
 _KEY = 0x5851F42D4C957F2D
 
@@ -80,15 +84,31 @@ def fill_table(
         all_turns += turns[member]
     if all_turns == 0:
         return
-    while True:
+    while taken < size - size // LAST:
         for member in range(count):
             _, skip = permutation(identities[member], size)
             for _ in range(turns[member]):
+                if taken == size - size // LAST:
+                    break
                 place = places[member]
                 while table[place] != NOBODY:
                     place = (place + skip) % size
                 table[place] = servers[member]
                 places[member] = place
                 taken += 1
-                if taken == size:
-                    return
+    for place in range(size):
+        if table[place] == NOBODY:
+            table[place] = servers[_nearest(place, count, identities, turns)]
+
+
+@hot
+def _nearest(place: int, count: int, identities: Array[u32], turns: Array[u32]) -> int:
+    """The server that is nearest to a place; one of them takes turns."""
+    best, best_distance = 0, 0
+    for member in range(count):
+        if turns[member] == 0:
+            continue
+        distance = distance_of(hashing.mix(identities[member], place, _KEY))
+        if turns[best] == 0 or best_distance == 0 or distance * turns[best] < best_distance * turns[member]:
+            best, best_distance = member, distance
+    return best
