@@ -1,4 +1,4 @@
-"""Flows that change their server although they need not, when one of 1,000 servers of an `mh` service goes: in % of all.
+"""Flows that change their server without need when one of 1,000 servers of an `mh` service goes: in % of all.
 
 The table of 65,537 places is made before and after; a flow is a place. Each reading takes another server away.
 """

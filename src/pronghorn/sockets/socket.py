@@ -37,7 +37,7 @@ _KINDS: dict[int, tuple[int, int]] = {
     SOCK_STREAM: (STREAM, standard.IPPROTO_TCP),
     SOCK_DGRAM: (DATAGRAM, standard.IPPROTO_UDP),
 }
-_ECHO = {AF_INET: standard.IPPROTO_ICMP, AF_INET6: standard.IPPROTO_ICMPV6}
+_ECHO: dict[int, int] = {AF_INET: standard.IPPROTO_ICMP, AF_INET6: standard.IPPROTO_ICMPV6}
 """Of SOCK_DGRAM, as with Linux's ping sockets: echo requests out, their replies in."""
 
 _WOULD_WAIT = (-errno.EAGAIN, -errno.EINPROGRESS, -errno.EALREADY)
@@ -62,7 +62,8 @@ class socket:
             version = 4 if family == AF_INET else 6 if echo else 10
             handle = stacks.open_socket(own.worker, version, ECHO if echo else _KINDS[kind][0])
         self._begin(own, handle, family, kind)
-        self.proto = proto or self.proto
+        if proto:
+            self.proto = proto
         if type & standard.SOCK_NONBLOCK:
             self._timeout = 0.0
 
