@@ -32,6 +32,18 @@ with warnings.catch_warnings():
         Jumbo,
     )
     from scapy.layers.l2 import ARP, Dot1Q, Ether
+    from scapy.layers.sctp import (
+        SCTP,
+        SCTPChunkAbort,
+        SCTPChunkCookieAck,
+        SCTPChunkCookieEcho,
+        SCTPChunkData,
+        SCTPChunkInit,
+        SCTPChunkInitAck,
+        SCTPChunkShutdown,
+        SCTPChunkShutdownAck,
+        SCTPChunkShutdownComplete,
+    )
     from scapy.packet import Raw
     from scapy.utils import checksum as scapy_checksum
 
@@ -39,6 +51,7 @@ __all__ = [
     "ARP",
     "ICMP",
     "IP",
+    "SCTP",
     "TCP",
     "UDP",
     "Dot1Q",
@@ -65,5 +78,14 @@ __all__ = [
     "IPv6ExtHdrRouting",
     "Jumbo",
     "Raw",
+    "SCTPChunkAbort",
+    "SCTPChunkCookieAck",
+    "SCTPChunkCookieEcho",
+    "SCTPChunkData",
+    "SCTPChunkInit",
+    "SCTPChunkInitAck",
+    "SCTPChunkShutdown",
+    "SCTPChunkShutdownAck",
+    "SCTPChunkShutdownComplete",
     "scapy_checksum",
 ]

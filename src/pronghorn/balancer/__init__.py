@@ -5,7 +5,7 @@ input         the order of the questions                      schedulers/   whic
 services      which service a packet is for                   local_ports   where connections to servers come from
 nat_owner     whose worker's a packet of NAT is               tunnels  tunnel_headers   headers of tunnels
 conns         opening and ending                              output        next hop, size, counters, rewriting
-tcp_state     what segments move a connection on              timers        what time does
+tcp_state  sctp_state  what segments move a connection on        timers        what time does
 configure  local_addresses  methods   the control plane's hand
 addresses     how it writes an address
 create  growth              making and enlarging tables       show          rows for people

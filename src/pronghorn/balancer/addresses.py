@@ -14,7 +14,7 @@ class ConfigureError(ValueError):
     """The balancer cannot be configured so; the text says why."""
 
 
-PROTOCOLS = {"tcp": 6, "udp": 17}
+PROTOCOLS = {"tcp": 6, "udp": 17, "sctp": 132}
 NAMES = {number: name for name, number in PROTOCOLS.items()}
 
 

@@ -90,7 +90,7 @@ def find_service(balancer: Balancer, protocol: str, address: Address, port: int)
 def add_service(
     balancer: Balancer, protocol: str, address: Address, port: int, scheduler: str, scheduling: Scheduling = USUAL
 ) -> int:
-    """Balance what comes for protocol ("tcp" or "udp"), address and port. Returns the service's index."""
+    """Balance what comes for protocol ("tcp", "udp" or "sctp"), address and port. Returns the service's index."""
     if protocol not in PROTOCOLS or scheduler not in SCHEDULERS or not 1 <= port <= 65535:
         raise ConfigureError(f"service {protocol} {address}:{port}, scheduler {scheduler}: unknown or out of range")
     if find_service(balancer, protocol, address, port) >= 0:

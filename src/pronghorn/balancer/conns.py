@@ -22,6 +22,7 @@ from pronghorn.balancer.tables import (
     NO_LOCAL,
     REPLY,
     REQUEST,
+    REWRITE_SCTP,
     SYN_RECEIVED,
     SYN_SENT,
     TICK,
@@ -43,7 +44,7 @@ from pronghorn.memory.wheel import Wheel, timer_cancel
 from pronghorn.state.packet import Packet
 from pronghorn.state.verdicts import CONN_TABLE_FULL, CONTINUE, LOCAL_PORTS_EXHAUSTED
 from pronghorn.state.worker import Worker, random_number
-from pronghorn.wire.numbers import PROTOCOL_TCP
+from pronghorn.wire.numbers import PROTOCOL_SCTP, PROTOCOL_UDP
 
 LOOKS = 16
 """Records that are looked at for one that can be given up."""
@@ -80,7 +81,7 @@ def open_conn(
     note_opened(server)
     server.connections += 1
     state = UDP_OPEN
-    if packet.protocol == PROTOCOL_TCP:
+    if packet.protocol != PROTOCOL_UDP:
         state = SYN_SENT if conn.keys[REPLY] != 0 else SYN_RECEIVED  # the server's answer will not be seen
     enter(worker, balancer, number, state)
     return 2 * number + REQUEST, CONTINUE
@@ -109,6 +110,8 @@ def _join(worker: Worker, balancer: Balancer, packet: Packet, number: int, serve
             if has_flow(balancer, 2 * number + REPLY, reply_hash):
                 return LOCAL_PORTS_EXHAUSTED  # the client's port is in use towards this server
         set_changes(conn, balancer.wide[number])
+        if packet.protocol == PROTOCOL_SCTP:
+            conn.flags = REWRITE_SCTP
     if not hash_add(index, packet.hash, 2 * number + REQUEST):
         return CONN_TABLE_FULL
     if conn.keys[REPLY] != 0 and not hash_add(index, reply_hash, 2 * number + REPLY):

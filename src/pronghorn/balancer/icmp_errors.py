@@ -35,6 +35,7 @@ from pronghorn.balancer.tables import (
     NO_LOCAL,
     REQUEST,
     REWRITE,
+    REWRITE_SCTP,
     SERVER_REMOVED,
     WAYS,
     Balancer,
@@ -64,7 +65,7 @@ from pronghorn.wire.checksum import add, apply, apply_udp
 from pronghorn.wire.icmp import ICMP
 from pronghorn.wire.ipv4 import DO_NOT_FRAGMENT, IPv4
 from pronghorn.wire.ipv6 import IPv6
-from pronghorn.wire.numbers import PROTOCOL_TCP, PROTOCOL_UDP
+from pronghorn.wire.numbers import PROTOCOL_SCTP, PROTOCOL_TCP, PROTOCOL_UDP
 from pronghorn.wire.reasons import GOOD
 from pronghorn.wire.tcp import TCP
 from pronghorn.wire.udp import UDP
@@ -82,7 +83,7 @@ _KINDS6 = 1 << icmpv6.UNREACHABLE | 1 << icmpv6.TOO_BIG | 1 << icmpv6.TIME_EXCEE
 @hot
 def quoted_at(packet: Packet) -> tuple[int, int]:
     """(protocol, offset from packet.transport) of the layer-4 header that the ICMP message quotes, when it is an error
-    that is passed on and quotes TCP or UDP with ports; else (0, 0)."""
+    that is passed on and quotes TCP, UDP or SCTP with ports; else (0, 0)."""
     octets = packet.data + packet.length - packet.transport
     if octets < icmp.HEADER:
         return 0, 0
@@ -93,7 +94,8 @@ def quoted_at(packet: Packet) -> tuple[int, int]:
         reason, protocol, at = icmp.quote(packet.transport, octets)
     else:
         reason, protocol, at = icmpv6.quote(packet.transport, octets)
-    if reason != GOOD or (protocol != PROTOCOL_TCP and protocol != PROTOCOL_UDP):
+    known = protocol == PROTOCOL_TCP or protocol == PROTOCOL_UDP or protocol == PROTOCOL_SCTP
+    if reason != GOOD or not known:
         return 0, 0
     return protocol, at
 
@@ -169,7 +171,7 @@ def pass_error(worker: Worker, balancer: Balancer, packet: Packet, flow: int, pr
     """Send the error on to where packets of the flow go. Returns its verdict; CONTINUE: not with this way."""
     conn = balancer.conns[flow >> 1]
     way = conn.flags & WAYS
-    if way != REWRITE and way != HAND_ON:
+    if way != REWRITE and way != REWRITE_SCTP and way != HAND_ON:
         return CONTINUE
     if balancer.servers[server_of(conn)].state == SERVER_REMOVED:
         return SERVICE_REMOVED
@@ -179,7 +181,7 @@ def pass_error(worker: Worker, balancer: Balancer, packet: Packet, flow: int, pr
     hops = IPv4(packet.network).ttl if packet.family == 4 else IPv6(packet.network).hop_limit
     if hops <= 1:
         return TTL_EXPIRED
-    if way == REWRITE:
+    if way != HAND_ON:
         _believe(worker, packet)
     hop = next_hop(worker, balancer, flow)
     if hop < 0:
@@ -244,12 +246,13 @@ def _keeps_reporter(balancer: Balancer, flow: int) -> bool:
 
 @leaf
 def _translate_ports(packet: Packet, conn: Conn, direction: int, protocol: int, at: int) -> None:
-    """Ports of what is quoted, and its checksum where that is quoted: a UDP header is there, of TCP's eight octets."""
+    """Ports of what is quoted, and its checksum where that is quoted: a UDP header is there, of TCP's eight octets.
+    SCTP's ends look at the tag (RFC 9260 10), and its checksum covers what is not there."""
     layer4, change = packet.transport + at, change_in(conn.change_all, direction)
     if protocol == PROTOCOL_UDP:
         udp = UDP(layer4)
         udp.checksum = apply_udp(udp.checksum, change)
-    elif packet.data + packet.length - layer4 >= _CHECKSUM_END:
+    elif protocol == PROTOCOL_TCP and packet.data + packet.length - layer4 >= _CHECKSUM_END:
         tcp = TCP(layer4)
         tcp.checksum = apply(tcp.checksum, change)
     store32(layer4, conn.keys[direction ^ 1])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pronghorn.balancer.addresses import Address, ConfigureError, from_raw, raw_port
 from pronghorn.balancer.tables import DIRECT, METHODS, NAT, TUNNEL_IPIP, Balancer, Service
 from pronghorn.balancer.tunnel_headers import Outer, write_header
+from pronghorn.wire.numbers import PROTOCOL_SCTP
 
 
 def method_number(service: Service, address: Address, port: int, method: str) -> int:
@@ -14,6 +15,8 @@ def method_number(service: Service, address: Address, port: int, method: str) ->
     number, family = METHODS[method], service.ports >> 40
     if address.version != family and number < TUNNEL_IPIP:
         raise ConfigureError(f"server {address}: its service is IPv{family}, and {method} keeps the family")
+    if number >= TUNNEL_IPIP and service.ports >> 32 & 0xFF == PROTOCOL_SCTP:
+        raise ConfigureError(f"server {address}: SCTP goes through no tunnel")
     if number >= DIRECT and raw_port(port) != service.ports >> 16 & 0xFFFF:
         raise ConfigureError(f"server {address}:{port}: packets reach it as they came, so its port is the service's")
     return number

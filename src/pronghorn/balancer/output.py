@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from pronghorn.balancer.forwarding.direct import hand_on
 from pronghorn.balancer.forwarding.rewrite import rewrite4, rewrite6
+from pronghorn.balancer.forwarding.sctp import rewrite_sctp
 from pronghorn.balancer.forwarding.tunnel import NO_LIMIT, may_be_cut, set_source, tunnel_limit, tunnel_output
 from pronghorn.balancer.tables import (
     ENCAPSULATE,
@@ -20,6 +21,7 @@ from pronghorn.balancer.tables import (
     HOP_BITS,
     REQUEST,
     REWRITE,
+    REWRITE_SCTP,
     TICK,
     WAYS,
     Balancer,
@@ -66,8 +68,8 @@ def forward(worker: Worker, balancer: Balancer, packet: Packet, flow: int) -> in
 def go_otherwise(worker: Worker, balancer: Balancer, packet: Packet, flow: int, hop: int) -> int:
     """A packet that is counted, and not long, goes on by another way than REWRITE."""
     conn = balancer.conns[flow >> 1]
-    if conn.flags & WAYS == HAND_ON:
-        hand_on(packet)
+    if conn.flags & WAYS == HAND_ON or conn.flags & WAYS == REWRITE_SCTP:
+        change_otherwise(balancer, packet, flow)
         return neighbour_output(worker, packet, hop)
     tunnel = balancer.tunnels[server_of(conn)]
     return tunnel_output(worker, packet, tunnel, hop, NO_LIMIT, array_at(u64, balancer.pieces))
@@ -124,9 +126,19 @@ def change(worker: Worker, balancer: Balancer, packet: Packet, flow: int) -> Non
     """Count the packet for its connection and server, and make it what goes on; not through a tunnel."""
     count(worker, balancer, packet, flow)
     if balancer.conns[flow >> 1].flags & WAYS != REWRITE:
-        hand_on(packet)
+        change_otherwise(balancer, packet, flow)
     else:
         rewrite(balancer, packet, flow)
+
+
+@leaf
+def change_otherwise(balancer: Balancer, packet: Packet, flow: int) -> None:
+    """Make the packet what goes on by the ways HAND_ON and REWRITE_SCTP."""
+    conn = balancer.conns[flow >> 1]
+    if conn.flags & WAYS == HAND_ON:
+        hand_on(packet)
+    else:
+        rewrite_sctp(packet, conn, balancer.wide[flow >> 1], flow & 1)
 
 
 @leaf

@@ -57,6 +57,7 @@ METHODS = {
 REWRITE = 0  # addresses and ports become the other flow's, turned round
 HAND_ON = 1  # DIRECT
 ENCAPSULATE = 2  # tunnels (forwarding/tunnel.py)
+REWRITE_SCTP = 4  # as REWRITE, another checksum (forwarding/sctp.py)
 
 # ConnRecord.state; the timeouts have the same order. 0: the record is free
 SYN_SENT = 1  # the client's SYN was forwarded

@@ -321,7 +321,7 @@ class Service(_Section):
     """A virtual service: what clients connect to."""
 
     name: NameField = Field(description="how tables and commands call the service")
-    protocol: Literal["tcp", "udp"] = Field(default="tcp", description="the layer-4 protocol")
+    protocol: Literal["tcp", "udp", "sctp"] = Field(default="tcp", description="the layer-4 protocol")
     address: EndpointField = Field(description="where clients connect; must be owned by a port")
     scheduler: Scheduler = Field(
         default="wrr",

@@ -49,7 +49,7 @@ class ServerView:
 @dataclass(frozen=True, kw_only=True)
 class ServiceView:
     name: Annotated[str, "the service's name"]
-    protocol: Annotated[str, "tcp or udp"]
+    protocol: Annotated[str, "tcp, udp or sctp"]
     address: Annotated[str, "where clients connect"]
     scheduler: Annotated[str, "how servers are chosen"]
     method: Annotated[str, "how packets reach the servers that name no method"]
@@ -68,7 +68,7 @@ class ServiceView:
 @dataclass(frozen=True, kw_only=True)
 class ConnView:
     family: Annotated[int, "4 or 6"]
-    protocol: Annotated[str, "tcp or udp"]
+    protocol: Annotated[str, "tcp, udp or sctp"]
     client: Annotated[str, "the client's endpoint"]
     virtual: Annotated[str, "the service's endpoint"]
     local: Annotated[str | None, "the gateway's endpoint towards the server; none where the method has no such"]

@@ -111,6 +111,13 @@ IGMP_BAD_CHECKSUM = 83
 MLD_TRUNCATED = 84
 MLD_BAD_SENDER = 85
 
+# SCTP
+SCTP_TRUNCATED = 86
+SCTP_BAD_PORT = 87
+SCTP_BAD_CHUNK = 88
+SCTP_BAD_INIT = 89
+SCTP_BAD_TAG = 90
+
 
 class Reason(NamedTuple):
     """One malformation: its number, its name (that of the constant), and an English sentence about the packet."""
@@ -335,4 +342,10 @@ REASONS: tuple[Reason, ...] = (
         "MLD_BAD_SENDER",
         "The multicast listener query did not come from a link-local address with a hop limit of 1.",
     ),
+    # SCTP
+    Reason(SCTP_TRUNCATED, "SCTP_TRUNCATED", "The packet ends within the SCTP header or that of its first chunk."),
+    Reason(SCTP_BAD_PORT, "SCTP_BAD_PORT", "An SCTP port is 0."),
+    Reason(SCTP_BAD_CHUNK, "SCTP_BAD_CHUNK", "The first SCTP chunk has a length below 4 or ends beyond the packet."),
+    Reason(SCTP_BAD_INIT, "SCTP_BAD_INIT", "The SCTP INIT chunk is too short or not alone."),
+    Reason(SCTP_BAD_TAG, "SCTP_BAD_TAG", "An SCTP INIT has a verification tag, or another packet has none."),
 )
