@@ -118,9 +118,10 @@ class Gateway:
         hash: int | None = None,
         segments: int = 0,
         headroom: int | None = None,
+        upper: tuple[int, int] | None = None,
     ) -> int:
-        """Receive a frame, parsed; `hash` stands for its own, `segments` are octets of each segment's payload. Returns
-        its verdict; CONTINUE counts as no_listener."""
+        """Receive a frame, parsed; `hash` stands for its own, `segments` are octets of each segment's payload, `upper`
+        the protocol of layer 4 and where it begins. Returns its verdict; CONTINUE counts as no_listener."""
         worker = self.worker
         packet = allocate(worker)
         assert packet.address, "the pool is empty"
@@ -135,6 +136,8 @@ class Gateway:
         packet.family = version
         packet.protocol = frame[23 if version == 4 else 20]
         packet.transport = packet.network + ((frame[14] & 15) * 4 if version == 4 else 40)
+        if upper is not None:
+            packet.protocol, packet.transport = upper[0], packet.data + upper[1]
         flow_prepare(worker, packet)
         if hash is not None:
             packet.hash = hash

@@ -40,7 +40,7 @@ REFUSED: dict[str, Callable[[Balancer, Worker], object]] = {
     "port 0": lambda b, w: add_service(b, "tcp", V4, 0, "rr"),
     "port 65536": lambda b, w: add_service(b, "tcp", V4, 65536, "rr"),
     "a server twice": lambda b, w: add_server(b, 0, HOST4, 8080),
-    "a server of the other family": lambda b, w: add_server(b, 0, HOST6, 8080),
+    "a server of the other family": lambda b, w: add_server(b, 0, HOST6, 8080, method="nat"),
     "a server of no service": lambda b, w: add_server(b, 5, HOST4, 8080),
     "a service beyond the table": lambda b, w: add_server(b, 1000, HOST4, 8080),
     "a weight below 0": lambda b, w: add_server(b, 0, HOST4, 8081, -1),

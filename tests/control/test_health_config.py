@@ -41,7 +41,7 @@ address = "{ADDRESS}:80"
         ('checks = [{type = "tpc"}]', 'did you mean "tcp"'),
         ('on_no_server = "sorry"', "sorry_server: missing"),
         ('sorry_server = "10.0.0.1:80"', "has no effect without"),
-        ('on_no_server = "sorry"\nsorry_server = "[fd00::1]:80"', "is IPv6, the service is IPv4"),
+        ('on_no_server = "sorry"\nsorry_server = "[fd00::1]:80"\nmethod = "nat"', "is IPv6, the service is IPv4"),
         ('hysteresis = 1', "leaves nothing of the quorum"),
     ],
 )  # fmt: skip

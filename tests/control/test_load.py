@@ -180,7 +180,7 @@ def test_devices_that_several_ports_may_open(device: str) -> None:
         (PORT + SERVICE + SERVICE.replace("80", "81"), "another service has this name"),
         (PORT + SERVICE + SERVICE.replace('"s"', '"t"'), "another service has this protocol and address"),
         (PORT + SERVICE + 'servers = [{ address = "10.0.0.9:1" }]', "balancer.local_addresses has no IPv4 address"),
-        (PORT + LOCAL + SERVICE + 'servers = [{ address = "[fd00::9]:1" }]', "is IPv6, the service is IPv4"),
+        (PORT + LOCAL + SERVICE + 'method="nat"\nservers=[{address="[fd00::9]:1"}]', "is IPv6, the service is IPv4"),
         (PORT + LOCAL + SERVICE + 'servers = [{ address = "10.0.0.1:1" }]', "is an address of this gateway"),
         (
             PORT + LOCAL + SERVICE + "servers = [" + 2 * '{ address = "10.0.0.9:1" }, ' + "]",

@@ -182,7 +182,11 @@ def test_methods_ask_for_ports_and_families() -> None:
     with pytest.raises(ConfigError, match="local_addresses has no IPv4 address"):
         config(services=[web | {"servers": [server | {"method": "full-nat"}]}], balancer={})
     with pytest.raises(ConfigError, match="is IPv6, the service is IPv4"):
-        config(services=[web | {"servers": [{"address": "[fd00:1::80]:80"}]}])
+        config(services=[web | {"servers": [{"address": "[fd00:1::80]:80", "method": "nat"}]}])
+    across = web | {"method": "full-nat", "servers": [{"address": "[fd00:1::80]:8080"}]}
+    config(services=[across])
+    with pytest.raises(ConfigError, match="local_addresses has no IPv6 address"):
+        config(services=[across], balancer={"local_addresses": ["10.0.1.1"]})
     config(services=[web | {"servers": [{"address": "[fd00:1::80]:80", "method": "tunnel-ipip"}]}])
     with pytest.raises(ConfigError, match="no server is behind a tunnel"):
         config(services=[web | {"servers": [], "tunnel": {"port": 7}}])

@@ -28,6 +28,7 @@ from pronghorn.balancer.tables import (
     TICK,
     TIED,
     TIME_WAIT,
+    TRANSLATE,
     UDP_OPEN,
     Balancer,
     Conn,
@@ -46,6 +47,8 @@ from pronghorn.state.verdicts import CONN_TABLE_FULL, CONTINUE, LOCAL_PORTS_EXHA
 from pronghorn.state.worker import Worker, random_number
 from pronghorn.wire.numbers import PROTOCOL_SCTP, PROTOCOL_UDP
 
+_PROTOCOL = 0xFF << 32  # in Conn.keys
+
 LOOKS = 16
 """Records that are looked at for one that can be given up."""
 
@@ -56,7 +59,7 @@ def open_conn(
 ) -> tuple[int, int]:
     """A connection for the packet, from its client to the server. Returns (number of the request's flow, CONTINUE), or
     (-1, why not)."""
-    end = 0 if packet.family == 4 else 1
+    end = 0 if packet.family == 4 and balancer.servers[server_index].family == 4 else 1
     number = take_conn(balancer, end)
     if number < 0 and give_up_one(worker, balancer):
         number = take_conn(balancer, end)
@@ -105,6 +108,8 @@ def _join(worker: Worker, balancer: Balancer, packet: Packet, number: int, serve
             if local < 0:
                 return LOCAL_PORTS_EXHAUSTED
             record.local = local
+            if server.family != packet.family:
+                conn.flags = TRANSLATE
         else:
             reply_hash = _to_client(balancer, number)
             if has_flow(balancer, 2 * number + REPLY, reply_hash):
@@ -137,7 +142,7 @@ def set_request(balancer: Balancer, number: int, packet: Packet) -> None:
 def set_reply_source(balancer: Balancer, number: int, server: Server) -> None:
     """Replies come from the server; where to is not known yet."""
     conn = balancer.conns[number]
-    conn.keys[REPLY] = conn.keys[REQUEST] >> 32 << 32 | server.port
+    conn.keys[REPLY] = conn.keys[REQUEST] & _PROTOCOL | server.family << 40 | server.port
     if server.family == 4:
         conn.addresses[REPLY] = server.lo & 0xFFFFFFFF
     else:

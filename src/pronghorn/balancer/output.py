@@ -14,6 +14,7 @@ from __future__ import annotations
 from pronghorn.balancer.forwarding.direct import hand_on
 from pronghorn.balancer.forwarding.rewrite import rewrite4, rewrite6
 from pronghorn.balancer.forwarding.sctp import rewrite_sctp
+from pronghorn.balancer.forwarding.translate import goes_in_pieces, header_behind, translate
 from pronghorn.balancer.forwarding.tunnel import NO_LIMIT, may_be_cut, set_source, tunnel_limit, tunnel_output
 from pronghorn.balancer.tables import (
     ENCAPSULATE,
@@ -23,6 +24,7 @@ from pronghorn.balancer.tables import (
     REWRITE,
     REWRITE_SCTP,
     TICK,
+    TRANSLATE,
     WAYS,
     Balancer,
     server_of,
@@ -37,7 +39,7 @@ from pronghorn.state.packet import UNSEGMENTED, WHOLE, Packet
 from pronghorn.state.verdicts import TOO_BIG
 from pronghorn.state.worker import Worker
 from pronghorn.wire.ipv4 import DO_NOT_FRAGMENT, IPv4
-from pronghorn.wire.ipv6 import HEADER
+from pronghorn.wire.ipv6 import HEADER, MINIMUM_MTU
 from pronghorn.wire.numbers import PROTOCOL_UDP
 from pronghorn.wire.tcp import TCP, header_octets
 from pronghorn.wire.udp import UDP
@@ -71,6 +73,9 @@ def go_otherwise(worker: Worker, balancer: Balancer, packet: Packet, flow: int, 
     if conn.flags & WAYS == HAND_ON or conn.flags & WAYS == REWRITE_SCTP:
         change_otherwise(balancer, packet, flow)
         return neighbour_output(worker, packet, hop)
+    if conn.flags & WAYS == TRANSLATE:
+        translate(worker, packet, conn, balancer.wide[flow >> 1], flow & 1, False)
+        return neighbour_output(worker, packet, hop)
     tunnel = balancer.tunnels[server_of(conn)]
     return tunnel_output(worker, packet, tunnel, hop, NO_LIMIT, array_at(u64, balancer.pieces))
 
@@ -83,6 +88,8 @@ def forward_long(worker: Worker, balancer: Balancer, packet: Packet, flow: int, 
     mtu = path_limit(worker, hi, lo if family == 6 else MAPPED | lo, mtu)
     if balancer.conns[flow >> 1].flags & WAYS == ENCAPSULATE:
         return forward_into(worker, balancer, packet, flow, hop, mtu)
+    if balancer.conns[flow >> 1].flags & WAYS == TRANSLATE:
+        return forward_across(worker, balancer, packet, flow, hop, mtu)
     if longest_octets(packet) <= mtu:
         change(worker, balancer, packet, flow)
         return neighbour_output(worker, packet, hop)
@@ -109,6 +116,24 @@ def forward_into(worker: Worker, balancer: Balancer, packet: Packet, flow: int, 
         return TOO_BIG
     count(worker, balancer, packet, flow)
     return tunnel_output(worker, packet, tunnel, hop, mtu, array_at(u64, balancer.pieces))
+
+
+@hot
+def forward_across(worker: Worker, balancer: Balancer, packet: Packet, flow: int, hop: int, mtu: int) -> int:
+    """The same for a packet that goes on in the other family."""
+    grows = header_behind(packet) - (packet.transport - packet.network)
+    long = longest_octets(packet) + grows > mtu
+    if long and not goes_in_pieces(packet):
+        limit = mtu - grows
+        report_too_big(worker, packet, limit if packet.family == 4 else max(limit, MINIMUM_MTU))
+        return TOO_BIG
+    count(worker, balancer, packet, flow)
+    translate(worker, packet, balancer.conns[flow >> 1], balancer.wide[flow >> 1], flow & 1, long)
+    if not long:
+        return neighbour_output(worker, packet, hop)
+    if packet.family == 4:
+        return fragment4_output(worker, packet, hop, mtu)
+    return fragment6_output(worker, packet, hop, mtu)
 
 
 @leaf

@@ -57,6 +57,7 @@ METHODS = {
 REWRITE = 0  # addresses and ports become the other flow's, turned round
 HAND_ON = 1  # DIRECT
 ENCAPSULATE = 2  # tunnels (forwarding/tunnel.py)
+TRANSLATE = 3  # FULL_NAT to a server of the other family (forwarding/translate.py)
 REWRITE_SCTP = 4  # as REWRITE, another checksum (forwarding/sctp.py)
 
 # ConnRecord.state; the timeouts have the same order. 0: the record is free

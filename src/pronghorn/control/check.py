@@ -137,11 +137,10 @@ def _servers(config: Config) -> Iterator[Finding]:
 
 
 def _local_families(config: Config) -> Iterator[Finding]:
-    """Full NAT needs a local address of each family that it serves."""
+    """Full NAT needs a local address of each family that its servers have."""
     families = {address.version for address in config.balancer.local_addresses}
     for i, service in enumerate(config.services):
-        family = service.address.family
-        if methods.needs_local(service) and family not in families:
+        for family in sorted(methods.local_families(service) - families):
             wrong = f"balancer.local_addresses has no IPv{family} address for its connections to servers"
             yield Finding(("services", i, "address"), str(service.address), wrong)
 

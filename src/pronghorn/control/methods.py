@@ -1,8 +1,8 @@
 """How packets reach servers: what a service says holds for those of its servers that say nothing themselves.
 
-Where packets arrive as they came (direct routing, tunnels), servers have the service's port; a tunnel may lead over the
-other family. A change is for new connections: those that there are keep their method, and those that go through a
-tunnel go through the new one, if there is one.
+Where packets arrive as they came (direct routing, tunnels), servers have the service's port; full NAT and tunnels
+reach servers of the other family too. A change is for new connections: those that there are keep their method, and
+those that go through a tunnel go through the new one, if there is one.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def keeps_port(method: Method) -> bool:
 
 def mixes(method: Method) -> bool:
     """Whether a server may be of another family than its service."""
-    return method.startswith("tunnel-")
+    return method not in ("nat", "direct")
 
 
 def findings(config: Config) -> Iterator[Found]:
@@ -71,10 +71,12 @@ def _end(service: Service, end: Endpoint, method: Method, path: tuple[str | int,
         yield path, str(end), wrong, f"port {service.address.port}, or another method"
     if end.family != service.address.family and not mixes(method):
         wrong = f"is IPv{end.family}, the service is IPv{service.address.family}"
-        yield path, str(end), wrong, "servers of the service's own family"
+        yield path, str(end), wrong, "servers of the service's own family, or another method"
 
 
-def needs_local(service: Service) -> bool:
-    """Whether some of its connections come from a local address."""
-    sorry = service.sorry_server is not None and service.method == "full-nat"
-    return sorry or any(reach_of(service, server).method == "full-nat" for server in service.servers)
+def local_families(service: Service) -> set[int]:
+    """Families of the local addresses that its connections to servers come from."""
+    ends = [server.address for server in service.servers if reach_of(service, server).method == "full-nat"]
+    if service.sorry_server is not None and service.method == "full-nat":
+        ends.append(service.sorry_server)
+    return {end.family for end in ends}

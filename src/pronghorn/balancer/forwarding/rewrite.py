@@ -89,12 +89,17 @@ def rewrite_partial(packet: Packet, change: int) -> None:
 def set_changes(conn: Conn, wide: Wide) -> None:
     """Work out what requests do to checksums; what arrives on either side is set. Sums do not mind byte order (RFC
     1071 2 (B)): one swap at the end."""
+    addresses = 0
     if conn.keys[REQUEST] >> 40 == 4:
-        addresses = halves(~conn.addresses[REQUEST]) + halves(conn.addresses[REPLY])
+        addresses += halves(~conn.addresses[REQUEST])
     else:
-        addresses = 0
         for place in range(4):
-            addresses += halves(~wide.words[place]) + halves(wide.words[4 + place])
+            addresses += halves(~wide.words[place])
+    if conn.keys[REPLY] >> 40 == 4:
+        addresses += halves(conn.addresses[REPLY])
+    else:
+        for place in range(4, 8):
+            addresses += halves(wide.words[place])
     ports = (~conn.keys[REQUEST] & 0xFFFFFFFF) + (conn.keys[REPLY] & 0xFFFFFFFF)
     conn.change = swap16(fold(addresses))
     conn.change_all = swap16(fold(addresses + ports))
