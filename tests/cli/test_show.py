@@ -21,6 +21,7 @@ from tests.control.gateways import Daemon
 SEEN = {
     "services": ["web tcp wrr", "198.51.100.1:80", "  a", "  10.0.2.11:8080", "Mb"],
     "conns": ["[2001:db8:1:2:3:4:5:6]:54321", "[fd00:2::1]:1025", "[fd00:2::80]:8443", "established", "14m47"],
+    "persistence": ["2001:db8:1:2::", "[fd00:2::80]:8443", "web", "shop", "17", "4m47"],
     "ports": ["outside", "2001:db8::1/64", "null:", "up"],
     "workers": ["Worker", "60.0 k", "65.5 k"],
     "neighbours": ["10.0.0.2", "02:00:00:00:00:02", "reachable"],
@@ -84,6 +85,7 @@ def test_programs(run: Run, daemon: Daemon) -> None:
 
 def test_limits_and_lists(run: Run, daemon: Daemon) -> None:
     assert run("show", "conns", "--limit", "0")[1] == "no connections\n"
+    assert run("show", "persistence", "--limit", "0")[1] == "no clients\n"
     assert "web tcp" in run("service", "list")[1]
 
 

@@ -26,6 +26,7 @@ from pronghorn.control.model import (
     Timeouts,
     Udp,
 )
+from pronghorn.control.options import OPTIONS
 from pronghorn.control.plane import ProgramPlane
 from pronghorn.control.resolve import resolve
 from pronghorn.control.views import (
@@ -279,6 +280,11 @@ class FakeEngine(FakeViews):
             self.table[key] = self.table[key].model_copy(update=reach._asdict())
         else:
             self._change_server(key, address, **reach._asdict())
+
+    @counted
+    def change_options(self, service: Service) -> None:
+        change = {name: getattr(service, name) for name in OPTIONS}
+        self.table[service.key] = self.table[service.key].model_copy(update=change)
 
     @counted
     def change_health(self, service: Service) -> None:

@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pronghorn.control.filter import Filter
-from pronghorn.control.views import ConnView, DropView, NeighbourView, SnmpView, TcpView, UdpView, WorkerView
+from pronghorn.control.views import (
+    ClientView,
+    ConnView,
+    DropView,
+    NeighbourView,
+    SnmpView,
+    TcpView,
+    UdpView,
+    WorkerView,
+)
 
 
 class FakeViews:
@@ -25,6 +34,19 @@ class FakeViews:
             worker=0,
             age=12.5,
             expires=887.5,
+        )
+        return [one][:limit]
+
+    def clients(self, limit: int) -> Sequence[ClientView]:
+        one = ClientView(
+            service="web",
+            group="shop",
+            client="2001:db8:1:2::",
+            server="[fd00:2::80]:8443",
+            conns=2,
+            connections=17,
+            expires=287.5,
+            worker=0,
         )
         return [one][:limit]
 

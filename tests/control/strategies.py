@@ -11,6 +11,13 @@ from pronghorn.control.check import check
 from pronghorn.control.model import Config
 
 HOSTS = {4: ["10.0.{}.1", "10.0.{}.2"], 6: ["fd00:{}::1", "fd00:{}::2"]}
+OPTIONS: list[dict[str, Any]] = [
+    {},
+    {"persistence": {"timeout": 60, "group": "shop"}},
+    {"persistence": {"prefix": 24, "quiesced": "keep"}, "quiesced": "end", "removed": "keep"},
+    {"timeouts": {"udp": 20}, "limits": {"connections": 1000, "per_client": 10}},
+    {"limits": {"packets_per_second": 1000}},
+]
 LENGTHS = {4: ["/24", "/32"], 6: ["/64", "/128"]}
 
 
@@ -125,6 +132,7 @@ def service_configs(draw: st.DrawFn) -> Config:
     chosen = draw(sets())
     for service in services:
         service["deny"] = draw(st.sampled_from([None, *(one["name"] for one in chosen)]))
+        service.update(draw(st.sampled_from(OPTIONS)))
         service["source_packets"] = draw(st.sampled_from([0, 1000]))
     black = draw(st.lists(st.sampled_from([one["name"] for one in chosen]), unique=True)) if chosen else []
     balancer = {"local_addresses": owned, "black_lists": black}

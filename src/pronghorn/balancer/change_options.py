@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from ipaddress import ip_network
+from typing import Any
 
 from pronghorn.balancer.addresses import ConfigureError, to_raw
 from pronghorn.balancer.configure import service_at
-from pronghorn.balancer.create import LONGEST_TIMEOUT, set_timeouts, ticks, timeout_ticks
+from pronghorn.balancer.create import LONGEST_TIMEOUT, TIMEOUTS, set_timeouts, ticks, timeout_ticks
 from pronghorn.balancer.option_tables import GROUPS
-from pronghorn.balancer.tables import ASKS_ONE_PACKET, ASKS_PERSISTENCE, STATES, Balancer, Service
+from pronghorn.balancer.set_limits import Wanted
+from pronghorn.balancer.tables import ASKS_ONE_PACKET, ASKS_PERSISTENCE, STATES, TICK, Balancer, Service
 from pronghorn.balancer.templates import drop_templates
 from pronghorn.compiled import array_at, u32
 from pronghorn.wire.numbers import PROTOCOL_UDP
+
+_ALL = (1 << 64) - 1
 
 
 def change_persistence(
@@ -78,3 +82,23 @@ def _forget(balancer: Balancer, number: int) -> None:
     """Clients of a group stay while other services have it: theirs are forgotten in time."""
     if balancer.options[number].group == number:
         drop_templates(balancer, number)
+
+
+def changes_made(balancer: Balancer, number: int) -> dict[str, Any]:
+    """What the worker has of the service's options, as people write it."""
+    service, options, limits = service_at(balancer, number), balancer.options[number], balancer.limits[number]
+    words = (options.mask_hi & _ALL, options.mask_lo & _ALL)
+    return {
+        "persistence": options.persistence * (1 << TICK) // 1_000_000_000,
+        "mask": sum(word.bit_count() for word in words) if options.persistence else None,
+        "group": options.group if options.persistence else None,
+        "quiesced": options.quiesced,
+        "one_packet": service.asks & ASKS_ONE_PACKET != 0,
+        "timeouts": {
+            name: service.timeouts[state] * (1 << TICK) // 1_000_000_000 for state, name in enumerate(TIMEOUTS, 1)
+        },
+        "connections": limits.upper,
+        "quota": limits.quota,
+        "per_client": limits.per_client,
+        "rates": [getattr(limits, name).rate for name in Wanted().rates],
+    }

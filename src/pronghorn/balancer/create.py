@@ -92,7 +92,7 @@ def create_balancer(
     balancer.locals = table("locals", Local, LOCAL_RECORDS)
     balancer.access = table("access", Access, services)
     balancer.options, balancer.ties = table("options", Options, services), table("ties", Ties, conns)
-    balancer.limits = table("limits", Limits, services)
+    balancer.limits, balancer.server_clients = table("limits", Limits, services), table("server_clients", u32, servers)
     balancer.clients, balancer.client_mask = _clients(arena, owner), PLACES // WAYS - 1
     for start, octets in (
         (balancer.servers.address, servers * Server.SIZE),

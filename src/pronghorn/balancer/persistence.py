@@ -20,12 +20,12 @@ not. `fo` is the same on all workers and stays itself.
 from __future__ import annotations
 
 from pronghorn.balancer.lookup import SRC4, SRC6_HI, SRC6_LO
-from pronghorn.balancer.option_tables import HINTS, Options, Template
+from pronghorn.balancer.option_tables import HINTS, TEMPLATE_LIVE, Options, Template
 from pronghorn.balancer.schedulers import choose
 from pronghorn.balancer.schedulers.rendezvous import distance_of
 from pronghorn.balancer.tables import FO, NOBODY, SERVER_UP, TICK, Balancer, Server, Service
 from pronghorn.balancer.templates import add_template, drop_template, find_template
-from pronghorn.compiled import hashing, hot, leaf, load32, load64
+from pronghorn.compiled import entry, hashing, hot, leaf, load32, load64
 from pronghorn.state.packet import Packet
 from pronghorn.state.worker import Worker
 
@@ -112,6 +112,21 @@ def is_usable(balancer: Balancer, options: Options, number: int) -> bool:
         return False
     server = balancer.servers[number]
     return server.state == SERVER_UP and (server.weight > 0 or options.quiesced != 0)
+
+
+@entry
+def count_clients(balancer: Balancer) -> None:
+    """Count the clients of every server, into Balancer.server_clients; for who looks, while the worker runs."""
+    if balancer.template_fresh == 0:
+        return
+    for number in range(balancer.server_limit):
+        balancer.server_clients[number] = 0
+    for number in range(balancer.template_fresh):
+        template = balancer.templates[number]
+        service = balancer.services[template.service]
+        server = template.hints[template.service % HINTS]
+        if template.state == TEMPLATE_LIVE and is_at(template, service, balancer.servers[server]):
+            balancer.server_clients[server] += 1
 
 
 @hot

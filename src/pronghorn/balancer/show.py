@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 from pronghorn.balancer.addresses import NAMES, Address, ends, from_raw, raw_port
 from pronghorn.balancer.create import TIMEOUTS
+from pronghorn.balancer.persistence import count_clients
 from pronghorn.balancer.schedulers import SCHEDULERS
-from pronghorn.balancer.tables import METHODS, REPLY, REQUEST, SERVER_DRAIN, TICK, Balancer, Server, server_of
+from pronghorn.balancer.tables import METHODS, REPLY, REQUEST, SERVER_DRAIN, TICK, Balancer, server_of
 from pronghorn.balancer.timers import idle_ticks
 from pronghorn.compiled import entry
 from pronghorn.state.worker import Worker
@@ -38,6 +39,7 @@ class ServerRow:
     active: int  # connections that are established, or UDP
     inactive: int  # opening or closing
     connections: int  # so far
+    clients: int  # that stay with it
     refused: int  # of these, answered by a reset
     unanswered: int  # and not at all
     packets_in: int
@@ -58,6 +60,13 @@ class ServiceRow:
     no_port: int
     no_conn: int
     no_room: int
+    conns: int
+    limit_connections: int  # refused, and so on (limits.py)
+    limit_per_client: int
+    limit_connection_rate: int
+    limit_packet_rate: int
+    limit_octet_rate: int
+    clients_unknown: int
     servers: tuple[ServerRow, ...]
 
 
@@ -84,11 +93,13 @@ class ConnRow:
 def services(balancer: Balancer) -> list[ServiceRow]:
     """All services."""
     rows = []
+    count_clients(balancer)
     for number in range(balancer.service_limit):
         service = balancer.services[number]
         ports = service.ports
         if ports == 0:
             continue
+        limits = balancer.limits[number]
         members = [service.members[place] for place in range(service.member_count)]
         rows.append(
             ServiceRow(
@@ -100,13 +111,21 @@ def services(balancer: Balancer) -> list[ServiceRow]:
                 no_port=service.no_port,
                 no_conn=service.no_conn,
                 no_room=service.no_room,
-                servers=tuple(_server(member, balancer.servers[member]) for member in members),
+                conns=service.conns,
+                limit_connections=limits.full,
+                limit_per_client=limits.crowded,
+                limit_connection_rate=limits.connections.refused,
+                limit_packet_rate=limits.packets_in.refused + limits.packets_out.refused,
+                limit_octet_rate=limits.octets_in.refused + limits.octets_out.refused,
+                clients_unknown=balancer.options[number].templates_full,
+                servers=tuple(_server(balancer, member) for member in members),
             )
         )
     return rows
 
 
-def _server(index: int, server: Server) -> ServerRow:
+def _server(balancer: Balancer, index: int) -> ServerRow:
+    server = balancer.servers[index]
     active, conns = server.active, server.conns
     return ServerRow(
         index=index,
@@ -117,6 +136,7 @@ def _server(index: int, server: Server) -> ServerRow:
         active=active,
         inactive=max(0, conns - active),
         connections=server.connections,
+        clients=balancer.server_clients[index],
         refused=server.refused,
         unanswered=server.unanswered,
         packets_in=server.packets[0],

@@ -331,3 +331,4 @@ class Balancer(View, align=64):
     limits: Array[Limits] = field(align=8)  # by service
     clients: Array[u64]  # the engine's (clients.py)
     client_mask: u64  # lines of it - 1
+    server_clients: Array[u32]  # clients that stay with each server, counted when somebody looks (show_clients.py)

@@ -33,6 +33,14 @@ def conns(
 
 
 @commands.command()
+def persistence(
+    limit: Limit = 100, json: Json = False, watch: Watch = False, every: Every = 1.0, gateway: Gateway = None
+) -> None:
+    """Clients that stay with their servers, and for how long."""
+    show("persistence", json, every if watch else None, gateway, limit=str(limit))
+
+
+@commands.command()
 def ports(json: Json = False, watch: Watch = False, every: Every = 1.0, gateway: Gateway = None) -> None:
     """Ports: link, addresses, packets, bits, drops."""
     show("ports", json, every if watch else None, gateway)

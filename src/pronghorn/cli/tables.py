@@ -14,7 +14,14 @@ from pronghorn.cli.units import bits, count, percent, seconds
 Row = dict[str, Any]
 GOOD = {"up", "reachable"}
 BAD = {"down", "failed", "resource", "defect"}
-NAMES = {"conns": "connections", "tcp": "TCP sockets", "udp": "UDP sockets", "snmp": "counters", "health": "servers"}
+NAMES = {
+    "conns": "connections",
+    "persistence": "clients",
+    "tcp": "TCP sockets",
+    "udp": "UDP sockets",
+    "snmp": "counters",
+    "health": "servers",
+}
 """What there is none of."""
 
 
@@ -75,6 +82,14 @@ def _conns(rows: Sequence[Row]) -> Table:
         client, service = f"{conn['client']}\n{conn['local']}", f"{conn['virtual']}\n{conn['server']}"
         age, expires = seconds(conn["age"]), seconds(conn["expires"])
         result.add_row(conn["protocol"], client, service, conn["state"], age, expires, str(conn["worker"]))
+    return result
+
+
+def _persistence(rows: Sequence[Row]) -> Table:
+    result = _table("Client\nserver", "Service\ngroup", ">Conns", ">So far", ">Expires", ">W")
+    for row in rows:
+        numbers = str(row["conns"]), count(row["connections"]), seconds(row["expires"]), str(row["worker"])
+        result.add_row(f"{row['client']}\n{row['server']}", f"{row['service']}\n{row['group'] or '-'}", *numbers)
     return result
 
 
@@ -225,6 +240,7 @@ def _sets(rows: Sequence[Row]) -> Table:
 TABLES: dict[str, Callable[[Sequence[Row]], Table]] = {
     "services": _services,
     "conns": _conns,
+    "persistence": _persistence,
     "ports": _ports,
     "workers": _workers,
     "neighbours": _neighbours,

@@ -60,6 +60,8 @@ class Api:
         if kind == "conns":
             limit = read_number(request.query_params, "limit", LIMIT, 999_999_999)
             views: Any = self.gateway.engine.conns(limit)
+        elif kind == "persistence":
+            views = self.gateway.engine.clients(read_number(request.query_params, "limit", LIMIT, 999_999_999))
         elif kind in ("tcp", "udp"):
             views = getattr(self.gateway.engine, kind)(read_filter(request.query_params))
         elif kind == "health":

@@ -8,7 +8,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from pronghorn.control import access_settings, methods
+from pronghorn.control import access_settings, methods, options
 from pronghorn.control.health.rules import findings
 from pronghorn.control.model import Address, Config, Port, Programs, Sockets, Tcp, Udp
 from pronghorn.control.places import Path
@@ -215,6 +215,10 @@ def _methods(config: Config) -> Iterator[Finding]:
     return (Finding(*found) for found in methods.findings(config))
 
 
+def _options(config: Config) -> Iterator[Finding]:
+    return (Finding(*found) for found in options.findings(config))
+
+
 def _access(config: Config) -> Iterator[Finding]:
     return (Finding(*found) for found in access_settings.findings(config))
 
@@ -267,4 +271,5 @@ RULES: tuple[Callable[[Config], Iterator[Finding]], ...] = (
     _programs,
     _health,
     _access,
+    _options,
 )

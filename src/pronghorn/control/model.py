@@ -28,6 +28,7 @@ from pronghorn.control.fields import (
     WorkersField,
 )
 from pronghorn.control.health.settings import Check, Passive, Text
+from pronghorn.control.options import Fate, OwnTimeouts, Persistence, ServiceLimits
 from pronghorn.control.reach import MEANING, Method, Tunnel
 
 __all__ = [
@@ -358,6 +359,14 @@ class Service(_Section):
         default=0, ge=0, le=100_000_000, description="packets a second of each source; 0: any number"
     )
     source_packets_burst: int = Field(default=100, ge=1, le=1_000_000, description="of these, at one time")
+    quiesced: Fate = Field(
+        default="keep", description="what becomes of connections of a server that drains or weighs 0"
+    )
+    removed: Fate = Field(default="end", description="what becomes of them when it is removed")
+    one_packet: bool = Field(default=False, description="schedule every datagram by itself; method direct or a tunnel")
+    persistence: Persistence | None = Field(default=None, description="see below")
+    timeouts: OwnTimeouts = Field(default=OwnTimeouts(), description="see below")
+    limits: ServiceLimits = Field(default=ServiceLimits(), description="see below")
     checks: Many[Check] = Field(default=(), description="see below")
     passive: Passive | None = Field(default=None, description="see below")
     servers: Many[Server] = Field(default=(), description="see below")

@@ -21,6 +21,7 @@ from pronghorn.control.methods import reach_of
 from pronghorn.control.model import Config, Port, Programs, Route, Service, ServiceKey, Tcp, Timeouts, Udp
 from pronghorn.control.native_access import NativeAccess
 from pronghorn.control.native_health import NativeHealth
+from pronghorn.control.native_options import NativeOptions
 from pronghorn.control.native_servers import NativeServers
 from pronghorn.control.native_sockets import (
     arena_limit,
@@ -74,7 +75,7 @@ def open_engine(starting: Config) -> NativeEngine:
         raise EngineError(f"the engine cannot be started: {error}") from error
 
 
-class NativeEngine(NativeAccess, NativeHealth, NativeServers):
+class NativeEngine(NativeAccess, NativeHealth, NativeOptions, NativeServers):
     """Follows plane.Engine."""
 
     def __init__(self, starting: Config) -> None:
@@ -116,6 +117,7 @@ class NativeEngine(NativeAccess, NativeHealth, NativeServers):
         self._closing = threading.Event()
         self._grower = threading.Thread(target=self._keep_ahead, name="memory", daemon=True)
         self.open_access()
+        self.open_options()
         self.change_timeouts(balancer.timeouts)
         self.change_local_ports(*balancer.local_ports)
         self.change_polling(settings.busy_poll)
@@ -136,6 +138,7 @@ class NativeEngine(NativeAccess, NativeHealth, NativeServers):
         while not self._closing.wait(GROW_EVERY):
             self.links.look()
             self._totals.look()
+            self.look_shares()
             self.expire_entries()
             for index in range(len(self.cores)):
                 grow(self.engine.arena, self.engine.workers[index])
@@ -278,6 +281,7 @@ class NativeEngine(NativeAccess, NativeHealth, NativeServers):
         self._everywhere(add, lambda worker: balancing.remove_service(_balancer(worker), _service(worker, key)))
         try:
             self.open_service(service)
+            self.change_options(service)
         except Exception:
             self._everywhere(lambda worker: balancing.remove_service(_balancer(worker), _service(worker, key)))
             raise
@@ -286,6 +290,7 @@ class NativeEngine(NativeAccess, NativeHealth, NativeServers):
     def remove_service(self, service: Service) -> None:
         key = service.key
         self.close_service(key)
+        self.close_options(key)
         self._everywhere(lambda worker: balancing.remove_service(_balancer(worker), _service(worker, key)))
         del self.service_names[key], self.reaches[key]
 

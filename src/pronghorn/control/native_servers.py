@@ -22,6 +22,9 @@ class NativeServers:
     def _everywhere(self, do: Callable[[Worker], object], undo: Callable[[Worker], object] | None = None) -> None:
         raise NotImplementedError
 
+    def keeps(self, key: ServiceKey) -> bool:
+        raise NotImplementedError
+
     def add_server(self, key: ServiceKey, server: Server) -> None:
         (address, port), usual = server.address, self.reaches[key]
         method, outer = server.method or usual.method, _outer(server.tunnel or usual.tunnel)
@@ -36,8 +39,8 @@ class NativeServers:
         self.server_names[key, server.address] = server.name
 
     def remove_server(self, key: ServiceKey, server: Server) -> None:
-        address = server.address
-        self._everywhere(lambda worker: balancing.remove_server(_balancer(worker), _server(worker, key, address)))
+        address, keep = server.address, self.keeps(key)
+        self._everywhere(lambda worker: balancing.remove_server(_balancer(worker), _server(worker, key, address), keep))
         del self.server_names[key, address]
 
     def rename_server(self, key: ServiceKey, address: Endpoint, name: str | None) -> None:

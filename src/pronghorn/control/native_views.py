@@ -39,6 +39,7 @@ _COUNTERS = (
     "active",
     "inactive",
     "connections",
+    "clients",
     "refused",
     "unanswered",
     "packets_in",
@@ -46,7 +47,19 @@ _COUNTERS = (
     "octets_in",
     "octets_out",
 )
-_REFUSALS = ("no_server", "no_port", "no_conn", "no_room")
+_REFUSALS = (
+    "no_server",
+    "no_port",
+    "no_conn",
+    "no_room",
+    "conns",
+    "limit_connections",
+    "limit_per_client",
+    "limit_connection_rate",
+    "limit_packet_rate",
+    "limit_octet_rate",
+    "clients_unknown",
+)
 
 
 def services(
@@ -67,6 +80,7 @@ def services(
             address=str(key[1]),
             scheduler=same[0].scheduler,
             method=reaches[key].method,
+            clients=sum(server.clients for row in same for server in row.servers),
             servers=_servers(key, same, server_names),
             **{name: sum(getattr(row, name) for row in same) for name in _REFUSALS},
         )

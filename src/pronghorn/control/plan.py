@@ -15,7 +15,7 @@ nothing. Pure: nothing is read but the two arguments, which have passed check.py
 
 from collections.abc import Iterator
 
-from pronghorn.control import access_settings
+from pronghorn.control import access_settings, options
 from pronghorn.control import actions as do
 from pronghorn.control.actions import Action
 from pronghorn.control.fields import Interface
@@ -215,6 +215,8 @@ def _make_services(running: Config, wanted: Config) -> Iterator[Action]:
             yield do.ChangeMethod(service.key, None, reach_of(old), reach_of(service))
         if access_settings.differs(old, service):
             yield do.ChangeRules(*(one.model_copy(update={"servers": ()}) for one in (old, service)))
+        if options.differs(old, service):
+            yield do.ChangeOptions(*(one.model_copy(update={"servers": ()}) for one in (old, service)))
         if differs(old, service):
             yield do.ChangeHealth(*(one.model_copy(update={"servers": ()}) for one in (old, service)))
         for server in service.servers:

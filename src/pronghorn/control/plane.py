@@ -168,6 +168,9 @@ class DataPlane(Protocol):
         """How packets reach a server, from its next connection on. None: how the service is shown, and what holds for
         servers that name no method."""
 
+    def change_options(self, service: Service) -> None:
+        """What it asks beyond the usual (options.py)."""
+
     def change_health(self, service: Service) -> None:
         """What is done without servers: `on_no_server`, "reject" and "drop"; the rest is done here (health/)."""
 

@@ -9,6 +9,7 @@ if TYPE_CHECKING:  # a gateway starts without them
 
     from pronghorn.control.filter import Filter
     from pronghorn.control.views import (
+        ClientView,
         ConnView,
         DropView,
         NeighbourView,
@@ -29,6 +30,9 @@ class Snapshot(Protocol):
 
     def conns(self, limit: int) -> Sequence[ConnView]:
         """At most `limit` connections, of all workers."""
+
+    def clients(self, limit: int) -> Sequence[ClientView]:
+        """At most `limit` clients that stay with their servers, of all workers."""
 
     def ports(self) -> Sequence[PortView]: ...
 

@@ -33,6 +33,7 @@ class ServerView:
     packets_out: Annotated[int, "packets from the server"]
     octets_in: Annotated[int, "octets to the server"]
     octets_out: Annotated[int, "octets from the server"]
+    clients: Annotated[int, "clients that stay with it"] = 0
     refused: Annotated[int, "connections that the server answered by a reset"] = 0
     unanswered: Annotated[int, "connections whose SYN it did not answer"] = 0
     connection_rate: Annotated[float, "new connections per second", RateOf("connections")] = 0.0
@@ -57,6 +58,14 @@ class ServiceView:
     no_port: Annotated[int, "packets refused: no local port was free"] = 0
     no_conn: Annotated[int, "packets refused: TCP without a connection and no SYN"] = 0
     no_room: Annotated[int, "packets refused: the connection table was full"] = 0
+    conns: Annotated[int, "connections now"] = 0
+    limit_connections: Annotated[int, "connections refused: it had as many as it may"] = 0
+    limit_per_client: Annotated[int, "connections refused: their clients had as many as they may"] = 0
+    limit_connection_rate: Annotated[int, "connections refused: more a second than it may have"] = 0
+    limit_packet_rate: Annotated[int, "packets dropped: more a second than it may have"] = 0
+    limit_octet_rate: Annotated[int, "packets dropped: more octets a second than it may have"] = 0
+    clients: Annotated[int, "clients that stay with its servers (`pronghorn show persistence`)"] = 0
+    clients_unknown: Annotated[int, "connections of clients that could not be remembered"] = 0
     up: Annotated[bool, "whether it has servers enough (its quorum)"] = True
     servers: Annotated[tuple[ServerView, ...], "its servers"]
 
@@ -81,6 +90,18 @@ class ConnView:
     packets_out: Annotated[int, "packets from the server"] = 0
     octets_in: Annotated[int, "octets to the server"] = 0
     octets_out: Annotated[int, "octets from the server"] = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClientView:
+    service: Annotated[str, "the service that chose the server"]
+    group: Annotated[str | None, "the group of services that share the client"]
+    client: Annotated[str, "its address, as far as it counts"]
+    server: Annotated[str, "where its connections go"]
+    conns: Annotated[int, "its connections now"]
+    connections: Annotated[int, "its connections so far"]
+    expires: Annotated[float, "seconds until it is forgotten if no connection comes"]
+    worker: Annotated[int, "the worker that remembers it"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -285,6 +306,7 @@ class SetView:
 KINDS: dict[str, type] = {
     "services": ServiceView,
     "conns": ConnView,
+    "persistence": ClientView,
     "ports": PortView,
     "workers": WorkerView,
     "neighbours": NeighbourView,

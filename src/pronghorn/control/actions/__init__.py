@@ -20,6 +20,7 @@ from pronghorn.control.actions.network import (
     RemovePort,
     RemoveRoute,
 )
+from pronghorn.control.actions.options import ChangeOptions
 from pronghorn.control.actions.services import (
     AddServer,
     AddService,
@@ -50,6 +51,7 @@ __all__ = [
     "ChangeLocalPorts",
     "ChangeMethod",
     "ChangeMtu",
+    "ChangeOptions",
     "ChangePolling",
     "ChangePrograms",
     "ChangeRoute",

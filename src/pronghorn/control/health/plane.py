@@ -14,6 +14,7 @@ from pronghorn.control.endpoint import Endpoint
 from pronghorn.control.fields import Interface
 from pronghorn.control.health.roster import Real, Virtual, withdrawn
 from pronghorn.control.model import Server, Service, ServiceKey
+from pronghorn.control.options import OPTIONS
 from pronghorn.control.plane import Engine
 from pronghorn.control.reach import Reach
 
@@ -83,6 +84,11 @@ class HealthPlane:
             virtual.sorry = None
         virtual.service = service
 
+    def change_options(self, service: Service) -> None:
+        """What it asks beyond the usual."""
+        self.engine.change_options(service)
+        self._of_service(service.key, **{name: getattr(service, name) for name in OPTIONS})
+
     def change_checks(self, key: ServiceKey, server: Server) -> None:
         """How this server is checked."""
         self.engine.change_checks(key, server)
@@ -108,9 +114,17 @@ class HealthPlane:
 
     def change_weight(self, key: ServiceKey, address: Endpoint, weight: int) -> None:
         self._configure(key, address, weight=weight)
+        if weight == 0:
+            self._quiesced(key, address)
 
     def drain_server(self, key: ServiceKey, address: Endpoint) -> None:
         self._configure(key, address, state="drain")
+        self._quiesced(key, address)
+
+    def _quiesced(self, key: ServiceKey, address: Endpoint) -> None:
+        """The configuration lets the server have no new connections: end those that it has, where that is wanted."""
+        if self.services[key].service.quiesced == "end":
+            self.engine.reset_server(key, address)
 
     def resume_server(self, key: ServiceKey, address: Endpoint) -> None:
         self._configure(key, address, state="up")
