@@ -79,6 +79,56 @@ def replies() -> Iterator[Any]:
             yield head / j.UDP(sport=8080, dport=port) / b"an answer"
 
 
+def error(family: int, quoted: bytes, place: int) -> Any:
+    """An error, each time another one, that quotes a packet."""
+    if family == 4:
+        kinds4: tuple[dict[str, Any], ...] = (
+            {"type": 3, "code": 3}, {"type": 3, "code": 4, "nexthopmtu": 1300}, {"type": 11}, {"type": 12}
+        )  # fmt: skip
+        return j.ICMP(**kinds4[place % 4]) / j.Raw(quoted)
+    kinds6 = (
+        j.ICMPv6DestUnreach(code=4),
+        j.ICMPv6PacketTooBig(mtu=1300),
+        j.ICMPv6TimeExceeded(),
+        j.ICMPv6ParamProblem(),
+    )
+    return kinds6[place % 4] / j.Raw(quoted)
+
+
+def layers(sport: int, dport: int) -> Iterator[Any]:
+    yield j.TCP(sport=sport, dport=dport)
+    yield j.UDP(sport=sport, dport=dport) / b"sixteen octets!!"
+    yield j.SCTP(sport=sport, dport=dport, tag=5) / j.SCTPChunkData(data=b"data", tsn=1)
+
+
+def client_errors() -> Iterator[Any]:
+    """About what services sent to the client."""
+    for family in (4, 6):
+        for place, layer in enumerate((*layers(80, 1000), *layers(53, 1000))):
+            quoted = bytes(ip(family, src=SERVICE[family], dst=CLIENT[family]) / layer)
+            yield LINK / ip(family, src=PEER[family]) / error(family, quoted, place)
+
+
+def server_errors() -> Iterator[Any]:
+    """About what local addresses sent to a server."""
+    for family in (4, 6):
+        server = INSIDE[family].replace("81", "80")
+        for port in range(LOCAL_PORTS[0], LOCAL_PORTS[1] + 1):
+            for place, layer in enumerate(layers(port, 8080)):
+                quoted = bytes(ip(family, src=LOCAL[family], dst=server) / layer)
+                yield SERVERS / ip(family, src=server, dst=LOCAL[family]) / error(family, quoted, place + port)
+
+
+def associations() -> Iterator[Any]:
+    """SCTP from the client."""
+    init = j.SCTPChunkInit(init_tag=7, a_rwnd=9999, n_out_streams=2, n_in_streams=2, init_tsn=1)
+    data = j.SCTPChunkData(data=b"data", tsn=1)
+    chunks = (init, j.SCTPChunkCookieEcho(cookie=b"cookie") / data, data, j.SCTPChunkShutdown(), j.SCTPChunkAbort())
+    for family in (4, 6):
+        for place, chunk in enumerate(chunks):
+            yield LINK / ip(family) / j.SCTP(sport=1000, dport=80, tag=5 if place else 0) / chunk
+
+
 def others() -> Iterator[Any]:
     """To us, through us, to groups, without hops, with tags and options, too long."""
     for family in (4, 6):
@@ -137,6 +187,9 @@ KINDS: dict[str, Callable[[], Iterator[Any]]] = {
     "icmp.0": icmp,
     "requests.0": requests,
     "replies.1": replies,
+    "client_errors.0": client_errors,
+    "server_errors.1": server_errors,
+    "associations.0": associations,
     "others.0": others,
     "extensions.0": extensions,
     "fragments.0": fragments,

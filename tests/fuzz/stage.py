@@ -70,6 +70,7 @@ def _run(bench: EngineBench, chance: Random, turns: int, name: str) -> Result:
     for family in (4, 6):
         bench.service("tcp", family, servers=(80, 81))
         bench.service("udp", family, 53)
+        bench.service("sctp", family)
     bench.everywhere(lambda worker: change_local_ports(Balancer(worker.balancer), worker, *seeds.LOCAL_PORTS))
     first, second = bench.engine.workers[0], bench.engine.workers[1]
     fuzz, hand = _prepare(bench, chance)
