@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, ip_address
+from ipaddress import IPv4Address, IPv4Network, ip_address, ip_network
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from pronghorn.balancer.addresses import ConfigureError
 from pronghorn.balancer.change_access import Rules, change_black_list, change_defences, change_rules
@@ -148,6 +150,33 @@ def test_open_connections_go_on_when_an_entry_comes(family: int) -> None:
         change_black_list(gateway.balancer, [])
         assert gateway.balancer.guards == 0
         assert gateway.ask(family, flags="A") == QUEUED
+
+
+NETWORKS = st.tuples(
+    st.sampled_from(["100.64.0.77", "100.64.0.78", "100.65.0.1", "0.0.0.0"]), st.sampled_from([0, 1, 15, 31, 32])
+).map(lambda pair: ip_network(f"{pair[0]}/{pair[1]}", strict=False))
+
+
+@settings(max_examples=15)
+@given(st.lists(st.tuples(st.booleans(), NETWORKS), min_size=1, max_size=8))
+def test_a_packet_is_in_a_set_when_ipaddress_says_so(changes: list[tuple[bool, IPv4Network]]) -> None:
+    """After every change: with none, one and several prefix lengths in use, what the filter alone says included."""
+    with Guarded() as gateway:
+        change_black_list(gateway.balancer, [gateway.fill("s", "net")])
+        there: set[IPv4Network] = set()
+        for added, network in changes:
+            if added:
+                gateway.fill("s", "net", str(network))
+                there.add(network)
+            else:
+                gateway.sets.delete("s", [read_member("net", str(network))])
+                there.discard(network)
+            for text in ("100.64.0.77", "100.64.0.79", "200.0.0.1"):
+                inside = any(ip_address(text) in one for one in there)
+                verdict = gateway.put(frame(text, 9, "203.0.113.99", 9))
+                assert verdict == (ACL_BLACKLISTED if inside else CONTINUE)
+        lengths = {network.prefixlen for network in there}
+        assert (gateway.sets.find("s").record.only != 0) == (len(lengths) == 1)
 
 
 def test_nomatch_is_an_exception() -> None:

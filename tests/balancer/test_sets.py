@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pronghorn.balancer.addresses import ConfigureError
-from pronghorn.balancer.set_changes import Sets, set_search
+from pronghorn.balancer.set_changes import Sets
 from pronghorn.balancer.set_entries import KINDS, Member, read_member, write_member
+from pronghorn.balancer.set_slots import set_search
 from pronghorn.balancer.sets import FIRST_SLOT, GONE, PROBES, SETS, AccessSet, entry_hash, probe_prefixes
 from pronghorn.compiled import array_at, mode, u64
 from pronghorn.memory import Arena
@@ -254,7 +255,7 @@ WRONG = [
     ("ip", "fe80::1%eth0", "zone"),
     ("net", "192.0.2.1/24", "bits set"),
     ("ip:port", "192.0.2.1", "no port"),
-    ("ip:port", "192.0.2.1,sctp:80", "no port"),
+    ("ip:port", "192.0.2.1,gre:80", "no port"),
     ("net:port", "192.0.2.0/24,65536", "0 to 65535"),
     ("mac", "02:00", "not an Ethernet address"),
     ("port", "-1", "0 to 65535"),

@@ -30,14 +30,13 @@ from pronghorn.control.options import OPTIONS
 from pronghorn.control.plane import ProgramPlane
 from pronghorn.control.resolve import resolve
 from pronghorn.control.views import (
-    EntryView,
     PortView,
     RouteView,
     ServerView,
     ServiceView,
-    SetView,
 )
 from tests.control.fake_programs import FakePrograms
+from tests.control.fake_sets import FakeSets
 from tests.control.fake_views import FakeViews
 
 
@@ -65,7 +64,7 @@ def counted(
     return call
 
 
-class FakeEngine(FakeViews):
+class FakeEngine(FakeSets, FakeViews):
     """State as dictionaries; `state()` is comparable and independent of order."""
 
     def __init__(self, starting: Config) -> None:
@@ -79,9 +78,9 @@ class FakeEngine(FakeViews):
         self.sockets = starting.sockets
         self.socket_ports, self.tcp_settings, self.udp_settings = self.sockets.local_ports, starting.tcp, starting.udp
         self.programs = starting.programs
-        self.set_table: dict[str, Set] = {}
+        self.set_table = {}
         self.guards: Any = ((), False, False)
-        self.dynamic: dict[str, list[Any]] = {}
+        self.dynamic = {}
         self.filters: list[Filter] = []
         self.table: dict[ServiceKey, Service] = {}
         self.servers: dict[tuple[ServiceKey, Any], Server] = {}
@@ -224,32 +223,6 @@ class FakeEngine(FakeViews):
 
     def _has_sets(self, service: Service) -> None:
         assert all(name in self.set_table for name in (service.allow, service.deny) if name)
-
-    def sets(self) -> Sequence[SetView]:
-        return [
-            SetView(name=one.name, kind=one.kind, entries=len(one.entries), max_entries=one.max_entries)
-            for one in self.set_table.values()
-        ]
-
-    def set_entries(self, name: str) -> Sequence[EntryView]:
-        return [EntryView(entry=member.text, comment=member.comment) for member in self.dynamic.get(name, [])]
-
-    def add_entries(self, name: str, wanted: Sequence[Any]) -> int:
-        if len(wanted) > self.set_table[name].max_entries:
-            raise ValueError(f"set {name} has no room")
-        self.dynamic.setdefault(name, []).extend(wanted)
-        return len(wanted)
-
-    def delete_entries(self, name: str, wanted: Sequence[Any]) -> int:
-        there = self.dynamic.get(name, [])
-        self.dynamic[name] = [member for member in there if member.text not in [one.text for one in wanted]]
-        return len(there) - len(self.dynamic[name])
-
-    def flush_set(self, name: str) -> int:
-        return len(self.dynamic.pop(name, []))
-
-    def test_entry(self, name: str, wanted: Any) -> EntryView | None:
-        return next((view for view in self.set_entries(name) if view.entry == wanted.text), None)
 
     def program_plane(self) -> ProgramPlane | None:
         return FakePrograms() if self.programs.enabled else None

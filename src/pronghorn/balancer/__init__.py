@@ -11,7 +11,7 @@ addresses     how it writes an address
 create  growth              making and enlarging tables       show          rows for people
 icmp_errors   ICMP errors about balanced packets
 access  source_rates        who may: lists, rates of sources      change_access  the control plane's hand in it
-sets                        named sets, as packets ask them       set_changes  set_entries  making them; their text
+sets                        named sets, as packets ask them       set_changes  set_slots  set_entries
 health                      what health checks ask for
 lookups  scheduling         what schedulers look up and are told
 thresholds  totals          limits on a server's connections, and what all workers have

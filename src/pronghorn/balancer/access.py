@@ -13,7 +13,7 @@ entry that decided has counted the packet.
 
 from __future__ import annotations
 
-from pronghorn.balancer.sets import AccessSet, is_member, probe
+from pronghorn.balancer.sets import AccessSet, is_in, probe
 from pronghorn.balancer.source_rates import Source, Sources, find_source, take_token
 from pronghorn.balancer.tables import REPLY, Access, Balancer, Service, server_of
 from pronghorn.compiled import cold, hot, leaf
@@ -44,12 +44,12 @@ EVERY_PACKET = BLACK_LIST | PACKET_RATES
 _CONNS, _PACKETS = Source.offset("conns"), Source.offset("packets")
 
 
-@cold
+@hot
 def guard(worker: Worker, balancer: Balancer, packet: Packet, flow: int) -> int:
     """What is asked of every packet; `flow` is its, or -1. CONTINUE, or why it is dropped."""
     if balancer.guards & BLACK_LIST != 0:
         for place in range(balancer.black_count):
-            if is_member(worker, AccessSet(balancer.black[place]), packet):
+            if is_in(worker, AccessSet(balancer.black[place]), packet):
                 return ACL_BLACKLISTED
     if balancer.guards & PACKET_RATES != 0 and flow >= 0 and flow & 1 != REPLY:
         number = balancer.servers[server_of(balancer.conns[flow >> 1])].service
@@ -65,9 +65,9 @@ def guard(worker: Worker, balancer: Balancer, packet: Packet, flow: int) -> int:
 def admit(worker: Worker, balancer: Balancer, service: Service, packet: Packet) -> int:
     """Whether the packet may open a connection to the service. CONTINUE, or why it is dropped."""
     access = balancer.access[service.index]
-    if access.deny != 0 and is_member(worker, AccessSet(access.deny), packet):
+    if access.deny != 0 and is_in(worker, AccessSet(access.deny), packet):
         return ACL_DENIED
-    if access.allow != 0 and not is_member(worker, AccessSet(access.allow), packet):
+    if access.allow != 0 and not is_in(worker, AccessSet(access.allow), packet):
         return ACL_NOT_ALLOWED
     if access.packet_interval | access.conn_interval != 0 and not within_rates(
         worker, access, source_of(worker, balancer, service, packet)

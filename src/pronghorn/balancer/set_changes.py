@@ -19,24 +19,21 @@ from dataclasses import dataclass, field
 
 from pronghorn.balancer.addresses import ConfigureError
 from pronghorn.balancer.set_entries import KINDS, Member, write_words
+from pronghorn.balancer.set_slots import set_fill, set_next, set_put, set_search, set_take
 from pronghorn.balancer.sets import (
     ABSENT,
     FIRST_SLOT,
-    GONE,
     INTERFACE,
+    KEY_SHIFT,
     LENGTH_WORD,
     NOMATCH,
-    PROBES,
     SETS,
     USED,
     AccessSet,
     Count,
     Entry,
-    entry_hash,
-    entry_tag,
-    probe,
 )
-from pronghorn.compiled import Array, array_at, entry, fence, fill, hashing, hot, u64
+from pronghorn.compiled import Array, fence, fill, hashing, u64
 from pronghorn.memory.arena import Arena
 
 CAPACITY = 1_048_576
@@ -49,84 +46,6 @@ _LEAST = 64
 _ENTRY = struct.Struct("<qqqqI20x")
 _SECOND = 1_000_000_000
 _SECRET = 0x51_7C_C1_B7_27_22_0A_95
-
-
-@hot
-def put(set: AccessSet, slots: int, number: int) -> bool:
-    """Make the entry known in the table of slots. False: no place near enough."""
-    one = set.entries[number]
-    hash = entry_hash(one.hi, one.lo, one.key, set.secret)
-    table: Array[u64] = array_at(u64, slots)
-    mask = table[0]
-    place = hash & mask
-    for _ in range(PROBES):
-        there = table[FIRST_SLOT + place] & GONE
-        if there == 0 or there == GONE:
-            fence()
-            table[FIRST_SLOT + place] = entry_tag(hash) << 32 | (number + 1)
-            return True
-        place = (place + 1) & mask
-    return False
-
-
-@entry
-def set_put(set: AccessSet, number: int) -> bool:
-    """Let packets find an entry that is written."""
-    return put(set, set.slots, number)
-
-
-@entry
-def set_fill(set: AccessSet, slots: int) -> bool:
-    """Put all entries into a table that nobody uses yet. False: it is too small."""
-    for number in range(set.fresh):
-        if set.entries[number].flags & USED != 0 and not put(set, slots, number):
-            return False
-    return True
-
-
-@entry
-def set_search(set: AccessSet, hi: int, lo: int, key: int) -> int:
-    """The number of exactly this entry, or -1."""
-    return probe(set, hi, lo, key)
-
-
-@entry
-def set_take(set: AccessSet, number: int) -> int:
-    """Let packets find the entry no more. Returns how many slots are GONE for it: 1, or 0."""
-    one = set.entries[number]
-    hash = entry_hash(one.hi, one.lo, one.key, set.secret)
-    table: Array[u64] = array_at(u64, set.slots)
-    mask = table[0]
-    place = hash & mask
-    for _ in range(PROBES):
-        if table[FIRST_SLOT + place] & GONE == number + 1:
-            last = table[FIRST_SLOT + ((place + 1) & mask)] == 0
-            table[FIRST_SLOT + place] = 0 if last else GONE
-            return 0 if last else 1
-        place = (place + 1) & mask
-    return 0
-
-
-@entry
-def set_next(set: AccessSet, first: int, now: int) -> int:
-    """The next entry from `first` on, or -1; with `now`, the next whose time is over then."""
-    for number in range(first, set.fresh):
-        one = set.entries[number]
-        if one.flags & USED != 0 and (now == 0 or (one.expires != 0 and one.expires <= now)):
-            return number
-    return -1
-
-
-@entry
-def set_sum(set: AccessSet, workers: int, octets: bool) -> int:
-    """Packets, or octets, that all entries have met."""
-    total = 0
-    for worker in range(workers):
-        for number in range(set.fresh):
-            if set.entries[number].flags & USED != 0:
-                count = set.counts[worker * set.capacity + number]
-                total += count.octets if octets else count.packets
-    return total
 
 
 @dataclass
@@ -385,6 +304,19 @@ class Sets:
         word, bit = (0, length) if family == 4 else (1 + length // LENGTH_WORD, length % LENGTH_WORD)
         there = named.record.lengths[word]
         named.record.lengths[word] = there | 1 << bit if named.lengths[family, length] else there & ~(1 << bit)
+        if family == 4:
+            self._tell_only(named)
+
+    def _tell_only(self, named: Named) -> None:
+        """With one prefix length of IPv4 packets ask the filter alone; none may before one of another is known."""
+        used = [length for (family, length), count in named.lengths.items() if family == 4 and count]
+        record = named.record
+        if len(used) != 1 or named.kind not in ("ip", "net"):
+            record.only = 0
+        elif record.only == 0:
+            record.only_mask = 0xFFFF_FFFF << (32 - used[0]) & 0xFFFF_FFFF
+            fence()
+            record.only = (4 << 32 | used[0]) << KEY_SHIFT
 
     def _move(self, named: Named, number: int, port: int | None) -> None:
         """The entry is about this port from now on. While it has no slot, nobody looks at it."""
@@ -407,7 +339,7 @@ class Sets:
         while True:
             named.generation += 1
             table = f"set{named.number}.slots{named.generation}"
-            slots = self.arena.table(table, u64, FIRST_SLOT + size)
+            slots = self.arena.table(table, u64, FIRST_SLOT + size + size // 8)
             slots[0] = size - 1
             if set_fill(record, slots.address):
                 break

@@ -1,14 +1,18 @@
 """Named sets of addresses, networks, ports, hardware addresses and interfaces, as packets ask them: ipset's kinds.
 
-A set is one open-addressed table of entries. A packet's question costs one cache line for each prefix length that the
-set uses (one for all kinds but networks), and a second one only where 31 bits of a keyed hash agree: the lengths in
-use are bits of a word and are tried from the longest on, as ipset does; there are at most 33 and 129 of them. However
-many entries there are, nobody walks further than PROBES places, for the writer enlarges the table before.
+A set is one open-addressed table of slots, with a filter behind them: one bit for each of eight times as many places,
+set where an entry's hash points (Bloom, 1970, with one hash). A packet that is in no set, as most are, finds that bit
+unset but for one time in sixteen, and costs one look into the filter, which a core's cache holds: 256 KB for 100,000
+entries. Otherwise it looks at slots, and at an entry only where 31 bits of a keyed hash agree. All that for each prefix
+length that the set uses (one for all kinds but networks); these are bits of a word and are tried from the longest on,
+as ipset does, and are at most 33 and 129. However many entries there are, nobody walks further than PROBES places, for
+the writer enlarges the table before.
 
 Sets are one per engine: all workers read them while the control plane, their only writer, changes them
 (set_changes.py). So that nobody ever sees half an entry:
 
-* An entry is written first; then a single store of one word, its slot, makes it known. So it is taken out, too.
+* An entry is written first, then its bit of the filter; then a single store of one word, its slot, makes it known. So
+  it is taken out, too; its bit stays until the table is made anew.
 * A larger table of slots is written aside; a single store of its address makes it known.
 * What was taken out is only written again, and old slots given back, after every worker has ended the turn that it was
   in: no reference to a set outlives a packet.
@@ -22,7 +26,22 @@ Left out: ipset's pairs of addresses, ip,mac, lists of sets, and ranges, which t
 
 from __future__ import annotations
 
-from pronghorn.compiled import Array, View, array_at, fixed, hashing, hot, leading_zeros, leaf, load_be16, u8, u32, u64
+from pronghorn.compiled import (
+    Array,
+    View,
+    array_at,
+    fixed,
+    hashing,
+    hot,
+    leading_zeros,
+    leaf,
+    load8,
+    load_be16,
+    u8,
+    u16,
+    u32,
+    u64,
+)
 from pronghorn.state.packet import Packet
 from pronghorn.state.worker import Worker
 from pronghorn.wire.ethernet import Ethernet, source
@@ -54,6 +73,9 @@ ABSENT = 0xFFFF
 LENGTH_WORD = 48
 """Prefix lengths of IPv6 in one word of AccessSet.lengths."""
 
+KEY_SHIFT = 20
+"""Where Entry.key meets the high word of an address in a hash."""
+
 OTHER = 1 << 40
 """Entry.key of kinds without address."""
 
@@ -79,27 +101,42 @@ class Count(View, align=16, size=16):
 class AccessSet(View, align=64, size=128):
     """One set. Written by the control plane alone."""
 
-    slots: u64  # address of a table: its mask, then from FIRST_SLOT on (tag << 32 | entry + 1), 0 where there is none
-    entries: Array[Entry]
-    counts: Array[Count]  # worker * capacity + entry
+    slots: u64  # address of a table: its mask; from FIRST_SLOT on (tag << 32 | entry + 1), or 0; the filter's octets
     secret: u64  # key of the hash
-    lengths: Array[u64] = fixed(4)  # prefix lengths in use: IPv4; then IPv6, LENGTH_WORD in a word
+    only: u64  # where IPv4 addresses have one prefix length and no port: Entry.key << KEY_SHIFT of all these; else 0
+    only_mask: u32  # which bits of an IPv4 address count then
     capacity: u32  # entries there can be
     fresh: u32  # numbers ever used
     kind: u8  # 0: no set
     number: u8
+    spare: u16
+    entries: Array[Entry]
+    counts: Array[Count]  # worker * capacity + entry
+    lengths: Array[u64] = fixed(4)  # prefix lengths in use: IPv4; then IPv6, LENGTH_WORD in a word
 
 
 @leaf
 def entry_hash(hi: int, lo: int, key: int, secret: int) -> int:
-    """64 bits for an entry."""
-    return hashing.mix(hashing.mix(hi, lo, secret), key, secret)
+    """64 bits for an entry. Two that differ in `hi` as their keys do have the same: they are compared, that is all."""
+    return hashing.mix(hi ^ key << KEY_SHIFT, lo, secret)
 
 
 @leaf
 def entry_tag(hash: int) -> int:
     """What a slot says of its entry's hash: 31 bits that do not choose the place."""
     return hashing.shift_right(hash, 33)
+
+
+@leaf
+def filter_octet(slots: int, mask: int, hash: int) -> int:
+    """The address of the filter's octet for the hash; `filter_bit` is in it."""
+    return slots + 8 * (FIRST_SLOT + mask + 1) + (hashing.shift_right(hash, 27) & mask)
+
+
+@leaf
+def filter_bit(hash: int) -> int:
+    """Which bit of its octet is the hash's."""
+    return 1 << (hashing.shift_right(hash, 24) & 7)
 
 
 @leaf
@@ -114,6 +151,8 @@ def probe(set: AccessSet, hi: int, lo: int, key: int) -> int:
     slots, hash = set.slots, entry_hash(hi, lo, key, set.secret)
     table: Array[u64] = array_at(u64, slots)
     mask, tag = table[0], entry_tag(hash)
+    if load8(filter_octet(slots, mask, hash)) & filter_bit(hash) == 0:
+        return -1
     place = hash & mask
     for _ in range(PROBES):
         slot = table[FIRST_SLOT + place]
@@ -183,9 +222,20 @@ def set_find(set: AccessSet, packet: Packet, now: int) -> int:
     return probe_prefixes(set, now, ip.src_hi, ip.src_lo, tail)
 
 
+@leaf
+def is_in(worker: Worker, set: AccessSet, packet: Packet) -> bool:
+    """Whether the packet is in the set. Most are not, and most of those are known by the filter at once."""
+    if packet.family == 4 and set.only != 0:
+        slots, hash = set.slots, hashing.mix(set.only, IPv4(packet.network).src & set.only_mask, set.secret)
+        table: Array[u64] = array_at(u64, slots)
+        if load8(filter_octet(slots, table[0], hash)) & filter_bit(hash) == 0:
+            return False
+    return is_member(worker, set, packet)
+
+
 @hot
 def is_member(worker: Worker, set: AccessSet, packet: Packet) -> bool:
-    """Whether the packet is in the set; counts it at the entry that says so."""
+    """The same, asking the slots; counts the packet at the entry that decides."""
     found = set_find(set, packet, worker.now)
     if found < 0:
         return False

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 
 from pronghorn.balancer.change_access import Rules, change_black_list, change_defences, change_rules
 from pronghorn.balancer.configure import find_service
-from pronghorn.balancer.set_changes import Named, Sets, Shown, set_sum
+from pronghorn.balancer.set_changes import Named, Sets, Shown
 from pronghorn.balancer.set_entries import Member, read_member
+from pronghorn.balancer.set_slots import set_sum
 from pronghorn.balancer.source_rates import create_sources
 from pronghorn.balancer.tables import Balancer as Tables
 from pronghorn.control.access_settings import Set, members
