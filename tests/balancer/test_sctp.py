@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from ipaddress import ip_address
+from pathlib import Path
 from typing import Any
 
 import pytest
+from scapy.utils import wrpcap
 
 from pronghorn.balancer.configure import ConfigureError, add_local_address, add_server, add_service
 from pronghorn.balancer.sctp_state import next_sctp_state
@@ -214,3 +218,34 @@ def test_states_that_forgers_would_like() -> None:
 def settle(bench: EngineBench) -> None:
     for _ in range(3):
         bench.turn()
+
+
+@pytest.mark.skipif(not shutil.which("tshark"), reason="needs tshark")
+def test_tshark_finds_every_checksum_good(tmp_path: Path) -> None:
+    """Of associations, and of errors about them with all that is quoted."""
+    frames = []
+    with EngineBench() as bench:
+        serve(bench, "full-nat")
+        for family in (4, 6):
+            for chunks in ((INIT,), (ECHO, DATA), (DATA,)):
+                assert bench.hear(request(family, *chunks)) == {"transmitted": 1}
+            made = bench.sent(1)
+            inner = j.IP(made[0][14:]) if family == 4 else j.IPv6(made[0][14:])
+            kind = j.ICMP(type=3, code=2) if family == 4 else j.ICMPv6DestUnreach(code=3)
+            ip = j.IP(src=inner.dst, dst=inner.src) if family == 4 else j.IPv6(src=inner.dst, dst=inner.src)
+            report = j.Ether(src=ROUTER, dst=OWN[1]) / ip / kind / j.Raw(bytes(inner))
+            assert bench.hear(report, port=1) == {"transmitted": 1}
+            frames += made + bench.sent(0)
+    path = tmp_path / "sent.pcap"
+    wrpcap(str(path), [j.Ether(frame) for frame in frames])
+    fields = ["ip.checksum.status", "icmp.checksum.status", "icmpv6.checksum.status", "sctp.checksum.status"]
+    command = ["tshark", "-r", str(path), "-o", "sctp.checksum:CRC 32c", "-o", "ip.check_checksum:TRUE", "-T", "fields"]
+    for field in fields:
+        command += ["-e", field]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    ip4, quoted4, ip6, quoted6 = "1\t\t\t1", "1,1\t1\t\t", "\t\t\t1", "\t\t1\t"
+    lines = done.stdout.splitlines()
+    assert lines[:3] == [ip4] * 3
+    assert lines[4:7] == [ip6] * 3
+    assert lines[3].startswith(quoted4), lines
+    assert lines[7].startswith(quoted6), lines
