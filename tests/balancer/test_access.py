@@ -14,6 +14,8 @@ from pronghorn.balancer.configure import remove_service
 from pronghorn.balancer.set_changes import Sets
 from pronghorn.balancer.set_entries import read_member
 from pronghorn.balancer.source_rates import WAYS, Source, create_sources, take_token
+from pronghorn.balancer.tables import Balancer
+from pronghorn.state.packet import REDIRECTED
 from pronghorn.state.verdicts import (
     ACL_BLACKLISTED,
     ACL_DENIED,
@@ -24,8 +26,10 @@ from pronghorn.state.verdicts import (
     QUEUED,
     RATE_LIMITED_SOURCE,
 )
+from pronghorn.state.worker import Worker
 from tests.balancer.frames import CLIENT, LOCAL, SERVER, SERVICE, Seen, frame
 from tests.balancer.gateway import CLIENTS, PEER_MAC, SECOND, SERVERS, Gateway, mac
+from tests.support.feed import OWN, ROUTER, EngineBench
 
 FAMILIES = pytest.mark.parametrize("family", [4, 6])
 
@@ -297,6 +301,25 @@ def test_the_table_of_sources_is_bounded() -> None:
         assert gateway.ask(src="100.64.2.1", udp=True) == QUEUED
         assert gateway.ask(src="100.64.1.0", sport=2, udp=True) == RATE_LIMITED_SOURCE
         assert gateway.ask(src="100.64.1.1", sport=2, udp=True) == QUEUED  # forgotten
+
+
+def test_a_source_has_one_bucket_on_all_workers() -> None:
+    """The second connection is one too many, whichever worker it comes to; so is the set asked by both."""
+    with EngineBench(workers=2) as bench:
+        bench.service("udp", 4)
+        sources = create_sources(bench.engine.arena, 7, 64).address
+        link = bytes.fromhex((OWN[0] + ROUTER).replace(":", "")) + b"\x08\x00"
+
+        def limit(worker: Worker) -> None:
+            Balancer(worker.balancer).sources = sources
+            change_rules(Balancer(worker.balancer), 0, Rules(connections=1))
+
+        bench.everywhere(limit)
+        for worker in range(2):
+            bench.put(link + frame("100.64.0.77", 4000 + worker, SERVICE[4], 80)[14:], worker=worker, flags=REDIRECTED)
+        bench.turn()
+        assert bench.counts()["rate_limited_source"] == 1
+        assert sum(Balancer(bench.engine.workers[n].balancer).count for n in range(2)) == 1
 
 
 def test_a_bucket() -> None:

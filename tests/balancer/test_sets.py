@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
@@ -223,6 +224,40 @@ def test_a_slot_is_written_after_its_entry(sets: Bench, monkeypatch: pytest.Monk
         if n >= 66:
             sets.take("s", f"10.0.0.{n - 66}")
     assert seen
+
+
+def test_who_stays_is_found_while_others_come_and_go(sets: Bench) -> None:
+    """A thread reads as a worker does, and is waited for as one: what stays is found every time, under every table."""
+    named = sets.create("s", "net", capacity=400)
+    stay = [read_member("net", f"10.0.{n}.0/24") for n in range(40)]
+    sets.add("s", stay)
+    rounds, missed, ending = [0], [], threading.Event()
+
+    def read() -> None:
+        while not ending.is_set():
+            for member in stay:
+                number = set_search(named.record, member.hi, member.lo, member.key)
+                if number < 0 or named.record.entries[number].lo != member.lo:
+                    missed.append(member.text)
+            rounds[0] += 1
+
+    def quiesce() -> None:
+        before = rounds[0]
+        while rounds[0] < before + 2 and reader.is_alive():
+            time.sleep(0)
+
+    sets.quiesce = quiesce
+    reader = threading.Thread(target=read)
+    reader.start()
+    for first in range(0, 1200, 100):
+        others = [read_member("net", f"172.16.{first // 100}.{n}") for n in range(100)]
+        sets.add("s", others)
+        sets.delete("s", others)
+    ending.set()
+    reader.join()
+    assert not missed
+    assert rounds[0] > 1
+    assert named.count == 40
 
 
 # --- text ---------------------------------------------------------------------------------------------------------

@@ -30,7 +30,7 @@ from pronghorn.state.verdicts import (
 from pronghorn.state.worker import Worker
 from pronghorn.wire.ipv4 import IPv4
 from pronghorn.wire.ipv6 import IPv6
-from pronghorn.wire.numbers import PROTOCOL_TCP
+from pronghorn.wire.numbers import PROTOCOL_TCP, PROTOCOL_UDP
 
 # Balancer.guards
 BLACK_LIST = 1  # there is a black list
@@ -100,6 +100,8 @@ def source_of(worker: Worker, balancer: Balancer, service: Service, packet: Pack
 def defend(balancer: Balancer, packet: Packet) -> int:
     """A packet for no service: the verdict of those to an address that has services, if they are to end here."""
     tcp = packet.protocol == PROTOCOL_TCP
+    if not tcp and packet.protocol != PROTOCOL_UDP:
+        return CONTINUE
     if balancer.guards & (DEFEND_TCP if tcp else DEFEND_UDP) == 0 or balancer.own == 0:
         return CONTINUE
     own = AccessSet(balancer.own)
