@@ -27,6 +27,7 @@ from pronghorn.balancer.tables import (
     TIME_WAIT,
     Balancer,
 )
+from pronghorn.state.packet import CHECKSUM_PARTIAL
 from pronghorn.wire import sctp
 from tests.support.feed import CLIENT, LOCAL, OWN, ROUTER, SERVICE, EngineBench
 from tests.wire import judges as j
@@ -144,6 +145,17 @@ def test_a_wrong_checksum_stays_wrong_by_as_much(family: int) -> None:
         frame = bytearray(bench.sent(1)[0])
         frame[at] ^= 0x40
         seen(family, bytes(frame))
+
+
+@FAMILIES
+def test_a_checksum_that_is_not_finished_is_finished(family: int) -> None:
+    with EngineBench() as bench:
+        serve(bench, "full-nat")
+        sent = bytearray(bytes(request(family, INIT)))
+        at = 14 + (20 if family == 4 else 40) + 8
+        sent[at : at + 4] = b"\x12\x34\0\0"
+        assert bench.hear(bytes(sent), flags=CHECKSUM_PARTIAL) == {"transmitted": 1}
+        seen(family, bench.sent(1)[0])
 
 
 @FAMILIES

@@ -17,13 +17,14 @@ from pronghorn.input.report import error_input
 from pronghorn.input.steer import owner_of
 from pronghorn.programs.input import program_input
 from pronghorn.state.dispatch import dispatch
-from pronghorn.state.packet import BROADCAST, FROM_PROGRAM, MULTICAST, PREPARED, REDIRECTED, Packet
+from pronghorn.state.packet import BROADCAST, CHECKSUM_PARTIAL, FROM_PROGRAM, MULTICAST, PREPARED, REDIRECTED, Packet
 from pronghorn.state.verdicts import CONTINUE
 from pronghorn.state.worker import Worker
 from pronghorn.tcp.input import connection_input
 from pronghorn.wire import sctp, tcp, udp
 from pronghorn.wire.numbers import PROTOCOL_ICMP, PROTOCOL_ICMPV6, PROTOCOL_SCTP, PROTOCOL_TCP, PROTOCOL_UDP
 from pronghorn.wire.reasons import GOOD, UDP_NO_CHECKSUM
+from pronghorn.wire.sctp import SCTP
 from pronghorn.wire.tcp import TCP
 from pronghorn.wire.udp import UDP
 
@@ -84,10 +85,14 @@ def _other_input(worker: Worker, packet: Packet) -> int:
 
 @hot
 def _association_input(worker: Worker, packet: Packet) -> int:
-    """SCTP, which no endpoint here speaks."""
-    reason = sctp.check(packet.transport, packet.data + packet.length - packet.transport)
+    """SCTP, which no endpoint here speaks. Ports cannot finish its checksum, so one that is not finished is here."""
+    octets = packet.data + packet.length - packet.transport
+    reason = sctp.check(packet.transport, octets)
     if reason != GOOD:
         return reason
+    if packet.flags & CHECKSUM_PARTIAL != 0:
+        SCTP(packet.transport).checksum = sctp.sum_of(packet.transport, octets)
+        packet.flags &= ~CHECKSUM_PARTIAL
     if packet.flags & (BROADCAST | MULTICAST) != 0:
         return CONTINUE
     flow_prepare(worker, packet)

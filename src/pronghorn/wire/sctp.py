@@ -94,7 +94,7 @@ def kinds(address: int, octets: int) -> int:
 
 @hot
 def sum_of(address: int, octets: int) -> int:
-    """The checksum that a checked packet should have. For judges: who passes packets on does not verify."""
+    """The checksum that a checked packet should have. Who passes packets on does not verify."""
     crc = shift(extend(ONES, address, HEADER - 4), 4)  # the checksum field, as zeros
     return extend(crc, address + HEADER, octets - HEADER) ^ ONES
 
