@@ -147,8 +147,10 @@ def test_grows_and_shrinks(arena: Arena) -> None:
     index = create_hash_index(arena, "index", ENTRIES)
     work = arena.table("work", u64, 128)
     least = index.size
-    assert fill_up(index, 0, ENTRIES) == ENTRIES
+    used = [fill_up(index, first, ENTRIES // 20) and index.fresh for first in range(0, ENTRIES, ENTRIES // 20)]
+    assert index.count == ENTRIES
     assert index.size == hash_buckets(ENTRIES)
+    assert max(used) < 0.7 * index.overflow_limit, "near its limit at some size"
     check(index)
     for first in range(0, ENTRIES - 64, ENTRIES // 10):
         assert find_batch(index, first, work) == 64

@@ -6,6 +6,7 @@ NAME_port its set-up, plain Python                  device_name  the options in 
 
 null                                     makes and swallows frames
 null_client  null_client_view  null_client_port  a null port with TCP clients behind it
+null_server  null_server_port                    ... with TCP servers
 xdp       xdp_port  xdp_send  xdp_rings  xdp_socket  xdp_program      AF_XDP
 packet    packet_port                    AF_PACKET rings
 tap       tap_port                       TAP; virtio is the header before its frames, and before AF_PACKET's

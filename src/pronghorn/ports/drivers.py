@@ -6,13 +6,14 @@ from pronghorn.compiled import Array, hot, u64
 from pronghorn.ports.bridge import bridge_receive, bridge_transmit
 from pronghorn.ports.null import null_receive, null_transmit
 from pronghorn.ports.null_client import client_receive, client_transmit
+from pronghorn.ports.null_server import server_receive, server_transmit
 from pronghorn.ports.packet import packet_receive, packet_transmit
 from pronghorn.ports.pcap import pcap_receive, pcap_transmit
 from pronghorn.ports.tap import tap_receive, tap_transmit
 from pronghorn.ports.veth import veth_receive, veth_transmit
 from pronghorn.ports.wire import wire_receive, wire_transmit
 from pronghorn.ports.xdp import xdp_receive, xdp_transmit
-from pronghorn.state.port import BRIDGE, CLIENT, NULL, PACKET, PCAP, TAP, VETH, WIRE, XDP, Port, Queue
+from pronghorn.state.port import BRIDGE, CLIENT, NULL, PACKET, PCAP, SERVER, TAP, VETH, WIRE, XDP, Port, Queue
 from pronghorn.state.worker import Worker
 
 
@@ -38,6 +39,8 @@ def receive(worker: Worker, port: Port, queue: Queue, room: int) -> int:
         return wire_receive(worker, port, queue, room)
     if kind == CLIENT:
         return client_receive(worker, port, queue, room)
+    if kind == SERVER:
+        return server_receive(worker, port, queue, room)
     return 0
 
 
@@ -63,4 +66,6 @@ def transmit_burst(worker: Worker, port: Port, queue: Queue, packets: Array[u64]
         return wire_transmit(worker, port, queue, packets, count)
     if kind == CLIENT:
         return client_transmit(worker, port, queue, packets, count)
+    if kind == SERVER:
+        return server_transmit(worker, port, queue, packets, count)
     return 0

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pronghorn.compiled import Array, View, field, fixed, i32, u8, u16, u32, u64
 
 # Port.kind: the driver; ports/drivers.py chooses by it
-NULL, PCAP, VETH, BRIDGE, PACKET, TAP, XDP, DPDK, WIRE, CLIENT = range(1, 11)
+NULL, PCAP, VETH, BRIDGE, PACKET, TAP, XDP, DPDK, WIRE, CLIENT, SERVER = range(1, 12)
 
 # Port.role: what happens to frames that arrive
 INPUT, REFLECT, CROSS = range(3)  # to the stack and the balancer | out of port.peer, MAC swapped | out of port.peer
