@@ -160,7 +160,7 @@ class Sets:
         before = named.count
         now = self.clock()
         for member in wanted.values():
-            self._add(named, member, now)
+            self._add(named, member, now, self._number(named, member) if before else None)
         return named.count - before
 
     def delete(self, name: str, members: Iterable[Member]) -> int:
@@ -231,12 +231,12 @@ class Sets:
         number = set_search(named.record, member.hi, member.lo, member.key)
         return None if number < 0 else number
 
-    def _add(self, named: Named, member: Member, now: int) -> None:
+    def _add(self, named: Named, member: Member, now: int, number: int | None) -> None:
+        """`number`: where it is already."""
         record = named.record
         seconds = named.timeout if member.timeout is None else member.timeout
         expires = now + seconds * _SECOND if seconds else 0
         flags = USED | (NOMATCH if member.nomatch else 0)
-        number = self._number(named, member)
         if number is not None:
             one = record.entries[number]
             named.timed += (expires != 0) - (one.expires != 0)
@@ -256,7 +256,7 @@ class Sets:
             self._put(named, number)
         if member.comment:
             named.comments[number] = member.comment
-        else:
+        elif named.comments:
             named.comments.pop(number, None)
 
     def _fresh(self, named: Named) -> int:
@@ -300,7 +300,10 @@ class Sets:
         length, family = key & 0xFF, key >> 32 & 0xFF
         if family == 0:
             return
-        named.lengths[family, length] += change
+        before = named.lengths[family, length]
+        named.lengths[family, length] = before + change
+        if before and before + change:
+            return
         word, bit = (0, length) if family == 4 else (1 + length // LENGTH_WORD, length % LENGTH_WORD)
         there = named.record.lengths[word]
         named.record.lengths[word] = there | 1 << bit if named.lengths[family, length] else there & ~(1 << bit)
