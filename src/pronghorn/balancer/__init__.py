@@ -12,6 +12,10 @@ create  growth              making and enlarging tables       show          rows
 icmp_errors   ICMP errors about balanced packets
 access  source_rates        who may: lists, rates of sources      change_access  the control plane's hand in it
 sets                        named sets, as packets ask them       set_changes  set_slots  set_entries
+option_tables               what options of services remember     listens   services at several places
+persistence  templates      clients that stay with their servers  show_clients   rows of them
+limits  clients  ties       what services and clients may have    shares   limits divided over workers
+change_options  set_limits  the control plane's hand in options
 health                      what health checks ask for
 lookups  scheduling         what schedulers look up and are told
 thresholds  totals          limits on a server's connections, and what all workers have

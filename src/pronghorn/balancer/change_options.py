@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from ipaddress import ip_network
 from typing import Any
 
-from pronghorn.balancer.addresses import ConfigureError, to_raw
+from pronghorn.balancer.addresses import Address, ConfigureError, raw_port, to_raw
 from pronghorn.balancer.configure import service_at
 from pronghorn.balancer.create import LONGEST_TIMEOUT, TIMEOUTS, set_timeouts, ticks, timeout_ticks
+from pronghorn.balancer.listens import add_listen, drop_listens
 from pronghorn.balancer.option_tables import GROUPS
+from pronghorn.balancer.services import search_exact
 from pronghorn.balancer.set_limits import Wanted
 from pronghorn.balancer.tables import ASKS_ONE_PACKET, ASKS_PERSISTENCE, STATES, TICK, Balancer, Service
 from pronghorn.balancer.templates import drop_templates
 from pronghorn.compiled import array_at, u32
+from pronghorn.memory.hashtable import HashIndex
 from pronghorn.wire.numbers import PROTOCOL_UDP
 
 _ALL = (1 << 64) - 1
@@ -72,6 +75,53 @@ def change_one_packet(balancer: Balancer, number: int, one_packet: bool) -> None
     if one_packet and service.ports >> 32 & 0xFF != PROTOCOL_UDP:
         raise ConfigureError("one packet at a time: of UDP alone")
     _ask(service, ASKS_ONE_PACKET, one_packet)
+
+
+Place = tuple[Address, int, int]
+"""Address, first and last port; 0 and 0: any port."""
+
+MOST_PORTS = 4096
+"""Ports of one service, besides its own."""
+
+
+def change_listens(balancer: Balancer, number: int, places: Sequence[Place]) -> None:
+    """Let the service be found at these too, and nowhere else besides its own address and port."""
+    service = service_at(balancer, number)
+    tail = service.ports & ~0xFFFFFFFF
+    entries = []
+    for address, first, last in places:
+        if address.version != service.ports >> 40 or not 0 <= first <= last <= 65535 or (first == 0 and last != 0):
+            raise ConfigureError(f"{address}, ports {first} to {last}: not of the service's family, or out of range")
+        entries += [(*to_raw(address), raw_port(port) << 16 | tail) for port in range(first, last + 1)]
+    if len(entries) > MOST_PORTS:
+        raise ConfigureError(
+            f"{len(entries)} ports, of {MOST_PORTS} that a service may have; any port of an address is one"
+        )
+    known = [search_exact(balancer, *entry) for entry in entries]
+    own = (service.hi, service.lo, service.ports)
+    if len(set(entries)) != len(entries) or own in entries or any(one not in (-1, number) for one in known):
+        raise ConfigureError("a port that is listed twice, or that another service has")
+    there = sum(1 for one in known if one == number)
+    if len(entries) - there > balancer.listen_limit - _listens(balancer):
+        raise ConfigureError(f"there are {balancer.listen_limit} ports of services already")
+    drop_listens(balancer, number)
+    for entry in entries:
+        if not add_listen(balancer, number, *entry):
+            drop_listens(balancer, number)
+            raise ConfigureError("no room for another port")
+
+
+def _listens(balancer: Balancer) -> int:
+    """How many there are now, of all services: the index has them and services."""
+    return HashIndex(balancer.service_index).count
+
+
+def change_keep_port(balancer: Balancer, number: int, keep_port: bool) -> None:
+    """Let servers get connections at the port that the client asked for, instead of at their own."""
+    service = service_at(balancer, number)
+    balancer.options[number].keep_port = int(keep_port)
+    for place in range(service.member_count):
+        balancer.servers[service.members[place]].keep_port = int(keep_port)
 
 
 def _ask(service: Service, bit: int, wanted: bool) -> None:

@@ -23,6 +23,7 @@ from pronghorn.balancer.addresses import (
     to_raw,
 )
 from pronghorn.balancer.create import change_timeouts, create_balancer, usual_options
+from pronghorn.balancer.listens import drop_listens
 from pronghorn.balancer.local_addresses import add_local_address, change_local_ports, remove_local_address, start_sweep
 from pronghorn.balancer.lookups import rebuild_lookups
 from pronghorn.balancer.methods import method_number, set_method
@@ -32,10 +33,10 @@ from pronghorn.balancer.scheduling import USUAL, Scheduling, set_limits, set_sch
 from pronghorn.balancer.services import (
     end_leaving,
     refresh_weights,
+    search_exact,
     search_free_server,
     search_free_service,
     search_server,
-    search_service,
     service_hash,
 )
 from pronghorn.balancer.set_limits import has_packet_rates
@@ -84,7 +85,7 @@ __all__ = [
 
 def find_service(balancer: Balancer, protocol: str, address: Address, port: int) -> int:
     """Its index, or -1."""
-    return search_service(balancer, *to_raw(address), service_ports(protocol, address, port))
+    return search_exact(balancer, *to_raw(address), service_ports(protocol, address, port))
 
 
 def add_service(
@@ -128,6 +129,7 @@ def remove_service(balancer: Balancer, number: int) -> None:
     hash_remove(index, service_hash(service.hi, service.lo, service.ports, index.secret), number)
     service.ports = service.ring = 0
     drop_templates(balancer, number)
+    drop_listens(balancer, number)
     usual_options(balancer, number)
 
 
@@ -190,6 +192,7 @@ def add_server(
     start_slowly(owner, server)
     server.identity = identity_of(server.hi, server.lo, server.port)
     server.state = SERVER_UP if state == "up" else SERVER_DRAIN
+    server.keep_port = balancer.options[service].keep_port
     server.watched = int(has_packet_rates(balancer.limits[service]))
     owner.members[owner.member_count] = number
     owner.member_count += 1

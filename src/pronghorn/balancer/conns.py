@@ -139,10 +139,16 @@ def set_request(balancer: Balancer, number: int, packet: Packet) -> None:
 
 
 @leaf
+def _port_of(server: Server, conn: Conn) -> int:
+    """Where the server gets this connection; raw."""
+    return server.port if server.keep_port == 0 else conn.keys[REQUEST] >> 16 & 0xFFFF
+
+
+@leaf
 def set_reply_source(balancer: Balancer, number: int, server: Server) -> None:
     """Replies come from the server; where to is not known yet."""
     conn = balancer.conns[number]
-    conn.keys[REPLY] = conn.keys[REQUEST] & _PROTOCOL | server.family << 40 | server.port
+    conn.keys[REPLY] = conn.keys[REQUEST] & _PROTOCOL | server.family << 40 | _port_of(server, conn)
     if server.family == 4:
         conn.addresses[REPLY] = server.lo & 0xFFFFFFFF
     else:

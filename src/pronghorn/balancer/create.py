@@ -11,7 +11,7 @@ from pronghorn.balancer.clients import PLACES, WAYS
 from pronghorn.balancer.forwarding.tunnel import PIECES
 from pronghorn.balancer.local_addresses import change_local_ports
 from pronghorn.balancer.lookups import RING_POINTS
-from pronghorn.balancer.option_tables import Limits, Options, Template, Ties
+from pronghorn.balancer.option_tables import Limits, Listen, Options, Template, Ties
 from pronghorn.balancer.schedulers.locality import CACHE
 from pronghorn.balancer.tables import (
     LOCAL_RECORDS,
@@ -50,6 +50,9 @@ MAGLEV_SIZE = 65537
 
 CLIENTS = 1 << 17
 """Clients that persistence remembers at most, and no more than there can be connections."""
+
+LISTENS = 16_384
+"""Addresses and ports of all services besides their own."""
 
 _MAGLEV_SEED = 0x2545F4914F6CDD1D
 
@@ -91,17 +94,13 @@ def create_balancer(
     balancer.pieces = table("pieces", u64, PIECES).address
     balancer.locals = table("locals", Local, LOCAL_RECORDS)
     balancer.access = table("access", Access, services)
-    balancer.options, balancer.ties = table("options", Options, services), table("ties", Ties, conns)
-    balancer.limits, balancer.server_clients = table("limits", Limits, services), table("server_clients", u32, servers)
-    balancer.clients, balancer.client_mask = _clients(arena, owner), PLACES // WAYS - 1
+    _for_options(balancer, arena, worker, table)
     for start, octets in (
         (balancer.servers.address, servers * Server.SIZE),
         (balancer.tunnels.address, servers * Tunnel.SIZE),
         (balancer.services.address, services * Service.SIZE),
         (balancer.locals.address, LOCAL_RECORDS * Local.SIZE),
         (balancer.access.address, services * Access.SIZE),
-        (balancer.options.address, services * Options.SIZE),
-        (balancer.limits.address, services * Limits.SIZE),
     ):
         fill(start, 0, octets)
     members, weights = table("members", u32, services * MEMBERS), table("weights", u32, services * MEMBERS)
@@ -114,19 +113,30 @@ def create_balancer(
     balancer.maglev_size, balancer.maglev_seed = maglev_size, hashing.wrap(maglev_seed)
     _for_schedulers(balancer, table, services)
     balancer.index = create_hash_index(arena, f"{name}.flow", 2 * conns, owner, worker.secret).address
-    balancer.service_index = create_hash_index(arena, f"{name}.service", services, owner, worker.secret).address
+    places = services + balancer.listen_limit
+    balancer.service_index = create_hash_index(arena, f"{name}.service", places, owner, worker.secret).address
     timers = balancer.records.address + ConnRecord.offset("timer")
     balancer.wheel = create_wheel(arena, f"{name}.wheel", timers, ConnRecord.SIZE, worker.now >> TICK, owner).address
-    clients = min(CLIENTS, conns)
-    balancer.templates, balancer.template_limit = table("templates", Template, clients), clients
-    balancer.template_index = create_hash_index(arena, f"{name}.template", clients, owner, worker.secret).address
-    timers = balancer.templates.address + Template.offset("timer")
-    wheel = create_wheel(arena, f"{name}.template_wheel", timers, Template.SIZE, worker.now >> TICK, owner)
-    balancer.template_wheel = wheel.address
     worker.balancer = balancer.address
     change_timeouts(balancer, TIMEOUTS)
     change_local_ports(balancer, worker, 1025, 65535)
     return balancer
+
+
+def _for_options(balancer: Balancer, arena: Arena, worker: Worker, table: Callable[[str, Any, int], Any]) -> None:
+    """What services may ask beyond the usual."""
+    services, servers, owner = balancer.service_limit, balancer.server_limit, worker.index
+    balancer.options, balancer.ties = table("options", Options, services), table("ties", Ties, balancer.conn_limit)
+    balancer.limits, balancer.server_clients = table("limits", Limits, services), table("server_clients", u32, servers)
+    fill(balancer.server_clients.address, 0, 4 * servers)
+    balancer.clients, balancer.client_mask = _clients(arena, owner), PLACES // WAYS - 1
+    balancer.listens, balancer.listen_limit = table("listens", Listen, LISTENS), LISTENS
+    clients, name = min(CLIENTS, balancer.conn_limit), f"balancer{owner}.template"
+    balancer.templates, balancer.template_limit = table("templates", Template, clients), clients
+    balancer.template_index = create_hash_index(arena, name, clients, owner, worker.secret).address
+    timers = balancer.templates.address + Template.offset("timer")
+    wheel = create_wheel(arena, f"{name}_wheel", timers, Template.SIZE, worker.now >> TICK, owner)
+    balancer.template_wheel = wheel.address
 
 
 def _for_schedulers(balancer: Balancer, table: Callable[[str, Any, int], Any], services: int) -> None:

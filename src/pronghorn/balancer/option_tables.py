@@ -33,6 +33,7 @@ class Options(View, align=64, size=256):
     group: u32  # whose templates: the service's own index, or from GROUPS on those of several services
     templates_full: u64  # connections of clients for which there was no room
     quiesced: u8  # 1: a server of weight 0 keeps getting new connections of clients that it has
+    keep_port: u8  # 1: servers get connections at the port that the client asked for
     leaving: u8  # 1: a server was removed and kept its connections
     own: Array[u32] = fixed(16, align=64)  # ticks by ConnRecord.state; 0: as usual
     timeouts: Array[u32] = fixed(16)  # these with the usual ones: what Service.timeouts is, if the service has own ones
@@ -57,6 +58,17 @@ class Template(View, align=64, size=128):
     connections: u32  # so far
     next: u32  # free ones: the next one plus 1
     hints: Array[u32] = fixed(HINTS)  # by Service.index modulo HINTS: the server, to be checked
+
+
+class Listen(View, align=32, size=32):
+    """Where a service is found besides its own address and port (listens.py)."""
+
+    hi: u64  # address, raw; IPv4 in the low half of lo
+    lo: u64
+    ports: u64  # as Service.ports; without a port: any
+    service: u16
+    spare: u16
+    next: u32  # free ones: the next one plus 1
 
 
 class Ties(View, align=8, size=8):

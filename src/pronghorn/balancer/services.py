@@ -12,6 +12,7 @@ from pronghorn.wire.ipv4 import IPv4
 
 _DST4 = IPv4.offset("dst")
 _ANY_SOURCE_PORT = ~0xFFFF
+_PORT = 0xFFFF0000
 
 PARTS = 10
 """Of a unit of weight, while a server of the service starts slowly."""
@@ -34,14 +35,28 @@ def find_service(balancer: Balancer, packet: Packet) -> int:
 
 @entry
 def search_service(balancer: Balancer, hi: int, lo: int, ports: int) -> int:
-    """Index of the service with this address and these `Service.ports`, or -1."""
+    """Index of the service for this address and these `Service.ports`, or -1: one for the port, else one for any."""
+    found = search_exact(balancer, hi, lo, ports)
+    if found < 0 and balancer.any_port != 0:
+        return search_exact(balancer, hi, lo, ports & ~_PORT)
+    return found
+
+
+@entry
+def search_exact(balancer: Balancer, hi: int, lo: int, ports: int) -> int:
+    """Index of the service that is found under exactly these, or -1."""
     index = HashIndex(balancer.service_index)
     hash = service_hash(hi, lo, ports, index.secret)
     found = hash_first(index, hash)
     while found >= 0:
-        service = balancer.services[found]
-        if service.lo == lo and service.hi == hi and service.ports == ports:
-            return found
+        if found >= balancer.service_limit:
+            listen = balancer.listens[found - balancer.service_limit]
+            if listen.lo == lo and listen.hi == hi and listen.ports == ports:
+                return listen.service
+        else:
+            service = balancer.services[found]
+            if service.lo == lo and service.hi == hi and service.ports == ports:
+                return found
         found = hash_next(index, hash, found)
     return -1
 

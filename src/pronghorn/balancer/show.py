@@ -13,7 +13,17 @@ from pronghorn.balancer.addresses import NAMES, Address, ends, from_raw, raw_por
 from pronghorn.balancer.create import TIMEOUTS
 from pronghorn.balancer.persistence import count_clients
 from pronghorn.balancer.schedulers import SCHEDULERS
-from pronghorn.balancer.tables import METHODS, REPLY, REQUEST, SERVER_DRAIN, TICK, Balancer, server_of
+from pronghorn.balancer.tables import (
+    METHODS,
+    REPLY,
+    REQUEST,
+    SERVER_DRAIN,
+    TICK,
+    Balancer,
+    Conn,
+    Server,
+    server_of,
+)
 from pronghorn.balancer.timers import idle_ticks
 from pronghorn.compiled import entry
 from pronghorn.state.worker import Worker
@@ -185,7 +195,7 @@ def connection(balancer: Balancer, worker: Worker, number: int) -> ConnRow | Non
         client=client,
         virtual=virtual,
         local=ends(balancer, 2 * number + REPLY)[1] if conn.keys[REPLY] else None,
-        server=(from_raw(server.family, server.hi, server.lo), raw_port(server.port)),
+        server=(from_raw(server.family, server.hi, server.lo), _server_port(conn, server)),
         state=STATES[state],
         worker=worker.index,
         age=((tick - record.created & 0xFFFFFFFF) << TICK) / 1e9,
@@ -196,3 +206,8 @@ def connection(balancer: Balancer, worker: Worker, number: int) -> ConnRow | Non
         octets_out=conn.octets[REPLY] | record.octets_high[REPLY] << 32,
     )
     return row if state != 0 and key == conn.keys[REQUEST] != 0 and record.state == state else None
+
+
+def _server_port(conn: Conn, server: Server) -> int:
+    """Where the server gets the connection."""
+    return raw_port(conn.keys[REPLY] & 0xFFFF) if conn.keys[REPLY] else raw_port(server.port)

@@ -24,7 +24,7 @@ Every table belongs to one worker: share-nothing. The control plane changes serv
 
 from __future__ import annotations
 
-from pronghorn.balancer.option_tables import Limits, Options, Template, Ties
+from pronghorn.balancer.option_tables import Limits, Listen, Options, Template, Ties
 from pronghorn.balancer.tunnels import Tunnel
 from pronghorn.compiled import Array, View, field, fixed, leaf, u8, u16, u32, u64
 from pronghorn.memory.wheel import Timer
@@ -199,6 +199,7 @@ class Server(View, align=64, size=192):
     part: u16  # of its weight that counts while it starts slowly, in thousandths; 0: all of it
     refused: u64 = field(align=64)  # connections whose SYN it has answered by a reset
     unanswered: u64  # and those whose SYN it had not answered when their time was over
+    keep_port: u8  # 1: connections go to the port that the client asked for
 
 
 class Service(View, align=64, size=384):
@@ -331,4 +332,9 @@ class Balancer(View, align=64):
     limits: Array[Limits] = field(align=8)  # by service
     clients: Array[u64]  # the engine's (clients.py)
     client_mask: u64  # lines of it - 1
+    listens: Array[Listen]
+    listen_limit: u32
+    listen_fresh: u32  # numbers ever used
+    listen_free: u32  # first free one plus 1
+    any_port: u32  # listens at any port
     server_clients: Array[u32]  # clients that stay with each server, counted when somebody looks (show_clients.py)

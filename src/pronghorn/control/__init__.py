@@ -23,6 +23,8 @@ who may     access_settings               sets, and what names them; native_acce
 health/     native_health                 whether servers can be used; what the engine does about it
 servers     reach  methods  native_servers    how packets reach them; what the engine does about servers
             native_totals                 what workers learn of each other's connections; slow starts
+options     options                       what services ask beyond the usual
+            native_options  native_clients    what the engine does about it, and shows
 texts       problems  trouble             errors that say what to do
             describe  reference           the model in words: for messages and for docs/reference
 """
