@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pronghorn.balancer.configure import add_local_address, add_server, add_service
+from pronghorn.balancer.configure import Outer, add_local_address, add_server, add_service
 from pronghorn.balancer.show import next_conn
 from pronghorn.balancer.tables import UDP_OPEN, Balancer
 from pronghorn.net.configure import add_address, remove_address
@@ -191,6 +191,37 @@ def test_with_direct_routing_an_error_goes_to_the_server_as_it_came(family: int,
         assert bench.hear(report) == {"transmitted": 1}
         [frame] = bench.sent(1)
         assert frame[14:] == hop_less(family, bytes(report)[14:])
+
+
+@FAMILIES
+@pytest.mark.parametrize("method", ["tunnel-ipip", "tunnel-gre", "tunnel-gue"])
+def test_an_error_goes_through_the_tunnel_of_its_server(family: int, method: str) -> None:
+    """Behind the outer header it is as it came; checksums of that cover it."""
+
+    def add(worker: Any) -> None:
+        number = add_service(Balancer(worker.balancer), "udp", ip_address(SERVICE[family]), 80, "rr")
+        asks = Outer(checksum=method != "tunnel-ipip")
+        add_server(Balancer(worker.balancer), number, ip_address(SERVER[family]), 80, method=method, outer=asks)
+
+    with EngineBench() as bench:
+        bench.everywhere(add)
+        sent = link() / ip(family, CLIENT[family], SERVICE[family]) / layer4("udp", 40000, 80)
+        assert bench.hear(sent) == {"transmitted": 1}
+        bench.sent(1)
+        reply = ip(family, SERVICE[family], CLIENT[family]) / layer4("udp", 80, 40000)
+        report = error(family, REPORTER[family], bytes(reply))
+        assert bench.hear(report) == {"transmitted": 1}
+        [frame] = bench.sent(1)
+        inner = hop_less(family, bytes(report)[14:])
+        assert frame.endswith(inner)
+        body = frame[34 if family == 4 else 54 :]
+        if method == "tunnel-gre":
+            assert (len(body), j.scapy_checksum(body)) == (8 + len(inner), 0)
+        if method == "tunnel-gue":
+            pseudo = (
+                (frame[26:34] if family == 4 else frame[22:54]) + len(body).to_bytes(4, "big") + bytes((0, 0, 0, 17))
+            )
+            assert j.scapy_checksum(pseudo + body) == 0
 
 
 @FAMILIES

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from scapy.utils import wrpcap
 
-from pronghorn.balancer.configure import ConfigureError, add_local_address, add_server, add_service
+from pronghorn.balancer.configure import ConfigureError, Outer, add_local_address, add_server, add_service
 from pronghorn.balancer.sctp_state import next_sctp_state
 from pronghorn.balancer.show import connections, next_conn
 from pronghorn.balancer.tables import (
@@ -209,12 +209,36 @@ def test_an_association_belongs_to_one_of_several_workers() -> None:
         assert sorted(seen(4, frame)[1][1] for frame in bench.sent(0)) == list(range(2000, 2006))
 
 
-def test_no_tunnel_for_sctp() -> None:
+@FAMILIES
+@pytest.mark.parametrize("method", ["tunnel-gre", "tunnel-gue"])
+def test_a_tunnels_checksum_covers_it(family: int, method: str) -> None:
+    def add(worker: Any) -> None:
+        number = add_service(Balancer(worker.balancer), "sctp", ip_address(SERVICE[family]), 80, "rr")
+        server = ip_address(SERVER[family])
+        add_server(Balancer(worker.balancer), number, server, 80, method=method, outer=Outer(checksum=True))
+
+    with EngineBench() as bench:
+        bench.everywhere(add)
+        sent = request(family, INIT)
+        assert bench.hear(sent) == {"transmitted": 1}
+        [frame] = bench.sent(1)
+        assert frame.endswith(bytes(sent[j.SCTP]))
+        body = frame[34 if family == 4 else 54 :]
+        pseudo = b""
+        if method == "tunnel-gue":
+            pseudo = (
+                (frame[26:34] if family == 4 else frame[22:54]) + len(body).to_bytes(4, "big") + bytes((0, 0, 0, 17))
+            )
+        assert j.scapy_checksum(pseudo + body) == 0
+        assert state(bench) == SYN_RECEIVED
+
+
+def test_no_translation_of_sctp() -> None:
     with EngineBench() as bench:
         balancer = Balancer(bench.engine.workers[0].balancer)
         number = add_service(balancer, "sctp", ip_address(SERVICE[4]), 80, "rr")
-        with pytest.raises(ConfigureError, match="no tunnel"):
-            add_server(balancer, number, ip_address(SERVER[4]), 80, method="tunnel-ipip")
+        with pytest.raises(ConfigureError, match="not translated"):
+            add_server(balancer, number, ip_address(SERVER[6]), 80)
 
 
 def test_states_that_forgers_would_like() -> None:

@@ -8,7 +8,7 @@ on here, and so what comes back for it, turned round, names its flow.
         local:lport -> server:sport     (NAT: client:cport -> server:sport)     becomes client:cport -> service:vport
     from the clients' side, to the server; it quotes
         service:vport -> client:cport     becomes server:sport -> local:lport (NAT: server:sport -> client:cport)
-    from the clients' side, about what a server sent that answers clients itself (direct routing)
+    from the clients' side, about what a server sent that answers clients itself (direct routing, tunnels)
         to that server, as it came
 
 What is quoted becomes what its sender sent: addresses, ports, and the checksums that cover them, as far as they are
@@ -27,22 +27,24 @@ from __future__ import annotations
 
 from pronghorn.balancer.forwarding.direct import hand_on
 from pronghorn.balancer.forwarding.rewrite import change_in, turn64
-from pronghorn.balancer.lookup import hash4, hash6
+from pronghorn.balancer.forwarding.tunnel import may_be_cut, tunnel_limit, tunnel_output
+from pronghorn.balancer.lookup import flow_hash, hash4, hash6
 from pronghorn.balancer.output import next_hop, no_way
 from pronghorn.balancer.services import search_service
 from pronghorn.balancer.tables import (
+    ENCAPSULATE,
     HAND_ON,
     NO_LOCAL,
     REQUEST,
-    REWRITE,
     REWRITE_SCTP,
     SERVER_REMOVED,
+    TRANSLATE,
     WAYS,
     Balancer,
     Conn,
     server_of,
 )
-from pronghorn.compiled import copy, hashing, hot, leaf, load16, load32, load64, same, store32, store64
+from pronghorn.compiled import array_at, copy, hashing, hot, leaf, load16, load32, load64, same, store32, store64, u64
 from pronghorn.memory.hashtable import HashIndex, hash_first, hash_next
 from pronghorn.net.fragment_output import fragment4_output
 from pronghorn.net.icmp import path_report4
@@ -171,7 +173,7 @@ def pass_error(worker: Worker, balancer: Balancer, packet: Packet, flow: int, pr
     """Send the error on to where packets of the flow go. Returns its verdict; CONTINUE: not with this way."""
     conn = balancer.conns[flow >> 1]
     way = conn.flags & WAYS
-    if way != REWRITE and way != REWRITE_SCTP and way != HAND_ON:
+    if way > REWRITE_SCTP or way == TRANSLATE:
         return CONTINUE
     if balancer.servers[server_of(conn)].state == SERVER_REMOVED:
         return SERVICE_REMOVED
@@ -181,11 +183,13 @@ def pass_error(worker: Worker, balancer: Balancer, packet: Packet, flow: int, pr
     hops = IPv4(packet.network).ttl if packet.family == 4 else IPv6(packet.network).hop_limit
     if hops <= 1:
         return TTL_EXPIRED
-    if way != HAND_ON:
+    if way != HAND_ON and way != ENCAPSULATE:
         _believe(worker, packet)
     hop = next_hop(worker, balancer, flow)
     if hop < 0:
         return no_way(worker, packet, hop)
+    if way == ENCAPSULATE:
+        return _send_into(worker, balancer, packet, flow, hop)
     if way == HAND_ON:
         hand_on(packet)
     elif packet.family == 4:
@@ -193,6 +197,17 @@ def pass_error(worker: Worker, balancer: Balancer, packet: Packet, flow: int, pr
     else:
         translate6(balancer, packet, flow, protocol, at)
     return _send(worker, packet, hop)
+
+
+@hot
+def _send_into(worker: Worker, balancer: Balancer, packet: Packet, flow: int, hop: int) -> int:
+    """Send the error through the server's tunnel, where packets of the flow go."""
+    packet.hash = flow_hash(balancer, flow, HashIndex(balancer.index).secret)
+    tunnel, mtu = balancer.tunnels[server_of(balancer.conns[flow >> 1])], net_of(worker).neighbours[hop].mtu
+    octets = packet.data + packet.length - packet.network
+    if octets > tunnel_limit(tunnel, packet.family, mtu) and not may_be_cut(packet):
+        return TOO_BIG
+    return tunnel_output(worker, packet, tunnel, hop, mtu, array_at(u64, balancer.pieces))
 
 
 @leaf

@@ -15,9 +15,7 @@ def method_number(service: Service, address: Address, port: int, method: str) ->
     number, family = METHODS[method], service.ports >> 40
     if address.version != family and number in (NAT, DIRECT):
         raise ConfigureError(f"server {address}: its service is IPv{family}, and {method} keeps the family")
-    if number >= TUNNEL_IPIP and service.ports >> 32 & 0xFF == PROTOCOL_SCTP:
-        raise ConfigureError(f"server {address}: SCTP goes through no tunnel")
-    if address.version != family and service.ports >> 32 & 0xFF == PROTOCOL_SCTP:
+    if address.version != family and number < DIRECT and service.ports >> 32 & 0xFF == PROTOCOL_SCTP:
         raise ConfigureError(f"server {address}: SCTP is not translated between IPv{family} and IPv{address.version}")
     if number >= DIRECT and raw_port(port) != service.ports >> 16 & 0xFFFF:
         raise ConfigureError(f"server {address}:{port}: packets reach it as they came, so its port is the service's")

@@ -11,8 +11,9 @@ label for each flow (RFC 6438), over IPv4 DF, so that what is too long is notice
 it has inside the tunnel; IPv6 packets of up to 1280 octets and IPv4 packets without DF go in pieces of the outer packet
 instead (RFC 2473 7.1, 7.2, RFC 4213 3.2).
 
-Checksums of GRE and UDP cover the inner packet, whose own checksums are known to be good: so what it sums to is told
-by its pseudo header (Linux calls this local checksum offload). One that is not good makes the outer one wrong too.
+Checksums of GRE and UDP cover the inner packet, and those of TCP and UDP in it are known to be good: so what it sums to
+is told by its pseudo header (Linux calls this local checksum offload). One that is not good makes the outer one wrong
+too. Other packets are summed.
 
 Unsegmented frames are cut here, for no port cuts inside a tunnel. Left out: RFC 2473's encapsulation limit, GUE's
 remote checksums; IPv4 packets of up to FLOOR4 octets are not held against the MTU (networks of less than 604).
@@ -35,7 +36,7 @@ from pronghorn.wire import checksum, gue, ipv4, ipv6
 from pronghorn.wire.gre import GRE
 from pronghorn.wire.ipv4 import DO_NOT_FRAGMENT, IPv4
 from pronghorn.wire.ipv6 import MINIMUM_MTU, IPv6, is_link_local
-from pronghorn.wire.numbers import PROTOCOL_UDP
+from pronghorn.wire.numbers import PROTOCOL_TCP, PROTOCOL_UDP
 from pronghorn.wire.udp import UDP
 
 HOPS = 64
@@ -179,7 +180,8 @@ def inner_sum(packet: Packet) -> int:
     """What the packet's octets sum to, 16 bits. Its checksums are complete; those of layer 4 are believed."""
     network, transport = packet.network, packet.transport
     octets = packet.data + packet.length - transport
-    if packet.protocol == PROTOCOL_UDP and UDP(transport).checksum == 0:
+    summed = packet.protocol == PROTOCOL_TCP or (packet.protocol == PROTOCOL_UDP and UDP(transport).checksum != 0)
+    if not summed:
         return checksum.add(network, packet.data + packet.length - network)
     if packet.family == 4:
         ip4 = IPv4(network)  # the header sums to 0xffff, which is nothing
