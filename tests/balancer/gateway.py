@@ -11,6 +11,7 @@ Every packet's verdict is counted as a turn does, and `close` holds the counts a
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Callable
 from ipaddress import ip_address, ip_interface, ip_network
 from types import TracebackType
 
@@ -119,9 +120,11 @@ class Gateway:
         segments: int = 0,
         headroom: int | None = None,
         upper: tuple[int, int] | None = None,
+        enter: Callable[[Worker, Packet], int] = balancer_input,
     ) -> int:
         """Receive a frame, parsed; `hash` stands for its own, `segments` are octets of each segment's payload, `upper`
-        the protocol of layer 4 and where it begins. Returns its verdict; CONTINUE counts as no_listener."""
+        the protocol of layer 4 and where it begins; `enter` takes it. Returns its verdict; CONTINUE counts as
+        no_listener."""
         worker = self.worker
         packet = allocate(worker)
         assert packet.address, "the pool is empty"
@@ -138,11 +141,12 @@ class Gateway:
         packet.transport = packet.network + ((frame[14] & 15) * 4 if version == 4 else 40)
         if upper is not None:
             packet.protocol, packet.transport = upper[0], packet.data + upper[1]
-        flow_prepare(worker, packet)
-        if hash is not None:
-            packet.hash = hash
-        flow_prefetch(worker, packet)
-        verdict = balancer_input(worker, packet)
+        if enter is balancer_input:
+            flow_prepare(worker, packet)
+            if hash is not None:
+                packet.hash = hash
+            flow_prefetch(worker, packet)
+        verdict = enter(worker, packet)
         if verdict == CONTINUE:
             assert ctypes.string_at(packet.data, len(frame)) == frame, "changed, and not balanced"
             finish(worker, packet, NO_LISTENER)

@@ -10,11 +10,15 @@ from scapy.layers.inet import ICMP, IP, TCP, UDP, IPOption_NOP
 from scapy.layers.inet6 import ICMPv6PacketTooBig, IPv6, IPv6ExtHdrDestOpt
 from scapy.layers.l2 import Ether
 from scapy.packet import Raw
+from scapy.utils import checksum as sum_of
 
 from pronghorn.balancer.configure import ConfigureError, add_server, add_service
+from pronghorn.balancer.icmp_errors import find_quoted, pass_error, quoted_at
 from pronghorn.balancer.show import connections
-from pronghorn.state.packet import CHECKSUM_PARTIAL, UNSEGMENTED, WHOLE
-from pronghorn.state.verdicts import LOCAL_PORTS_EXHAUSTED, QUEUED, TOO_BIG
+from pronghorn.balancer.tables import Balancer
+from pronghorn.state.packet import CHECKSUM_PARTIAL, UNSEGMENTED, WHOLE, Packet
+from pronghorn.state.verdicts import ICMP_IGNORED, LOCAL_PORTS_EXHAUSTED, QUEUED, TOO_BIG
+from pronghorn.state.worker import Worker
 from tests.balancer.frames import CLIENT, LOCAL, SERVER, SERVICE, Seen, frame
 from tests.balancer.gateway import CLIENTS, OWN_MAC, PEER_MAC, SERVERS, Gateway, mac
 from tests.balancer.test_tunnels import set_mtu, together
@@ -242,3 +246,107 @@ def test_the_servers_family_needs_a_local_address(family: int) -> None:
         for method in ("nat", "direct"):
             with pytest.raises(ConfigureError, match="keeps the family"):
                 add_server(gateway.balancer, number, ip_address(SERVER[other(family)]), 80, method=method)
+
+
+# --- errors -------------------------------------------------------------------------------------------------------
+
+
+def error_about(sent: bytes, kind: int, code: int, rest: int, octets: int = 1 << 16) -> bytes:
+    """A frame of a router on the servers' side: the ICMP error about what the gateway has sent there."""
+    about = Ether(sent).payload
+    link = Ether(src=mac(PEER_MAC[SERVERS]), dst=mac(OWN_MAC[SERVERS]))
+    quoted = bytes(about)[:octets]
+    if isinstance(about, IP):
+        body = bytearray(bytes((kind, code, 0, 0)) + rest.to_bytes(4) + quoted)
+        body[2:4] = sum_of(bytes(body)).to_bytes(2)
+        return bytes(link / IP(src="192.0.2.81", dst=about.src, proto=1, ttl=60, tos=0xC0) / Raw(bytes(body)))
+    body = bytearray(bytes((kind, code, 0, 0)) + rest.to_bytes(4) + quoted)
+    router = "2001:db8:2::81"
+    pseudo = ip_address(router).packed + ip_address(about.src).packed + len(body).to_bytes(4) + (58).to_bytes(4)
+    body[2:4] = sum_of(pseudo + bytes(body)).to_bytes(2)
+    return bytes(link / IPv6(src=router, dst=about.src, nh=58, hlim=60) / Raw(bytes(body)))
+
+
+def pass_on(worker: Worker, packet: Packet) -> int:
+    """The error to whom it concerns."""
+    protocol, at = quoted_at(packet)
+    if protocol == 0:
+        return ICMP_IGNORED
+    flow = find_quoted(Balancer(worker.balancer), packet, protocol, at)
+    assert flow >= 0
+    return pass_error(worker, Balancer(worker.balancer), packet, flow, protocol, at)
+
+
+def hear(gateway: Gateway, error: bytes) -> Any:
+    """What the client gets of the error."""
+    packet = Ether(error)
+    upper = (1, 34) if IP in packet else (58, 54)
+    verdict = gateway.put(error, SERVERS, upper=upper, enter=pass_on)
+    if verdict != QUEUED:
+        return verdict
+    [(port, frame_)] = gateway.taken()
+    assert port == CLIENTS
+    return Ether(frame_)
+
+
+TO6 = {  # what a server of IPv4 or a router says: what a client of IPv6 hears (RFC 7915 5.2 the other way: 4.2)
+    (3, 0, 0): (1, 0, 0), (3, 1, 0): (1, 0, 0), (3, 2, 0): (4, 1, 6), (3, 3, 0): (1, 4, 0), (3, 13, 0): (1, 1, 0),
+    (3, 4, 1400): (2, 0, 1420), (3, 4, 600): (2, 0, 1280), (11, 0, 0): (3, 0, 0), (11, 1, 0): (3, 1, 0),
+}  # fmt: skip
+TO4 = {
+    (1, 0, 0): (3, 1, 0), (1, 1, 0): (3, 10, 0), (1, 3, 0): (3, 1, 0), (1, 4, 0): (3, 3, 0), (4, 1, 6): (3, 2, 0),
+    (2, 0, 1400): (3, 4, 1380), (3, 0, 0): (11, 0, 0), (3, 1, 0): (11, 1, 0),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("layer", ["udp", "tcp"])
+@pytest.mark.parametrize(("family", "said"), [*((6, one) for one in TO6), *((4, one) for one in TO4)])
+def test_errors_are_translated_with_what_they_quote(family: int, said: tuple[int, int, int], layer: str) -> None:
+    with Gateway() as gateway:
+        serve(gateway, family, layer)
+        asked = request(family, "S" if layer == "tcp" else "", df=True)
+        sent = gateway.forward(asked)
+        got = hear(gateway, error_about(sent, *said))
+        kind, code, rest = {4: TO4, 6: TO6}[family][said]
+        outer = got.payload
+        assert (outer.src, outer.dst) == (SERVICE[family], CLIENT[family])
+        assert (outer.ttl if family == 4 else outer.hlim) == 59
+        body = bytes(outer)[20 if family == 4 else 40 :]
+        assert (body[0], body[1], int.from_bytes(body[4:8])) == (kind, code, rest)
+        if family == 4:
+            assert sum_of(bytes(outer)[:20]) == sum_of(body) == 0
+        else:
+            pseudo = ip_address(outer.src).packed + ip_address(outer.dst).packed
+            assert sum_of(pseudo + len(body).to_bytes(4) + (58).to_bytes(4) + body) == 0
+        quoted, mine = body[8:], bytes(Ether(asked).payload)
+        header = 20 if family == 4 else 40
+        assert quoted[header:] == mine[header:], "ports and checksum are those that the client sent"
+        again = (IP if family == 4 else IPv6)(quoted)
+        assert (again.src, again.dst) == (CLIENT[family], SERVICE[family])
+        if family == 4:
+            assert again.len == len(mine)
+            assert sum_of(quoted[:20]) == 0
+        else:
+            assert again.plen == len(mine) - 40
+
+
+@FAMILIES
+def test_errors_that_say_nothing_on_the_other_side_end_here(family: int) -> None:
+    with Gateway() as gateway:
+        serve(gateway, family)
+        sent = gateway.forward(request(family))
+        said = (12, 0, 0) if family == 6 else (4, 0, 0)
+        assert hear(gateway, error_about(sent, *said)) == ICMP_IGNORED
+
+
+@FAMILIES
+def test_short_quotes_and_long_ones(family: int) -> None:
+    with Gateway() as gateway:
+        serve(gateway, family)
+        sent = gateway.forward(request(family, payload=bytes(1100)))
+        header = 20 if family == 6 else 40
+        said = (3, 3, 0) if family == 6 else (1, 4, 0)
+        body = bytes(hear(gateway, error_about(sent, *said, header + 8)).payload)
+        assert len(body) == {4: 20 + 8 + 20 + 8, 6: 40 + 8 + 40 + 8}[family]
+        body = bytes(hear(gateway, error_about(sent, *said)).payload)
+        assert len(body) == {4: 576, 6: 1196}[family]

@@ -27,6 +27,14 @@ from __future__ import annotations
 
 from pronghorn.balancer.forwarding.direct import hand_on
 from pronghorn.balancer.forwarding.rewrite import change_in, turn64
+from pronghorn.balancer.forwarding.translate_error import (
+    FRONT,
+    NONE,
+    error_as4,
+    error_as6,
+    write_error4,
+    write_error6,
+)
 from pronghorn.balancer.forwarding.tunnel import may_be_cut, tunnel_limit, tunnel_output
 from pronghorn.balancer.lookup import flow_hash, hash4, hash6
 from pronghorn.balancer.output import next_hop, no_way
@@ -44,7 +52,21 @@ from pronghorn.balancer.tables import (
     Conn,
     server_of,
 )
-from pronghorn.compiled import array_at, copy, hashing, hot, leaf, load16, load32, load64, same, store32, store64, u64
+from pronghorn.compiled import (
+    array_at,
+    copy,
+    hashing,
+    hot,
+    leaf,
+    load16,
+    load32,
+    load64,
+    load_be32,
+    same,
+    store32,
+    store64,
+    u64,
+)
 from pronghorn.memory.hashtable import HashIndex, hash_first, hash_next
 from pronghorn.net.fragment_output import fragment4_output
 from pronghorn.net.icmp import path_report4
@@ -65,6 +87,7 @@ from pronghorn.state.worker import Worker
 from pronghorn.wire import icmp, icmpv6, ipv4
 from pronghorn.wire.checksum import add, apply, apply_udp
 from pronghorn.wire.icmp import ICMP
+from pronghorn.wire.icmpv6 import ICMPv6
 from pronghorn.wire.ipv4 import DO_NOT_FRAGMENT, IPv4
 from pronghorn.wire.ipv6 import IPv6
 from pronghorn.wire.numbers import PROTOCOL_SCTP, PROTOCOL_TCP, PROTOCOL_UDP
@@ -173,7 +196,7 @@ def pass_error(worker: Worker, balancer: Balancer, packet: Packet, flow: int, pr
     """Send the error on to where packets of the flow go. Returns its verdict; CONTINUE: not with this way."""
     conn = balancer.conns[flow >> 1]
     way = conn.flags & WAYS
-    if way > REWRITE_SCTP or way == TRANSLATE:
+    if way > REWRITE_SCTP:
         return CONTINUE
     if balancer.servers[server_of(conn)].state == SERVER_REMOVED:
         return SERVICE_REMOVED
@@ -192,6 +215,9 @@ def pass_error(worker: Worker, balancer: Balancer, packet: Packet, flow: int, pr
         return _send_into(worker, balancer, packet, flow, hop)
     if way == HAND_ON:
         hand_on(packet)
+    elif way == TRANSLATE:
+        if not translate_across(balancer, packet, flow, protocol, at, net_of(worker).neighbours[hop].mtu):
+            return ICMP_IGNORED
     elif packet.family == 4:
         translate4(balancer, packet, flow, protocol, at)
     else:
@@ -251,6 +277,26 @@ def translate6(balancer: Balancer, packet: Packet, flow: int, protocol: int, at:
     copy(packet.network + DST6, other, 16)
     outer.hop_limit -= 1
     icmpv6.fill_checksum(outer, packet.transport, packet.data + packet.length - packet.transport)
+
+
+@hot
+def translate_across(balancer: Balancer, packet: Packet, flow: int, protocol: int, at: int, mtu: int) -> bool:
+    """Make the error what the receiver, who is of the other family, knows; `mtu` is that of the way to it. False: no
+    error there says the same."""
+    conn, direction, layer4 = balancer.conns[flow >> 1], flow & 1, packet.transport + at
+    if packet.family == 4:
+        kind, code, rest = error_as6(ICMP(packet.transport), mtu)
+        if kind == NONE or packet.network - packet.chunk < FRONT:
+            return False
+        _translate_ports(packet, conn, direction, protocol, at)
+        write_error6(packet, balancer.wide[flow >> 1], direction, layer4, kind, code, rest)
+        return True
+    kind, code, rest = error_as4(ICMPv6(packet.transport), load_be32(packet.transport + 4), mtu)
+    if kind == NONE:
+        return False
+    _translate_ports(packet, conn, direction, protocol, at)
+    write_error4(packet, conn, direction, layer4, protocol, kind, code, rest)
+    return True
 
 
 @leaf

@@ -4,5 +4,5 @@ rewrite   full NAT and NAT: addresses and ports
 sctp      the same of SCTP
 direct    direct routing: the next hop alone
 tunnel    IPIP, GRE, GUE: another header in front
-translate full NAT between IPv4 and IPv6
+translate full NAT between IPv4 and IPv6; translate_error  ICMP errors about it
 """
