@@ -255,6 +255,17 @@ class FakeEngine(FakeSets, FakeViews):
             self._change_server(key, address, **reach._asdict())
 
     @counted
+    def change_listens(self, key: ServiceKey, places: Any) -> None:
+        self.table[key] = self.table[key].model_copy(update={"listen": places})
+        taken = [
+            (key[0], place.address, port)
+            for key, one in self.table.items()
+            for place in one.listen
+            for port in place[1:]
+        ]
+        assert all((protocol, *at) not in taken for protocol, at in self.table)
+
+    @counted
     def change_options(self, service: Service) -> None:
         change = {name: getattr(service, name) for name in OPTIONS}
         self.table[service.key] = self.table[service.key].model_copy(update=change)

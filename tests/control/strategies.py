@@ -133,6 +133,8 @@ def service_configs(draw: st.DrawFn) -> Config:
     for service in services:
         service["deny"] = draw(st.sampled_from([None, *(one["name"] for one in chosen)]))
         service.update(draw(st.sampled_from(OPTIONS)))
+        own = service["address"].rpartition(":")[0]
+        service["listen"] = draw(st.sampled_from([[], [f"{own}:81-90"], [f"{own}:82", f"{own}:*"]]))
         service["source_packets"] = draw(st.sampled_from([0, 1000]))
     black = draw(st.lists(st.sampled_from([one["name"] for one in chosen]), unique=True)) if chosen else []
     balancer = {"local_addresses": owned, "black_lists": black}

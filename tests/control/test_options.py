@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from ipaddress import ip_address
 from typing import Any
 
 import pytest
 
+from pronghorn.balancer.addresses import raw_port, service_ports, to_raw
 from pronghorn.balancer.change_options import changes_made
+from pronghorn.balancer.services import search_service
 from pronghorn.balancer.tables import Balancer
 from pronghorn.control.apply import apply
 from pronghorn.control.health.plane import HealthPlane
@@ -48,6 +51,13 @@ def config(*services: dict[str, Any]) -> Config:
         ([{"one_packet": True}], "is for UDP alone"),
         ([{"protocol": "udp", "one_packet": True}], "needs servers that answer clients themselves"),
         ([{"limits": {"per_client": -1}}], "limits.per_client"),
+        ([{"listen": ["10.0.0.1:79-81"]}], "that service \"web\" has already"),
+        ([{"listen": ["10.0.0.9:81"]}], "no port owns 10.0.0.9"),
+        ([{"listen": ["[fd00::1]:81"]}], "is IPv6"),
+        ([{"listen": ["10.0.0.1:90-81"]}], "ends before it begins"),
+        ([{"listen": ["10.0.0.1:1-5000"]}], "more than 4096 ports"),
+        ([{"listen": ["10.0.0.1:81", "10.0.0.1:80-82"]}], "has already"),
+        ([{"listen": ["10.0.0.1:0"]}], "is not a port"),
         ([{"timeouts": {"idle": 1}}], "timeouts.idle"),
         (
             [
@@ -100,6 +110,32 @@ def test_the_engine_does_what_a_service_asks(engine: NativeEngine) -> None:
     apply(plan(asking, config()), plane)
     assert not engine.keeps(asking.services[0].key)
     assert plan(plain, plain) == []
+
+
+def test_places_go_from_one_service_to_another(engine: NativeEngine) -> None:
+    """In one plan, forth and back."""
+    plane = HealthPlane(engine)
+    tls = {"name": "tls", "address": "10.0.0.1:443"}
+    one = config({"listen": ["10.0.0.1:8000-8009", "10.0.0.1:*"], "keep_port": True}, tls)
+    two = config({"listen": ["10.0.0.1:443"]}, {"name": "alt", "address": "10.0.0.1:8000", "listen": ["10.0.0.1:*"]})
+    apply(plan(one.empty(), one), plane)
+    balancer = Balancer(engine.engine.workers[1].balancer)
+
+    def found(port: int) -> str | None:
+        number = search_service(
+            balancer, *to_raw(ip_address("10.0.0.1")), service_ports("tcp", ip_address("10.0.0.1"), port)
+        )
+        return None if number < 0 else f"{raw_port(balancer.services[number].ports >> 16 & 0xFFFF)}"
+
+    assert [found(port) for port in (80, 443, 8000, 8009, 1)] == ["80", "443", "80", "80", "80"]
+    assert balancer.servers[0].keep_port == 1
+    for _ in range(2):
+        apply(plan(one, two), plane)
+        assert [found(port) for port in (80, 443, 8000, 8009, 1)] == ["80", "80", "8000", "8000", "8000"]
+        assert balancer.servers[0].keep_port == 0
+        apply(plan(two, one), plane)
+        assert [found(port) for port in (80, 443, 8000, 8009, 1)] == ["80", "443", "80", "80", "80"]
+    assert [str(place) for place in one.services[0].listen] == ["10.0.0.1:8000-8009", "10.0.0.1:*"]
 
 
 def test_quiesced_and_removed_servers(engine: NativeEngine) -> None:

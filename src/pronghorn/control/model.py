@@ -28,7 +28,7 @@ from pronghorn.control.fields import (
     WorkersField,
 )
 from pronghorn.control.health.settings import Check, Passive, Text
-from pronghorn.control.options import Fate, OwnTimeouts, Persistence, ServiceLimits
+from pronghorn.control.options import Fate, KeepPort, Listens, OwnTimeouts, Persistence, ServiceLimits
 from pronghorn.control.reach import MEANING, Method, Tunnel
 
 __all__ = [
@@ -41,9 +41,20 @@ __all__ = [
     "Interface",
     "Network",
     "Port",
-    "Route",
 ]
-__all__ += ["Passive", "Programs", "Server", "Service", "ServiceKey", "Set", "Sockets", "Tcp", "Timeouts", "Udp"]
+__all__ += [
+    "Passive",
+    "Programs",
+    "Route",
+    "Server",
+    "Service",
+    "ServiceKey",
+    "Set",
+    "Sockets",
+    "Tcp",
+    "Timeouts",
+    "Udp",
+]
 
 ADDRESSES = 16
 """Addresses of a program: what a Welcome has room for (state/attach.py)."""
@@ -363,6 +374,8 @@ class Service(_Section):
         default="keep", description="what becomes of connections of a server that drains or weighs 0"
     )
     removed: Fate = Field(default="end", description="what becomes of them when it is removed")
+    listen: Listens = ()
+    keep_port: KeepPort = False
     one_packet: bool = Field(default=False, description="schedule every datagram by itself; method direct or a tunnel")
     persistence: Persistence | None = Field(default=None, description="see below")
     timeouts: OwnTimeouts = Field(default=OwnTimeouts(), description="see below")

@@ -12,6 +12,7 @@ from pronghorn.balancer.set_limits import Wanted, change_limits
 from pronghorn.balancer.shares import Shares
 from pronghorn.balancer.tables import Balancer
 from pronghorn.control.model import Service, ServiceKey
+from pronghorn.control.options import Place
 from pronghorn.engine.engine import Engine
 from pronghorn.state.worker import Worker
 
@@ -38,6 +39,13 @@ class NativeOptions:
     def _everywhere(self, do: Callable[[Worker], object], undo: Callable[[Worker], object] | None = None) -> None:
         raise NotImplementedError
 
+    def change_listens(self, key: ServiceKey, places: tuple[Place, ...]) -> None:
+        def change(worker: Worker) -> None:
+            balancer = Balancer(worker.balancer)
+            changes.change_listens(balancer, find_service(balancer, key[0], *key[1]), places)
+
+        self._everywhere(change)
+
     def change_options(self, service: Service) -> None:
         key, workers = service.key, self.engine.worker_count
         persistence, limits = service.persistence, service.limits
@@ -62,6 +70,7 @@ class NativeOptions:
                 keep = persistence.quiesced == "keep"
                 changes.change_persistence(balancer, number, persistence.timeout, persistence.prefix, group, keep)
             changes.change_service_timeouts(balancer, number, own)
+            changes.change_keep_port(balancer, number, service.keep_port)
             changes.change_one_packet(balancer, number, service.one_packet)
             change_limits(balancer, number, wanted, worker.index, workers)
 

@@ -5,18 +5,19 @@ beside them; what must hold between these (check.py), and whether two services d
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
 
-from pronghorn.control.fields import NameField
+from pronghorn.control.endpoint import Address, parse_endpoint
+from pronghorn.control.fields import NameField, NotStrict, _from_text
 
 if TYPE_CHECKING:
     from pronghorn.control.model import Config, Service
 
 Found = tuple[tuple[str | int, ...], Any, str, str | None]  # path, value, what is wrong, what is allowed
 
-OPTIONS = ("persistence", "timeouts", "limits", "quiesced", "removed", "one_packet")
+OPTIONS = ("persistence", "timeouts", "limits", "quiesced", "removed", "one_packet", "keep_port")
 
 Fate = Literal["keep", "end"]
 Seconds = Annotated[int, Field(ge=1, le=2_000_000)]
@@ -24,6 +25,54 @@ Rate = Annotated[int, Field(ge=0, le=1_000_000_000_000)]
 
 THROUGH = ("full-nat", "nat")
 """Methods whose replies come through the gateway."""
+
+
+class Place(NamedTuple):
+    """An address and some of its ports; 0 and 0: any."""
+
+    address: Address
+    first: int
+    last: int
+
+    def __str__(self) -> str:
+        host = f"[{self.address}]" if self.address.version == 6 else str(self.address)
+        ports = f"{self.first}-{self.last}" if self.last > self.first else str(self.first)
+        return f"{host}:{ports if self.first else '*'}"
+
+
+def _read_place(text: str) -> Place:
+    """ADDRESS:PORT, ADDRESS:LOW-HIGH or ADDRESS:*."""
+    host, _, ports = text.rpartition(":")
+    low, dash, high = ports.partition("-")
+    if ports == "*":
+        return Place(parse_endpoint(f"{host}:1").address, 0, 0)
+    first = parse_endpoint(f"{host}:{low}")
+    last = parse_endpoint(f"{host}:{high}").port if dash else first.port
+    if last < first.port:
+        raise ValueError("ends before it begins")
+    if last - first.port >= MOST_PORTS:
+        raise ValueError(f"is more than {MOST_PORTS} ports")
+    return Place(first.address, first.port, last)
+
+
+MOST_PORTS = 4096
+"""Of all places of a service; any port of an address counts as one."""
+
+PlaceField = Annotated[
+    Place,
+    _from_text(_read_place),
+    PlainSerializer(str, return_type=str),
+    Field(json_schema_extra={"allowed": '"ADDRESS:PORT", "ADDRESS:LOW-HIGH" (4096 ports at most) or "ADDRESS:*"'}),
+]
+Listens = Annotated[
+    tuple[PlaceField, ...],
+    NotStrict,
+    Field(
+        description="more addresses and ports of the same service, with one scheduler and one set of limits for all; "
+        "an address with * gets what no other service is for"
+    ),
+]
+KeepPort = Annotated[bool, Field(description="servers get connections at the port that the client asked for")]
 
 
 class _Section(BaseModel):
@@ -86,6 +135,7 @@ def differs(old: Service, new: Service) -> bool:
 
 def findings(config: Config) -> Iterator[Found]:
     """What must hold between options of services."""
+    yield from _places(config)
     groups: dict[tuple[str, int], tuple[str, int | None]] = {}
     for number, service in enumerate(config.services):
         place: tuple[str | int, ...] = ("services", number)
@@ -101,6 +151,29 @@ def findings(config: Config) -> Iterator[Found]:
                     yield (*place, "persistence", "prefix"), prefix, wrong, "one prefix for a group"
         if service.one_packet:
             yield from _one_packet(service, (*place, "one_packet"))
+
+
+def _places(config: Config) -> Iterator[Found]:
+    """A port belongs to one service; places are of the service's family, at addresses that a port owns."""
+    owned = {interface.ip for port in config.ports for interface in port.addresses}
+    taken: dict[tuple[str, Address], list[tuple[int, int, str]]] = {}
+    for service in config.services:
+        at = service.address
+        taken.setdefault((service.protocol, at.address), []).append((at.port, at.port, service.name))
+    for number, service in enumerate(config.services):
+        if sum(place.last - place.first + 1 for place in service.listen) > MOST_PORTS:
+            yield ("services", number, "listen"), len(service.listen), f"has more than {MOST_PORTS} ports", None
+        for at_, place in enumerate(service.listen):
+            path = ("services", number, "listen", at_)
+            if place.address not in owned:
+                yield path, str(place), f"no port owns {place.address}", "an address listed in ports.addresses"
+            if place.address.version != service.address.family:
+                yield path, str(place), f"is IPv{place.address.version}", "addresses of the service's own family"
+            others = taken.setdefault((service.protocol, place.address), [])
+            clash = [name for low, high, name in others if low <= place.last and place.first <= high]
+            if clash:
+                yield path, str(place), f'has a port that service "{clash[0]}" has already', "ports of its own"
+            others.append((place.first, place.last, service.name))
 
 
 def _one_packet(service: Service, path: tuple[str | int, ...]) -> Iterator[Found]:

@@ -57,8 +57,10 @@ def plan(running: Config, wanted: Config) -> list[Action]:
         *network.make(),
         *_make_sets(running, wanted),
         *_share(running, wanted),
+        *_leave_places(running, wanted),
         *_make_services(running, wanted),
         *_break_services(running, wanted),
+        *_take_places(running, wanted),
         *_unshare(running, wanted),
         *_break_sets(running, wanted),
         *network.break_off(),
@@ -199,12 +201,30 @@ def _unshare(running: Config, wanted: Config) -> Iterator[Action]:
             yield do.RemoveLocalAddress(address)
 
 
+def _leave_places(running: Config, wanted: Config) -> Iterator[Action]:
+    """Before anything is made, for another service may be found there then."""
+    new = {service.key: service.listen for service in wanted.services}
+    for service in running.services:
+        kept = tuple(place for place in service.listen if place in new.get(service.key, ()))
+        if kept != service.listen:
+            yield do.ChangeListens(service.key, service.listen, kept)
+
+
+def _take_places(running: Config, wanted: Config) -> Iterator[Action]:
+    """After everything has gone that may have been found there."""
+    old = {service.key: service.listen for service in running.services}
+    for service in wanted.services:
+        kept = tuple(place for place in old.get(service.key, ()) if place in service.listen)
+        if kept != service.listen:
+            yield do.ChangeListens(service.key, kept, service.listen)
+
+
 def _make_services(running: Config, wanted: Config) -> Iterator[Action]:
     old_services = {service.key: service for service in running.services}
     for service in wanted.services:
         old = old_services.get(service.key)
         if old is None:
-            yield do.AddService(service.model_copy(update={"servers": ()}))
+            yield do.AddService(service.model_copy(update={"servers": (), "listen": ()}))
             yield from (do.AddServer(service.key, server) for server in service.servers)
             continue
         if old.name != service.name:
@@ -247,7 +267,7 @@ def _break_services(running: Config, wanted: Config) -> Iterator[Action]:
         for server in service.servers:
             yield from _weaken(service, server, _server(new, server) if new else None)
         if new is None:
-            yield do.RemoveService(service.model_copy(update={"servers": ()}))
+            yield do.RemoveService(service.model_copy(update={"servers": (), "listen": ()}))
 
 
 def _weaken(service: Service, old: Server, new: Server | None) -> Iterator[Action]:

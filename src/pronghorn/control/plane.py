@@ -29,6 +29,7 @@ from pronghorn.control.model import (
     Timeouts,
     Udp,
 )
+from pronghorn.control.options import Place
 from pronghorn.control.reach import Reach
 from pronghorn.control.snapshot import Snapshot
 from pronghorn.control.trouble import Trouble
@@ -167,6 +168,9 @@ class DataPlane(Protocol):
     def change_method(self, key: ServiceKey, address: Endpoint | None, reach: Reach) -> None:
         """How packets reach a server, from its next connection on. None: how the service is shown, and what holds for
         servers that name no method."""
+
+    def change_listens(self, key: ServiceKey, places: tuple[Place, ...]) -> None:
+        """Where the service is found besides its own address and port: at these, and nowhere else."""
 
     def change_options(self, service: Service) -> None:
         """What it asks beyond the usual (options.py)."""

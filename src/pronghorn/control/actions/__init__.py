@@ -20,7 +20,7 @@ from pronghorn.control.actions.network import (
     RemovePort,
     RemoveRoute,
 )
-from pronghorn.control.actions.options import ChangeOptions
+from pronghorn.control.actions.options import ChangeListens, ChangeOptions
 from pronghorn.control.actions.services import (
     AddServer,
     AddService,
@@ -48,6 +48,7 @@ __all__ = [
     "ChangeChecks",
     "ChangeGuards",
     "ChangeHealth",
+    "ChangeListens",
     "ChangeLocalPorts",
     "ChangeMethod",
     "ChangeMtu",

@@ -14,7 +14,7 @@ from pronghorn.control.endpoint import Endpoint
 from pronghorn.control.fields import Interface
 from pronghorn.control.health.roster import Real, Virtual, withdrawn
 from pronghorn.control.model import Server, Service, ServiceKey
-from pronghorn.control.options import OPTIONS
+from pronghorn.control.options import OPTIONS, Place
 from pronghorn.control.plane import Engine
 from pronghorn.control.reach import Reach
 
@@ -83,6 +83,10 @@ class HealthPlane:
             self.engine.remove_server(service.key, virtual.sorry)
             virtual.sorry = None
         virtual.service = service
+
+    def change_listens(self, key: ServiceKey, places: tuple[Place, ...]) -> None:
+        self.engine.change_listens(key, places)
+        self._of_service(key, listen=places)
 
     def change_options(self, service: Service) -> None:
         """What it asks beyond the usual."""
