@@ -4,8 +4,9 @@ A new connection's number comes from the free list, else from beyond those ever 
 table fills and a table that was once full is reused from its warm ends: the start for IPv4, the end for IPv6.
 
 A full table gives up connections that are not open for new ones, as IPVS's drop_entry defence does: a flood of SYNs
-meets a table of its own half-open connections, a few random looks find one of those, and clients that finish their
-handshake are served all the while (CVE-1999-0116). Open connections and UDP are never given up.
+meets a table of its own half-open connections, a few looks find one of those, and clients that finish their handshake
+are served all the while (CVE-1999-0116). Open connections and UDP are never given up. A hand goes round the table (the
+clock algorithm, Corbato 1968), so the oldest go first, and what the next one needs is asked for while this one ends.
 """
 
 from __future__ import annotations
@@ -39,18 +40,21 @@ from pronghorn.balancer.tables import (
 from pronghorn.balancer.tcp_state import enter, is_open
 from pronghorn.balancer.thresholds import note_opened
 from pronghorn.balancer.ties import untie
-from pronghorn.compiled import copy, fill, hot, leaf, load64
-from pronghorn.memory.hashtable import HashIndex, hash_add, hash_remove
+from pronghorn.compiled import copy, fill, hot, leaf, load64, prefetch
+from pronghorn.memory.hashtable import HashIndex, hash_add, hash_prefetch, hash_remove
 from pronghorn.memory.wheel import Wheel, timer_cancel
 from pronghorn.state.packet import Packet
 from pronghorn.state.verdicts import CONN_TABLE_FULL, CONTINUE, LOCAL_PORTS_EXHAUSTED
-from pronghorn.state.worker import Worker, random_number
+from pronghorn.state.worker import Worker
 from pronghorn.wire.numbers import PROTOCOL_SCTP, PROTOCOL_UDP
 
 _PROTOCOL = 0xFF << 32  # in Conn.keys
 
 LOOKS = 16
 """Records that are looked at for one that can be given up."""
+
+AHEAD = 8
+"""How far the hand looks ahead, in records."""
 
 
 @hot
@@ -193,15 +197,29 @@ def end_conn(balancer: Balancer, number: int) -> None:
 
 @hot
 def give_up_one(worker: Worker, balancer: Balancer) -> bool:
-    """End a connection, chosen at random among those that are half open, reset or closed; whether one was found."""
+    """End the next connection that is half open, reset or closed; whether one was found."""
     for _ in range(LOOKS):
-        number = random_number(worker) % balancer.conn_limit
+        number = balancer.hand
+        balancer.hand = number + 1 if number + 1 < balancer.conn_limit else 0
+        _look_ahead(balancer, number)
         state = balancer.records[number].state
         if state == SYN_SENT or state == SYN_RECEIVED or state == TIME_WAIT or state == CLOSED:
             end_conn(balancer, number)
             balancer.given_up += 1
             return True
     return False
+
+
+@hot
+def _look_ahead(balancer: Balancer, number: int) -> None:
+    """Ask for what it takes to end the connections that come after this one."""
+    far = (number + AHEAD) % balancer.conn_limit
+    prefetch(balancer.conns[far].address)
+    prefetch(balancer.records[far].address)
+    near, index = (number + AHEAD // 2) % balancer.conn_limit, HashIndex(balancer.index)
+    for flow in range(2 * near, 2 * near + 2):
+        if balancer.conns[near].keys[flow & 1] != 0:
+            hash_prefetch(index, flow_hash(balancer, flow, index.secret))
 
 
 @hot

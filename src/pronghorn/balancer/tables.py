@@ -302,6 +302,8 @@ class Balancer(View, align=64):
     service_limit: u32
     next_server: u32  # where the search for a free record goes on
     given_up: u64  # connections ended because the table was full
+    hand: u32  # the next one that is looked at for this
+    unused: u32
     lookups: Array[u32]  # two Maglev tables for each service, of which one is spare
     scratch: Array[u32]  # of fill_table: 4 * MEMBERS
     warmed: Array[u32] = fixed(2)  # connections that have memory already, from the start and from the end (growth.py)
