@@ -256,14 +256,8 @@ class FakeEngine(FakeSets, FakeViews):
 
     @counted
     def change_listens(self, key: ServiceKey, places: Any) -> None:
+        assert all((key[0], (place.address, place.first)) not in self.table for place in places)
         self.table[key] = self.table[key].model_copy(update={"listen": places})
-        taken = [
-            (key[0], place.address, port)
-            for key, one in self.table.items()
-            for place in one.listen
-            for port in place[1:]
-        ]
-        assert all((protocol, *at) not in taken for protocol, at in self.table)
 
     @counted
     def change_options(self, service: Service) -> None:

@@ -31,30 +31,9 @@ from pronghorn.control.health.settings import Check, Passive, Text
 from pronghorn.control.options import Fate, KeepPort, Listens, OwnTimeouts, Persistence, ServiceLimits
 from pronghorn.control.reach import MEANING, Method, Tunnel
 
-__all__ = [
-    "Address",
-    "Balancer",
-    "Check",
-    "Config",
-    "Endpoint",
-    "GatewaySettings",
-    "Interface",
-    "Network",
-    "Port",
-]
-__all__ += [
-    "Passive",
-    "Programs",
-    "Route",
-    "Server",
-    "Service",
-    "ServiceKey",
-    "Set",
-    "Sockets",
-    "Tcp",
-    "Timeouts",
-    "Udp",
-]
+__all__ = ["Address", "Balancer", "Check", "Config", "Endpoint", "GatewaySettings", "Interface", "Network"]
+__all__ += ["Passive", "Port", "Programs", "Route", "Server", "Service", "ServiceKey", "Set"]
+__all__ += ["Sockets", "Tcp", "Timeouts", "Udp"]
 
 ADDRESSES = 16
 """Addresses of a program: what a Welcome has room for (state/attach.py)."""
