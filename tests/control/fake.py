@@ -29,6 +29,7 @@ from pronghorn.control.model import (
 from pronghorn.control.options import OPTIONS
 from pronghorn.control.plane import ProgramPlane
 from pronghorn.control.resolve import resolve
+from pronghorn.control.scheduling import Limits, Scheduling, limits_of, scheduling_of
 from pronghorn.control.views import (
     PortView,
     RouteView,
@@ -244,8 +245,8 @@ class FakeEngine(FakeSets, FakeViews):
         self.table[key] = self.table[key].model_copy(update={"name": name})
 
     @counted
-    def change_scheduler(self, key: ServiceKey, scheduler: str) -> None:
-        self.table[key] = self.table[key].model_copy(update={"scheduler": scheduler})
+    def change_scheduler(self, key: ServiceKey, scheduling: Scheduling) -> None:
+        self.table[key] = self.table[key].model_copy(update=scheduling._asdict())
 
     @counted
     def change_method(self, key: ServiceKey, address: Any, reach: Any) -> None:
@@ -299,6 +300,10 @@ class FakeEngine(FakeSets, FakeViews):
         self._change_server(key, address, weight=weight)
 
     @counted
+    def change_limits(self, key: ServiceKey, address: Any, limits: Limits) -> None:
+        self._change_server(key, address, **limits._asdict())
+
+    @counted
     def drain_server(self, key: ServiceKey, address: Any) -> None:
         assert self.servers[key, address].state == "up"
         self._change_server(key, address, state="drain")
@@ -327,6 +332,8 @@ class FakeEngine(FakeSets, FakeViews):
                 weight=server.weight,
                 state=server.state,
                 method=server.method or service.method,
+                **limits_of(server)._asdict(),
+                overloaded=0 < server.upper_connections <= 4,
                 active=3,
                 inactive=1,
                 connections=self.packets // 10,
@@ -342,7 +349,7 @@ class FakeEngine(FakeSets, FakeViews):
             name=service.name,
             protocol=service.protocol,
             address=str(service.address),
-            scheduler=service.scheduler,
+            **scheduling_of(service)._asdict(),
             method=service.method,
             servers=servers,
         )

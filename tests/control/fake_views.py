@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 from pronghorn.control.filter import Filter
 from pronghorn.control.views import (
@@ -21,6 +22,9 @@ class FakeViews:
     """A part of FakeEngine."""
 
     packets: int
+
+    def together(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
     def conns(self, limit: int) -> Sequence[ConnView]:
         one = ConnView(

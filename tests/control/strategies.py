@@ -18,6 +18,13 @@ OPTIONS: list[dict[str, Any]] = [
     {"timeouts": {"udp": 20}, "limits": {"connections": 1000, "per_client": 10}},
     {"limits": {"packets_per_second": 1000}},
 ]
+SCHEDULERS: list[dict[str, Any]] = [
+    {"scheduler": "rr"},
+    {"scheduler": "mh"},
+    {"scheduler": "mh", "scheduler_flags": ["mh-port", "mh-fallback"]},
+    {"scheduler": "conhash", "hash_target": "quic-id"},
+    {"scheduler": "wlc", "slow_start": 30},
+]
 LENGTHS = {4: ["/24", "/32"], 6: ["/64", "/128"]}
 
 
@@ -50,6 +57,7 @@ def servers(draw: st.DrawFn, family: int) -> list[dict[str, Any]]:
             "address": form.format(n),
             "weight": draw(st.sampled_from([0, 1, 5])),
             "state": draw(st.sampled_from(["up", "up", "drain"])),
+            **draw(st.sampled_from([{}, {"upper_connections": 9}, {"upper_connections": 9, "lower_connections": 5}])),
             "method": draw(st.sampled_from([None, None, "full-nat", "nat", "direct", "tunnel-gue"])),
             "check_port": draw(st.sampled_from([None, None, 8000])),
             **({"name": draw(st.sampled_from("xyz")) + str(n)} if draw(st.booleans()) else {}),
@@ -118,7 +126,7 @@ def service_configs(draw: st.DrawFn) -> Config:
             "name": name,
             "protocol": protocol,
             "address": address,
-            "scheduler": draw(st.sampled_from(["rr", "mh"])),
+            **draw(st.sampled_from(SCHEDULERS)),
             "method": draw(st.sampled_from(["full-nat", "nat", "tunnel-gre"])),
             "servers": draw(servers(family)),
             "checks": draw(st.sampled_from([[], [{"type": "tcp", "via": "kernel"}], [{"type": "ping"}]])),

@@ -28,8 +28,8 @@ class Scheduling:
 USUAL = Scheduling()
 
 
-def set_scheduling(balancer: Balancer, service: Service, scheduler: str, scheduling: Scheduling) -> None:
-    """Let the service have this scheduler. Raises ConfigureError where something is not for it."""
+def check_scheduling(scheduler: str, scheduling: Scheduling) -> None:
+    """Raises ConfigureError where something is not for this scheduler."""
     number = SCHEDULERS[scheduler]
     for flag in scheduling.flags:
         if flag not in FLAGS or SCHEDULERS[flag.partition("-")[0]] != number:
@@ -40,9 +40,15 @@ def set_scheduling(balancer: Balancer, service: Service, scheduler: str, schedul
     slow_start = scheduling.slow_start
     if not 0 <= slow_start <= LONGEST_START or (slow_start and number not in SLOWLY):
         raise ConfigureError(f"slow start of {slow_start} s: out of range, or not with {scheduler}")
-    service.scheduler, service.slow_start = number, slow_start
+
+
+def set_scheduling(balancer: Balancer, service: Service, scheduler: str, scheduling: Scheduling) -> None:
+    """Let the service have this scheduler. Raises ConfigureError where something is not for it."""
+    check_scheduling(scheduler, scheduling)
+    number = SCHEDULERS[scheduler]
+    service.scheduler, service.slow_start = number, scheduling.slow_start
     service.options = sum(FLAGS[flag] for flag in set(scheduling.flags))
-    service.hash_target = HASH_TARGETS[target]
+    service.hash_target = HASH_TARGETS[scheduling.hash_target]
     if number in (LBLC, LBLCR):
         forget_localities(balancer, service)
 

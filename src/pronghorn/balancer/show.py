@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pronghorn.balancer.addresses import NAMES, Address, ends, from_raw, raw_port
 from pronghorn.balancer.create import TIMEOUTS
 from pronghorn.balancer.persistence import count_clients
-from pronghorn.balancer.schedulers import SCHEDULERS
+from pronghorn.balancer.schedulers import FLAGS, HASH_TARGETS, SCHEDULERS
 from pronghorn.balancer.tables import (
     METHODS,
     REPLY,
@@ -32,6 +32,7 @@ STATES = ("free", *TIMEOUTS)
 """Names of ConnRecord.state."""
 
 _METHODS = {number: name for name, number in METHODS.items()}
+_TARGETS = {number: name for name, number in HASH_TARGETS.items()}
 _SCHEDULERS = {number: name for name, number in SCHEDULERS.items()}
 
 Endpoint = tuple[Address, int]
@@ -46,6 +47,9 @@ class ServerRow:
     weight: int
     state: str  # up or drain
     method: str
+    upper: int  # connections from which on it is overloaded, and below which it is so no longer; 0: none
+    lower: int
+    overloaded: bool  # in the eyes of this worker
     active: int  # connections that are established, or UDP
     inactive: int  # opening or closing
     connections: int  # so far
@@ -66,6 +70,9 @@ class ServiceRow:
     protocol: str
     address: Endpoint
     scheduler: str
+    flags: tuple[str, ...]
+    hash_target: str
+    slow_start: int  # seconds
     no_server: int
     no_port: int
     no_conn: int
@@ -117,6 +124,9 @@ def services(balancer: Balancer) -> list[ServiceRow]:
                 protocol=NAMES[ports >> 32 & 0xFF],
                 address=(from_raw(ports >> 40, service.hi, service.lo), raw_port(ports >> 16 & 0xFFFF)),
                 scheduler=_SCHEDULERS[service.scheduler],
+                flags=tuple(flag for flag, bit in FLAGS.items() if service.options & bit),
+                hash_target=_TARGETS[service.hash_target],
+                slow_start=service.slow_start,
                 no_server=service.no_server,
                 no_port=service.no_port,
                 no_conn=service.no_conn,
@@ -142,6 +152,9 @@ def _server(balancer: Balancer, index: int) -> ServerRow:
         address=(from_raw(server.family, server.hi, server.lo), raw_port(server.port)),
         weight=server.weight,
         method=_METHODS[server.method],
+        upper=server.upper,
+        lower=server.lower,
+        overloaded=server.overloaded != 0,
         state="drain" if server.state == SERVER_DRAIN else "up",
         active=active,
         inactive=max(0, conns - active),

@@ -13,7 +13,9 @@ commands = typer.Typer(no_args_is_help=True, help="Add, remove and list services
 def add(
     name: ServiceName,
     address: Annotated[str, typer.Argument(metavar="ADDRESS:PORT", help="Where clients connect.")],
-    protocol: Annotated[str | None, typer.Option(metavar="tcp|udp|sctp", help="The protocol; tcp if not given.")] = None,
+    protocol: Annotated[
+        str | None, typer.Option(metavar="tcp|udp|sctp", help="The protocol; tcp if not given.")
+    ] = None,
     scheduler: Annotated[
         str | None, typer.Option(metavar="NAME", help="How servers are chosen: rr, wrr, lc, mh, ...")
     ] = None,

@@ -55,17 +55,29 @@ def _services(rows: Sequence[Row]) -> Table:
     for service in rows:
         servers = service["servers"]
         title = Text(service["name"], style="bold")
-        title.append(
-            f" {service['protocol']} {service['scheduler']} {service['method']}\n{service['address']}", style="not bold"
-        )
+        about = f" {service['protocol']} {_scheduling(service)} {service['method']}\n{service['address']}"
+        title.append(about, style="not bold")
         result.add_row(title, "", "", *_traffic(servers))
         for server in servers:
             name = f"  {server['name'] or server['address']}"
             if server["method"] != service["method"]:
                 name += f" {server['method']}"
+            if server["upper_connections"]:
+                name += f"\n    at most {server['upper_connections']}"
+                name += f", again below {server['lower_connections']}" if server["lower_connections"] else ""
             state = server["state"] if server["health"] in ("up", "unchecked") else server["health"]
+            if state == "up" and server["overloaded"]:
+                state = "overloaded"
             result.add_row(name, str(server["weight"]), _state(state), *_traffic([server]))
     return result
+
+
+def _scheduling(service: Row) -> str:
+    """The scheduler and what it was told."""
+    words = [service["scheduler"], *service["scheduler_flags"]]
+    if service["hash_target"] != "address":
+        words.append(f"by {service['hash_target']}")
+    return " ".join(words + [f"slow start {seconds(service['slow_start'])}"] * (service["slow_start"] > 0))
 
 
 def _traffic(servers: Sequence[Row]) -> list[str]:

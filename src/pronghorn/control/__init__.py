@@ -22,6 +22,7 @@ programs    launch  program_settings      what `pronghorn run` does; what a conf
 who may     access_settings               sets, and what names them; native_access does it
 health/     native_health                 whether servers can be used; what the engine does about it
 servers     reach  methods  native_servers    how packets reach them; what the engine does about servers
+            scheduling                    how servers are chosen, and their limits
             native_totals                 what workers learn of each other's connections; slow starts
 options     options                       what services ask beyond the usual
             native_options  native_clients    what the engine does about it, and shows

@@ -24,16 +24,17 @@ class ApplyError(Trouble):
 
 def apply(actions: Sequence[Action], plane: DataPlane) -> None:
     """Carry out all actions or none. Raises ApplyError."""
-    done: list[Action] = []
-    for action in actions:
-        try:
-            action.carry_out(plane)
-        except BaseException as error:
-            stuck = _undo(done, plane)
-            if not isinstance(error, Exception):
-                raise
-            raise ApplyError(action, error, stuck) from error
-        done.append(action)
+    with plane.together():
+        done: list[Action] = []
+        for action in actions:
+            try:
+                action.carry_out(plane)
+            except BaseException as error:
+                stuck = _undo(done, plane)
+                if not isinstance(error, Exception):
+                    raise
+                raise ApplyError(action, error, stuck) from error
+            done.append(action)
 
 
 def _undo(done: list[Action], plane: DataPlane) -> list[tuple[Action, BaseException]]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from pronghorn.control import access_settings, methods, options
+from pronghorn.control import access_settings, methods, options, scheduling
 from pronghorn.control.health.rules import findings
 from pronghorn.control.model import Address, Config, Port, Programs, Sockets, Tcp, Udp
 from pronghorn.control.places import Path
@@ -219,6 +219,10 @@ def _options(config: Config) -> Iterator[Finding]:
     return (Finding(*found) for found in options.findings(config))
 
 
+def _scheduling(config: Config) -> Iterator[Finding]:
+    return (Finding(*found) for found in scheduling.findings(config))
+
+
 def _access(config: Config) -> Iterator[Finding]:
     return (Finding(*found) for found in access_settings.findings(config))
 
@@ -272,4 +276,5 @@ RULES: tuple[Callable[[Config], Iterator[Finding]], ...] = (
     _health,
     _access,
     _options,
+    _scheduling,
 )

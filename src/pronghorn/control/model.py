@@ -30,6 +30,7 @@ from pronghorn.control.fields import (
 from pronghorn.control.health.settings import Check, Passive, Text
 from pronghorn.control.options import Fate, KeepPort, Listens, OwnTimeouts, Persistence, ServiceLimits
 from pronghorn.control.reach import MEANING, Method, Tunnel
+from pronghorn.control.scheduling import CHOICE, Flags, HashTarget, Lower, Scheduler, SlowStart, Upper
 
 __all__ = ["Address", "Balancer", "Check", "Config", "Endpoint", "GatewaySettings", "Interface", "Network"]
 __all__ += ["Passive", "Port", "Programs", "Route", "Server", "Service", "ServiceKey", "Set"]
@@ -40,9 +41,6 @@ ADDRESSES = 16
 
 T = TypeVar("T")
 Many = Annotated[tuple[T, ...], NotStrict]
-Scheduler = Literal[
-    "rr", "wrr", "lc", "wlc", "sed", "nq", "sh", "dh", "lblc", "lblcr", "fo", "ovf", "mh", "conhash", "p2c"
-]  # fmt: skip
 Seconds = Annotated[int, Field(ge=1, le=2_000_000)]
 Percent = Annotated[int, Field(ge=1, le=100)]
 Buffer = Annotated[int, Field(ge=2304, le=8_388_608)]
@@ -285,6 +283,8 @@ class Server(_Section):
     name: NameField | None = Field(default=None, description="a name for tables and commands; the address otherwise")
     weight: int = Field(default=1, ge=0, le=65_535, description="its share of new connections; 0: no new ones")
     state: Literal["up", "drain"] = Field(default="up", description="drain: keeps its connections, gets no new ones")
+    upper_connections: Upper = 0
+    lower_connections: Lower = 0
     method: Method | None = Field(default=None, description="how packets reach it; as the service says if absent")
     tunnel: Tunnel | None = Field(default=None, description="the service's if absent")
     check_via: Literal["gateway", "kernel"] | None = Field(
@@ -314,11 +314,10 @@ class Service(_Section):
     name: NameField = Field(description="how tables and commands call the service")
     protocol: Literal["tcp", "udp", "sctp"] = Field(default="tcp", description="the layer-4 protocol")
     address: EndpointField = Field(description="where clients connect; must be owned by a port")
-    scheduler: Scheduler = Field(
-        default="wrr",
-        description="how a server is chosen: in turn, in turn by weight (wrr), by connections (lc to nq, lblc, lblcr, "
-        "p2c), by hash (sh, dh, mh: Maglev, conhash), the first with room (fo, ovf)",
-    )
+    scheduler: Scheduler = Field(default="wrr", description=CHOICE)
+    scheduler_flags: Flags = ()
+    hash_target: HashTarget = "address"
+    slow_start: SlowStart = 0
     method: Method = Field(default="full-nat", description=MEANING)
     tunnel: Tunnel = Field(default=Tunnel(), description="see below")
     on_no_server: Literal["drop", "reject", "withdraw", "sorry"] = Field(

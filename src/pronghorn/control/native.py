@@ -22,7 +22,7 @@ from pronghorn.control.model import Config, Port, Programs, Route, Service, Serv
 from pronghorn.control.native_access import NativeAccess
 from pronghorn.control.native_health import NativeHealth
 from pronghorn.control.native_options import NativeOptions
-from pronghorn.control.native_servers import NativeServers
+from pronghorn.control.native_servers import NativeServers, told
 from pronghorn.control.native_sockets import (
     arena_limit,
     change_socket_ports,
@@ -32,6 +32,7 @@ from pronghorn.control.native_sockets import (
 )
 from pronghorn.control.native_totals import Totals
 from pronghorn.control.plane import EngineError, ProgramPlane
+from pronghorn.control.scheduling import Scheduling, scheduling_of
 from pronghorn.engine.engine import Engine
 from pronghorn.engine.layout import SPIN
 from pronghorn.engine.loop import Loop
@@ -155,8 +156,7 @@ class NativeEngine(NativeAccess, NativeHealth, NativeOptions, NativeServers):
                     if undo is not None:
                         self.engine.call(earlier, undo)
                 raise
-        for index in range(len(self.cores)):  # what takes long is done here, while the workers run
-            balancing.rebuild_lookups(_balancer(self.engine.workers[index]))
+        self.make_lookups()
 
     # --- ports, addresses, routes -------------------------------------------------------------------------------------
 
@@ -276,7 +276,7 @@ class NativeEngine(NativeAccess, NativeHealth, NativeOptions, NativeServers):
         key, at = service.key, service.address
 
         def add(worker: Worker) -> None:
-            balancing.add_service(_balancer(worker), key[0], at.address, at.port, service.scheduler)
+            balancing.add_service(_balancer(worker), key[0], at.address, at.port, *told(scheduling_of(service)))
 
         self._everywhere(add, lambda worker: balancing.remove_service(_balancer(worker), _service(worker, key)))
         try:
@@ -297,8 +297,9 @@ class NativeEngine(NativeAccess, NativeHealth, NativeOptions, NativeServers):
     def rename_service(self, key: ServiceKey, name: str) -> None:
         self.service_names[key] = name
 
-    def change_scheduler(self, key: ServiceKey, scheduler: str) -> None:
-        self._everywhere(lambda worker: balancing.change_scheduler(_balancer(worker), _service(worker, key), scheduler))
+    def change_scheduler(self, key: ServiceKey, scheduling: Scheduling) -> None:
+        wanted = told(scheduling)
+        self._everywhere(lambda worker: balancing.change_scheduler(_balancer(worker), _service(worker, key), *wanted))
 
     # --- what it shows ------------------------------------------------------------------------------------------------
 

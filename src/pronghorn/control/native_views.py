@@ -79,6 +79,9 @@ def services(
             protocol=key[0],
             address=str(key[1]),
             scheduler=same[0].scheduler,
+            scheduler_flags=same[0].flags,
+            hash_target=same[0].hash_target,
+            slow_start=same[0].slow_start,
             method=reaches[key].method,
             clients=sum(server.clients for row in same for server in row.servers),
             servers=_servers(key, same, server_names),
@@ -105,10 +108,22 @@ def _servers(
             weight=same[0].weight,
             state=same[0].state,
             method=same[0].method,
+            upper_connections=same[0].upper,
+            lower_connections=same[0].lower,
+            overloaded=_is_overloaded(same),
             **{name: sum(getattr(row, name) for row in same) for name in _COUNTERS},
         )
         for address, same in found.items()
     )
+
+
+def _is_overloaded(rows: Sequence[show.ServerRow]) -> bool:
+    """What balancer/thresholds.py makes of the connections of all workers. A worker takes its mark off when it next
+    looks."""
+    upper, lower, total = rows[0].upper, rows[0].lower, sum(row.active + row.inactive for row in rows)
+    if upper == 0 or not any(row.overloaded for row in rows):
+        return upper != 0 and total >= upper
+    return total >= lower if lower else total * 4 >= upper * 3
 
 
 def conns(workers: Iterable[Worker], limit: int) -> list[ConnView]:

@@ -23,6 +23,7 @@ from pronghorn.control.health.changes import differs, server_differs
 from pronghorn.control.methods import reach_of, resolve_methods
 from pronghorn.control.model import Config, Port, Route, Server, Service
 from pronghorn.control.resolve import resolve
+from pronghorn.control.scheduling import limits_of, scheduling_of
 from pronghorn.control.trouble import Trouble
 
 FIXED = {  # keys read at start only
@@ -229,8 +230,8 @@ def _make_services(running: Config, wanted: Config) -> Iterator[Action]:
             continue
         if old.name != service.name:
             yield do.RenameService(service.key, old.name, service.name)
-        if old.scheduler != service.scheduler:
-            yield do.ChangeScheduler(service.key, old.scheduler, service.scheduler)
+        if scheduling_of(old) != scheduling_of(service):
+            yield do.ChangeScheduler(service.key, scheduling_of(old), scheduling_of(service))
         if reach_of(old) != reach_of(service):
             yield do.ChangeMethod(service.key, None, reach_of(old), reach_of(service))
         if access_settings.differs(old, service):
@@ -244,7 +245,7 @@ def _make_services(running: Config, wanted: Config) -> Iterator[Action]:
 
 
 def _strengthen(service: Service, old: Server | None, new: Server) -> Iterator[Action]:
-    """What gives a service more capacity: a new server, more weight, an end to draining."""
+    """What gives a service more capacity: a new server, more weight, a higher limit, an end to draining."""
     if old is None:
         yield do.AddServer(service.key, new)
         return
@@ -256,6 +257,8 @@ def _strengthen(service: Service, old: Server | None, new: Server) -> Iterator[A
         yield do.ChangeMethod(service.key, new.address, reach_of(service, old), reach_of(service, new))
     if new.weight > old.weight:
         yield do.ChangeWeight(service.key, new.address, old.weight, new.weight)
+    if limits_of(new).is_more_than(limits_of(old)):
+        yield do.ChangeLimits(service.key, new.address, limits_of(old), limits_of(new))
     if (old.state, new.state) == ("drain", "up"):
         yield do.ResumeServer(service.key, new.address)
 
@@ -277,6 +280,8 @@ def _weaken(service: Service, old: Server, new: Server | None) -> Iterator[Actio
         return
     if new.weight < old.weight:
         yield do.ChangeWeight(service.key, old.address, old.weight, new.weight)
+    if limits_of(old).is_more_than(limits_of(new)):
+        yield do.ChangeLimits(service.key, old.address, limits_of(old), limits_of(new))
     if (old.state, new.state) == ("up", "drain"):
         yield do.DrainServer(service.key, old.address)
 

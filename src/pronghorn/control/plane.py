@@ -31,12 +31,14 @@ from pronghorn.control.model import (
 )
 from pronghorn.control.options import Place
 from pronghorn.control.reach import Reach
+from pronghorn.control.scheduling import Limits, Scheduling
 from pronghorn.control.snapshot import Snapshot
 from pronghorn.control.trouble import Trouble
 from pronghorn.state.attach import Claim
 
 if TYPE_CHECKING:  # a gateway starts without
     from collections.abc import Sequence
+    from contextlib import AbstractContextManager
 
     from pronghorn.balancer.set_entries import Member
     from pronghorn.control.views import EntryView, SetView
@@ -111,6 +113,10 @@ class ProgramFacts:
 class DataPlane(Protocol):
     """One method per action."""
 
+    def together(self) -> AbstractContextManager[None]:
+        """Changes inside belong together: tables that schedulers make of all servers are made once, at the end. Until
+        then servers that have come may get no connections yet; those that have gone get none."""
+
     def add_port(self, port: Port) -> None:
         """Open the device. `port.addresses` is empty: addresses follow one by one."""
 
@@ -163,7 +169,7 @@ class DataPlane(Protocol):
 
     def rename_service(self, key: ServiceKey, name: str) -> None: ...
 
-    def change_scheduler(self, key: ServiceKey, scheduler: str) -> None: ...
+    def change_scheduler(self, key: ServiceKey, scheduling: Scheduling) -> None: ...
 
     def change_method(self, key: ServiceKey, address: Endpoint | None, reach: Reach) -> None:
         """How packets reach a server, from its next connection on. None: how the service is shown, and what holds for
@@ -207,6 +213,9 @@ class DataPlane(Protocol):
     def rename_server(self, key: ServiceKey, address: Endpoint, name: str | None) -> None: ...
 
     def change_weight(self, key: ServiceKey, address: Endpoint, weight: int) -> None: ...
+
+    def change_limits(self, key: ServiceKey, address: Endpoint, limits: Limits) -> None:
+        """How many connections it may have."""
 
     def drain_server(self, key: ServiceKey, address: Endpoint) -> None:
         """Connections go on, new ones go elsewhere."""

@@ -23,6 +23,9 @@ class ServerView:
     weight: Annotated[int, "share of new connections"]
     state: Annotated[str, "up or drain, as configured"]
     method: Annotated[str, "how packets reach it, as `method` of a service says"] = "full-nat"
+    upper_connections: Annotated[int, "connections from which on it gets no new ones; 0: any number"] = 0
+    lower_connections: Annotated[int, "connections below which it gets new ones again; 0: three quarters"] = 0
+    overloaded: Annotated[bool, "whether its connections keep new ones away"] = False
     health: Annotated[str, "up, down, probation, drain, maint, unchecked (`pronghorn show health`), or sorry"] = (
         "unchecked"
     )
@@ -53,6 +56,9 @@ class ServiceView:
     protocol: Annotated[str, "tcp, udp or sctp"]
     address: Annotated[str, "where clients connect"]
     scheduler: Annotated[str, "how servers are chosen"]
+    scheduler_flags: Annotated[tuple[str, ...], "what its scheduler was told"] = ()
+    hash_target: Annotated[str, "what conhash hashes"] = "address"
+    slow_start: Annotated[int, "seconds in which a server that comes gets to its whole weight; 0: at once"] = 0
     method: Annotated[str, "how packets reach the servers that name no method"]
     no_server: Annotated[int, "packets refused: no server takes new connections"] = 0
     no_port: Annotated[int, "packets refused: no local port was free"] = 0

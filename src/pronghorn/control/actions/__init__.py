@@ -24,6 +24,7 @@ from pronghorn.control.actions.options import ChangeListens, ChangeOptions
 from pronghorn.control.actions.services import (
     AddServer,
     AddService,
+    ChangeLimits,
     ChangeMethod,
     ChangeScheduler,
     ChangeWeight,
@@ -48,6 +49,7 @@ __all__ = [
     "ChangeChecks",
     "ChangeGuards",
     "ChangeHealth",
+    "ChangeLimits",
     "ChangeListens",
     "ChangeLocalPorts",
     "ChangeMethod",

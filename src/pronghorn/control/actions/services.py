@@ -7,6 +7,7 @@ from pronghorn.control.endpoint import Endpoint
 from pronghorn.control.model import Server, Service, ServiceKey
 from pronghorn.control.plane import DataPlane
 from pronghorn.control.reach import Reach
+from pronghorn.control.scheduling import Limits, Scheduling
 
 
 @dataclass(frozen=True)
@@ -56,8 +57,8 @@ class RenameService(Action):
 @dataclass(frozen=True)
 class ChangeScheduler(Action):
     key: ServiceKey
-    old: str
-    new: str
+    old: Scheduling
+    new: Scheduling
 
     def carry_out(self, plane: DataPlane) -> None:
         plane.change_scheduler(self.key, self.new)
@@ -132,6 +133,23 @@ class ChangeWeight(Action):
 
     def __str__(self) -> str:
         return f"change weight of server {self.address} of {self.key}: {self.old} -> {self.new}"
+
+
+@dataclass(frozen=True)
+class ChangeLimits(Action):
+    key: ServiceKey
+    address: Endpoint
+    old: Limits
+    new: Limits
+
+    def carry_out(self, plane: DataPlane) -> None:
+        plane.change_limits(self.key, self.address, self.new)
+
+    def inverse(self) -> Action:
+        return ChangeLimits(self.key, self.address, self.new, self.old)
+
+    def __str__(self) -> str:
+        return f"change connections of server {self.address} of {self.key}: {self.old} -> {self.new}"
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from pronghorn.control.model import Server, Service, ServiceKey
 from pronghorn.control.options import OPTIONS, Place
 from pronghorn.control.plane import Engine
 from pronghorn.control.reach import Reach
+from pronghorn.control.scheduling import Limits, Scheduling
 
 
 class HealthPlane:
@@ -64,9 +65,9 @@ class HealthPlane:
         self.engine.rename_service(key, name)
         self._of_service(key, name=name)
 
-    def change_scheduler(self, key: ServiceKey, scheduler: str) -> None:
-        self.engine.change_scheduler(key, scheduler)
-        self._of_service(key, scheduler=scheduler)
+    def change_scheduler(self, key: ServiceKey, scheduling: Scheduling) -> None:
+        self.engine.change_scheduler(key, scheduling)
+        self._of_service(key, **scheduling._asdict())
 
     def change_method(self, key: ServiceKey, address: Endpoint | None, reach: Reach) -> None:
         self.engine.change_method(key, address, reach)
@@ -120,6 +121,10 @@ class HealthPlane:
         self._configure(key, address, weight=weight)
         if weight == 0:
             self._quiesced(key, address)
+
+    def change_limits(self, key: ServiceKey, address: Endpoint, limits: Limits) -> None:
+        self.engine.change_limits(key, address, limits)
+        self._of_server(key, address, **limits._asdict())
 
     def drain_server(self, key: ServiceKey, address: Endpoint) -> None:
         self._configure(key, address, state="drain")
