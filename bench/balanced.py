@@ -8,14 +8,15 @@ server's answer noted by the balancer's own state machine (there is no server be
 of every client. What is measured then is segments with data in the direction of the servers: parsed, looked up,
 counted, both addresses and ports rewritten, both checksums adjusted, next hop found, MAC header written, transmitted.
 
-Addresses are those for benchmarks (RFC 2544 C.2.2): clients in 198.18/16, servers in 198.19/16.
+Addresses are those for benchmarks (RFC 2544 C.2.2, RFC 5180 8): clients in 198.18/16, servers in 198.19/16 and
+2001:2::/64.
 """
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Sequence
-from ipaddress import IPv4Address, IPv4Interface
+from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -27,19 +28,22 @@ CLIENT = int(IPv4Address("198.18.0.1"))
 SERVICE, PORT = IPv4Address("198.18.250.1"), 80  # the first one
 SERVER = IPv4Address("198.19.0.1")  # the first one
 LOCALS = [IPv4Address("198.19.255.1") + n for n in range(8)]
+SERVER6, LOCALS6 = IPv6Address("2001:2::1"), [IPv6Address("2001:2::ff01") + n for n in range(8)]
 SERVER_MAC = 0x02_00_00_00_FF_00
 SYN, ACK, PSH = 0x02, 0x10, 0x08
 
 
 def with_connections(
-    connections: int, method: str = "full-nat", services: int = 1, servers: int = 16
+    connections: int, method: str = "full-nat", services: int = 1, servers: int = 16, family: int = 4
 ) -> Callable[[Engine], Sequence[int]]:
-    """What prepares an engine for null_engine.forwarding. Connections are spread over `services` of `servers` each."""
+    """What prepares an engine for null_engine.forwarding. Connections are spread over `services` of `servers` each.
+
+    `family`: of the servers; clients are of IPv4."""
 
     def prepare(engine: Engine) -> Sequence[int]:
         from pronghorn.ports.null import STRIDE
 
-        queue, out = configure(engine, connections, method, services, servers)
+        queue, out = configure(engine, connections, method, services, servers, family=family)
         establish(engine, queue, connections)
         segments(queue, connections, ACK | PSH, engine.ports[0].mac)
         queue.stride = STRIDE % connections or 1
@@ -56,6 +60,7 @@ def configure(
     services: int = 1,
     servers: int = 16,
     warm: bool = True,
+    family: int = 4,
 ) -> tuple[NullQueue, int]:
     """Ports, addresses, services with servers. Returns the clients' generator and the servers' port.
 
@@ -79,14 +84,17 @@ def configure(
     )
     if warm:
         grow(engine.arena, worker, connections)
+    first_server, locals_ = (SERVER, LOCALS) if family == 4 else (SERVER6, LOCALS6)
     add_address(worker, outside, IPv4Interface("198.19.255.254/16"))
+    add_address(worker, outside, IPv6Interface("2001:2::fffe/64"))
     for number in range(servers):
-        add_neighbour(worker, outside, SERVER + number, SERVER_MAC + number)
+        add_neighbour(worker, outside, first_server + number, SERVER_MAC + number)
     for first in range(services):
         service = add_service(balancer, "tcp", SERVICE + first, PORT, "rr")
         for number in range(servers):
-            add_server(balancer, service, SERVER + number, PORT if method == "direct" else 8080, method=method)
-    for local in LOCALS:
+            port = 8080 if method in ("full-nat", "nat") else PORT
+            add_server(balancer, service, first_server + number, port, method=method)
+    for local in locals_:
         add_local_address(balancer, local)
     queue = clients.queue(0)
     queue.destinations = services
@@ -102,7 +110,8 @@ def establish(engine: Engine, queue: NullQueue, connections: int) -> None:
     balancer = Balancer(worker.balancer)
     mac = engine.ports[0].mac
     once(engine, queue, connections, SYN, mac)
-    for number in range(connections):
+    first = 0 if balancer.fresh[0] else balancer.conn_limit - connections  # those with IPv6 begin at the end
+    for number in range(first, first + connections):
         if balancer.conns[number].keys[REPLY]:
             follow(worker, balancer, 2 * number + REPLY, SYN | ACK)
     once(engine, queue, connections, ACK, mac)

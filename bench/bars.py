@@ -46,6 +46,8 @@ BARS = {
     "lb_full_nat_10m": Bar("ratio", "at least", 0.05),
     "lb_direct": Bar("ratio", "at least", 0.30),
     "lb_nat": Bar("ratio", "at least", 0.20),
+    "lb_tunnel": Bar("ratio", "at least", 0.22),
+    "lb_nat64": Bar("ratio", "at least", 0.12),
     "lb_connections": Bar("value", "at least", 1e6, "connections/s"),
     "lb_many": Bar("ratio", "at least", 0.90),
     "lb_deny_100k": Bar("ratio", "at least", 0.90),

@@ -155,6 +155,8 @@ def test_the_bars_are_those_that_were_agreed() -> None:
         "lb_full_nat_10m": "ratio ≥ 0.05",
         "lb_direct": "ratio ≥ 0.3",
         "lb_nat": "ratio ≥ 0.2",
+        "lb_tunnel": "ratio ≥ 0.22",
+        "lb_nat64": "ratio ≥ 0.12",
         "lb_connections": "≥ 1 M connections/s",
         "lb_many": "ratio ≥ 0.9",
         "lb_deny_100k": "ratio ≥ 0.9",
