@@ -151,14 +151,14 @@ def test_a_neighbours_answer_reaches_the_worker_that_asked(family: int, asker: i
 
 @pytest.mark.parametrize("family", [4, 6])
 def test_a_path_mtu_is_known_to_the_owner(family: int) -> None:
-    """The report arrives anywhere; the owner of the connection that it is about believes it, and nobody else."""
+    """The report arrives anywhere; the owner of the connection that it is about believes it and tells the server."""
     report: Any
     with EngineBench(workers=3) as bench:
         bench.service("tcp", family)
         bench.everywhere(lambda worker: add_address(worker, 0, ip_interface(SERVICE[family])))
         bench.put(syn(family, 6000), worker=2)
         bench.settle()
-        for port, verdicts in ((6001, {"icmp_ignored": 3}), (6000, {"icmp_ignored": 2, "consumed": 1})):
+        for port, verdicts in ((6001, {"icmp_ignored": 3}), (6000, {"icmp_ignored": 2, "transmitted": 1})):
             layer = j.TCP(sport=80, dport=port) / bytes(500)
             if family == 4:
                 quoted = bytes(j.IP(src=SERVICE[4], dst=CLIENT[4], flags="DF", len=1500) / layer)
