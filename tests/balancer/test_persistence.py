@@ -16,6 +16,7 @@ from pronghorn.balancer.persistence import choose_agreed
 from pronghorn.balancer.show import services
 from pronghorn.balancer.tables import NOBODY
 from pronghorn.balancer.templates import next_template
+from pronghorn.state.verdicts import SERVICE_NO_SERVER
 from tests.balancer.frames import SERVICE, Seen, frame
 from tests.balancer.gateway import Gateway
 
@@ -130,6 +131,30 @@ def test_quiesced_servers_keep_their_clients_where_that_is_wanted() -> None:
         assert first not in {open_one(gateway, 4, 1, sport) for sport in range(1001, 1005)}
         configure.change_state(gateway.balancer, number, "drain")
         assert open_one(gateway, 4, 0, 1010) != first
+
+
+@FAMILIES
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_full_server_gets_none_of_its_clients(family: int, workers: int) -> None:
+    """Unlike in IPVS. The client stays with the server that took it instead."""
+    with Gateway(workers=workers) as gateway:
+        balancer = gateway.balancer
+        change_persistence(balancer, gateway.service("tcp", SERVICE[family], 80, SERVERS[family]), 300)
+        first = open_one(gateway, family, 0, 1000)
+        number = configure.find_server(balancer, 0, ip_address(first), 8080)
+        configure.change_limits(balancer, number, 2)
+        assert open_one(gateway, family, 0, 1001) == first
+        second = {open_one(gateway, family, 0, sport) for sport in range(1002, 1006)}
+        assert len(second) == 1
+        assert first not in second
+        assert balancer.servers[number].conns == 2
+        configure.change_limits(balancer, number, 0)
+        assert {open_one(gateway, family, 0, sport) for sport in range(1010, 1014)} == second
+        for other in range(3):
+            configure.change_limits(balancer, other, balancer.servers[other].conns)
+            configure.change_weight(balancer, other, balancer.servers[other].conns)
+        assert gateway.put(frame(client(family, 0), 2000, SERVICE[family], 80, "S")) == SERVICE_NO_SERVER
+        assert next_template(balancer, 0) == -1
 
 
 @FAMILIES

@@ -1,10 +1,12 @@
 """Persistence: a client goes to the server that it had, as with IPVS's `-p SECONDS -M MASK`.
 
 A client is its masked address. Its first connection is scheduled and leaves a template (templates.py); later ones,
-to any port of the group's services, go to the server at the template's address, whatever the scheduler says, and an
-overloaded server takes them too, as in IPVS. Each starts the timeout anew. When the server was removed, drains, or has
-weight 0 (unless the service wants it otherwise: IPVS's expire_quiescent_template = 0), the template is dropped and the
-client scheduled again. A server that was removed and comes back in time has its clients again.
+to any port of the group's services, go to the server at the template's address, whatever the scheduler says. Each
+starts the timeout anew. When the server was removed, drains, is full (thresholds.py), or has weight 0 (unless the
+service wants it otherwise: IPVS's expire_quiescent_template = 0), the template is dropped and the client scheduled
+again. A server that was removed and comes back in time has its clients again. (In IPVS an overloaded server goes on
+taking its clients: ip_vs_check_template of net/netfilter/ipvs/ip_vs_conn.c asks whether it is available and quiesced,
+not whether it is overloaded. Then its upper limit is none.)
 
 A client whose template lies with a server that this service does not have, but the service which chose it does, is
 scheduled without a template: services of a group are expected to have the same servers.
@@ -25,6 +27,7 @@ from pronghorn.balancer.schedulers import choose
 from pronghorn.balancer.schedulers.rendezvous import distance_of
 from pronghorn.balancer.tables import FO, NOBODY, SERVER_UP, TICK, Balancer, Server, Service
 from pronghorn.balancer.templates import add_template, drop_template, find_template
+from pronghorn.balancer.thresholds import is_full
 from pronghorn.compiled import entry, hashing, hot, leaf, load32, load64
 from pronghorn.state.packet import Packet
 from pronghorn.state.worker import Worker
@@ -111,7 +114,7 @@ def is_usable(balancer: Balancer, options: Options, number: int) -> bool:
     if number == NOBODY:
         return False
     server = balancer.servers[number]
-    return server.state == SERVER_UP and (server.weight > 0 or options.quiesced != 0)
+    return server.state == SERVER_UP and (server.weight > 0 or options.quiesced != 0) and not is_full(server)
 
 
 @entry
@@ -136,9 +139,9 @@ def choose_agreed(balancer: Balancer, service: Service, hi: int, lo: int) -> int
     client = hashing.mix(hi, lo, balancer.maglev_seed)
     for place in range(service.member_count):
         weight = service.weights[place]
-        if weight == 0:
-            continue
         number = service.members[place]
+        if weight == 0 or is_full(balancer.servers[number]):
+            continue
         distance = distance_of(hashing.mix(client, balancer.servers[number].identity, balancer.maglev_seed))
         if best == NOBODY or distance * best_weight < best_distance * weight:
             best, best_distance, best_weight = number, distance, weight
