@@ -10,6 +10,7 @@ import pytest
 
 from pronghorn.balancer.schedulers.mh import fill_table
 from pronghorn.balancer.services import (
+    forget_member,
     refresh_weights,
     search_free_server,
     search_free_service,
@@ -216,6 +217,7 @@ def test_cores_that_are_not_there_are_refused() -> None:
     "function",
     [
         fill_table,
+        forget_member,
         hash_add,
         hash_remove,
         mpsc_must_wake,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any, get_args
 
 import pytest
@@ -17,6 +18,7 @@ from pronghorn.cli.tables import console, table
 from pronghorn.compiled import array_at, u64
 from pronghorn.control import scheduling
 from pronghorn.control.apply import ApplyError, apply
+from pronghorn.control.health.manager import Health
 from pronghorn.control.health.plane import HealthPlane
 from pronghorn.control.load import parse
 from pronghorn.control.model import Config
@@ -226,3 +228,25 @@ def test_tables_are_made_too_when_a_plan_fails(running: Running, monkeypatch: py
     with pytest.raises(ApplyError):
         running.become(config([SERVERS[1], SERVERS[0] | {"weight": 5}], scheduler="conhash"))
     assert running.points() == [POINTS] * 2
+
+
+def test_tables_are_made_once_for_what_health_finds(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Servers that are down together go together."""
+    health, before, made = Health(running.engine), running.plane, list[int]()
+    rebuild: Callable[[Balancer], None] = balancing.rebuild_lookups
+
+    def count(balancer: Balancer) -> None:
+        made.append(balancer.address)
+        rebuild(balancer)
+
+    running.plane = health.plane
+    running.become(config(SERVERS, scheduler="conhash", checks=[{"type": "tcp", "via": "kernel"}]))
+    health.settle()
+    monkeypatch.setattr(balancing, "rebuild_lookups", count)
+    found = {number: replace(track, up=False, known=True) for number, (_, track) in health.wanted("kernel").items()}
+    health.told("kernel", dict(list(found.items())[:3]))
+    assert [server.state for server in running.engine.services()[0].servers] == ["drain"] * 3 + ["up"]
+    assert len(made) == 2
+    assert running.points() == [POINTS] * 2
+    running.become(running.config.empty())
+    running.plane = before

@@ -32,6 +32,7 @@ from pronghorn.balancer.schedulers.mh import identity_of
 from pronghorn.balancer.scheduling import USUAL, Scheduling, set_limits, set_scheduling, start_slowly
 from pronghorn.balancer.services import (
     end_leaving,
+    forget_member,
     refresh_weights,
     search_exact,
     search_free_server,
@@ -204,12 +205,7 @@ def remove_server(balancer: Balancer, number: int, keep: bool = False) -> None:
     """Take the server away; its connections are ended, or kept until they end or their service is removed."""
     server = server_at(balancer, number)
     service = balancer.services[server.service]
-    members = [service.members[place] for place in range(service.member_count)]
-    place = members.index(number)
-    for later in range(place + 1, len(members)):
-        service.members[later - 1] = members[later]
-    service.member_count -= 1
-    if place < service.current:
+    if forget_member(service, number) < service.current:
         service.current -= 1
     for direction in range(2):
         service.removed[2 * direction] += server.packets[direction]

@@ -97,6 +97,18 @@ def end_leaving(balancer: Balancer, service: int) -> None:
 
 
 @entry
+def forget_member(service: Service, number: int) -> int:
+    """Take a server, which is there, out of the service's members; the others keep their order. Returns its place."""
+    place, last = 0, service.member_count - 1
+    while place < last and service.members[place] != number:
+        place += 1
+    for later in range(place, last):
+        service.members[later] = service.members[later + 1]
+    service.member_count = last
+    return place
+
+
+@entry
 def search_stale_service(balancer: Balancer, first: int) -> int:
     """Index of the first service from `first` on whose Maglev table is out of date, or -1."""
     for number in range(first, balancer.service_limit):

@@ -82,13 +82,14 @@ class Health:
         for way in new:
             if new[way] or gone[way]:
                 self.send(way, new[way], gone[way])
-        for key, virtual in self.plane.services.items():
-            for real in virtual.servers.values():
-                passive = virtual.service.passive
-                if real.watch is None or real.watch.settings != passive:
-                    real.watch = Watch(passive) if passive else None
-                self._find(key, real)
-            self._weigh(key, virtual)
+        with self.plane.together():
+            for key, virtual in self.plane.services.items():
+                for real in virtual.servers.values():
+                    passive = virtual.service.passive
+                    if real.watch is None or real.watch.settings != passive:
+                        real.watch = Watch(passive) if passive else None
+                    self._find(key, real)
+                self._weigh(key, virtual)
         self._announce()
 
     def _orders(self) -> Iterator[tuple[Place, tuple[str, Order]]]:
@@ -137,11 +138,12 @@ class Health:
         """Something may have changed for these. Where nothing has, nothing is done."""
         services = dict.fromkeys(self.plane.services) if self._refused else {}
         self._refused = False
-        for key, address in servers:
-            if self._find(key, self.plane.services[key].servers[address]):
-                services[key] = None
-        for key in services:
-            self._weigh(key, self.plane.services[key])
+        with self.plane.together():
+            for key, address in servers:
+                if self._find(key, self.plane.services[key].servers[address]):
+                    services[key] = None
+            for key in services:
+                self._weigh(key, self.plane.services[key])
         if services:
             self._announce()
 
