@@ -35,7 +35,7 @@ HOST4, HOST6 = ip_address(SERVER[4]), ip_address(SERVER[6])
 
 REFUSED: dict[str, Callable[[Balancer, Worker], object]] = {
     "a service twice": lambda b, w: add_service(b, "tcp", V4, 80, "rr"),
-    "an unknown protocol": lambda b, w: add_service(b, "sctp", V4, 81, "rr"),
+    "an unknown protocol": lambda b, w: add_service(b, "dccp", V4, 81, "rr"),
     "an unknown scheduler": lambda b, w: add_service(b, "tcp", V4, 81, "first"),
     "port 0": lambda b, w: add_service(b, "tcp", V4, 0, "rr"),
     "port 65536": lambda b, w: add_service(b, "tcp", V4, 65536, "rr"),
