@@ -101,6 +101,13 @@ def test_the_engine_does_what_a_service_asks(engine: NativeEngine) -> None:
     assert (after[0]["per_client"], after[0]["persistence"], after[0]["mask"]) == (7, 60, 24)
     assert (after[0]["timeouts"]["established"], after[0]["timeouts"]["udp"]) == (100, 300)
     assert engine.keeps(asking.services[0].key)
+    divided = Balancer(engine.engine.workers[0].balancer).limits[0]
+    divided.quota = 900
+    slower = config({**EVERYTHING, "timeouts": {"closed": 6}})
+    apply(plan(asking, slower), plane)
+    assert divided.quota == 900, "use has divided it so"
+    apply(plan(slower, asking), plane)
+    divided.quota = 501
     apply([action.inverse() for action in reversed(actions)], plane)
     assert made(engine) == before
     apply(plan(plain, asking), plane)

@@ -34,6 +34,7 @@ class NativeOptions:
         self._groups: dict[str, int] = {}
         self._kept: set[ServiceKey] = set()
         """Services whose removed servers keep their connections."""
+        self._limits: dict[ServiceKey, Wanted] = {}
         self._shares, self._looks = Shares(), 0
 
     def _everywhere(self, do: Callable[[Worker], object], undo: Callable[[Worker], object] | None = None) -> None:
@@ -61,6 +62,8 @@ class NativeOptions:
             limits.octets_per_second,
         )
 
+        before = self._limits.get(key)
+
         def change(worker: Worker) -> None:
             balancer = Balancer(worker.balancer)
             number = find_service(balancer, key[0], *key[1])
@@ -72,14 +75,17 @@ class NativeOptions:
             changes.change_service_timeouts(balancer, number, own)
             changes.change_keep_port(balancer, number, service.keep_port)
             changes.change_one_packet(balancer, number, service.one_packet)
-            change_limits(balancer, number, wanted, worker.index, workers)
+            if wanted != before:  # else their division over the workers stays what use has made of it
+                change_limits(balancer, number, wanted, worker.index, workers)
 
         self._everywhere(change)
+        self._limits[key] = wanted
         (self._kept.add if service.removed == "keep" else self._kept.discard)(key)
 
     def close_options(self, key: ServiceKey) -> None:
         """The service is removed."""
         self._kept.discard(key)
+        self._limits.pop(key, None)
 
     def keeps(self, key: ServiceKey) -> bool:
         """Whether servers of the service that are removed keep their connections."""
