@@ -22,9 +22,10 @@ from pronghorn.control.problems import ConfigError
 def run(path: Path, factory: EngineFactory) -> None:
     """Run a gateway until a signal ends it. Raises ConfigError, ApplyError, RuntimeDirectoryError, EngineError."""
     config = load(path)
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _end)
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})  # kept until there is something to reload
-    with contextlib.suppress(KeyboardInterrupt), runtime.listener(config.gateway.name) as control:
+    with contextlib.suppress(_Ended), runtime.listener(config.gateway.name) as control:
         gateway = Gateway(factory, config)
         try:
             say(f'gateway "{config.gateway.name}" forwards, control socket {control.getsockname()}')
@@ -37,9 +38,14 @@ def run(path: Path, factory: EngineFactory) -> None:
     say("ended")
 
 
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    """SIGTERM while the engine starts: end as if by SIGINT, so that everything is closed."""
-    raise KeyboardInterrupt
+class _Ended(BaseException):
+    """A signal while the engine starts. Not KeyboardInterrupt: where that meets an import that calls exec (dataclasses
+    do), the interpreter remembers it, and ends itself by SIGINT when all is done."""
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    """End, and close everything."""
+    raise _Ended
 
 
 def reload(gateway: Gateway, path: Path) -> None:
