@@ -4,7 +4,7 @@ Loads are compared as IPVS does, without fractions: a / v > b / w as a * w > b *
 order in which the servers were added (IPVS walks them the other way round, the one that was added last first).
 
 A choice looks at every member of the service, once, when a connection opens; packets of open connections cost nothing
-more. docs/adr says what that is with a thousand members.
+more. docs/adr/0017-schedulers.md says what that is with a thousand members.
 """
 
 from __future__ import annotations
