@@ -23,7 +23,8 @@ def test_a_wrong_one_is_told_line_by_line(run: Run, tmp_path: Path) -> None:
         assert complaints.splitlines() == [
             f"error: {config}:26: services[0].servers[1].weight = -2: is too small; allowed: 0..65535",
             f"error: {config}:27: services[0].servers[1].wait = 1: unknown key; "
-            "allowed: address, name, weight, state, method, tunnel, check_via, check_port; did you mean weight?",
+            "allowed: address, name, weight, state, upper_connections, lower_connections, "
+            "method, tunnel, check_via, check_port; did you mean weight?",
         ]
 
 
