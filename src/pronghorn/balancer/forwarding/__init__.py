@@ -1,6 +1,7 @@
 """How packets reach the servers: what is done to a packet whose connection is known.
 
 rewrite   full NAT and NAT: addresses and ports
+sequence_shift  TCP numbers where the two ends count differently
 sctp      the same of SCTP
 direct    direct routing: the next hop alone
 tunnel    IPIP, GRE, GUE: another header in front
