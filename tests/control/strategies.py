@@ -17,6 +17,7 @@ OPTIONS: list[dict[str, Any]] = [
     {"persistence": {"prefix": 24, "quiesced": "keep"}, "quiesced": "end", "removed": "keep"},
     {"timeouts": {"udp": 20}, "limits": {"connections": 1000, "per_client": 10}},
     {"limits": {"packets_per_second": 1000}},
+    {"syn_proxy": "auto", "syn_proxy_half_open": 100},
 ]
 SCHEDULERS: list[dict[str, Any]] = [
     {"scheduler": "rr"},

@@ -10,8 +10,9 @@ import pytest
 
 from pronghorn.balancer.addresses import raw_port, service_ports, to_raw
 from pronghorn.balancer.change_options import changes_made
+from pronghorn.balancer.proxy_tables import PROXY_AUTO, PROXY_OFF
 from pronghorn.balancer.services import search_service
-from pronghorn.balancer.tables import Balancer
+from pronghorn.balancer.tables import ASKS_COOKIE, Balancer
 from pronghorn.control.apply import apply
 from pronghorn.control.health.plane import HealthPlane
 from pronghorn.control.load import parse
@@ -49,6 +50,9 @@ def config(*services: dict[str, Any]) -> Config:
         ([{"persistence": {"prefix": 33}}], "longer than an IPv4 address"),
         ([{"persistence": {"timeout": 0}}], "persistence.timeout"),
         ([{"one_packet": True}], "is for UDP alone"),
+        ([{"protocol": "udp", "syn_proxy": "auto"}], "is for TCP alone"),
+        ([{"syn_proxy": "always", "method": "direct"}], "come through here untranslated"),
+        ([{"syn_proxy": "sometimes"}], "syn_proxy"),
         ([{"protocol": "udp", "one_packet": True}], "needs servers that answer clients themselves"),
         ([{"limits": {"per_client": -1}}], "limits.per_client"),
         ([{"listen": ["10.0.0.1:79-81"]}], "that service \"web\" has already"),
@@ -171,3 +175,25 @@ def test_it_shows_them(engine: NativeEngine) -> None:
     [view] = engine.services()
     assert (view.limit_connections, view.limit_octet_rate, view.conns, view.clients) == (3, 9, 0, 0)
     assert list(engine.clients(9)) == []
+
+
+def test_the_syn_proxy_of_a_service(engine: NativeEngine) -> None:
+    """Half-open connections are divided over the workers; the way back is the way it was."""
+    plane = HealthPlane(engine)
+    plain, asking = config({}), config({"syn_proxy": "auto", "syn_proxy_half_open": 100, "syn_proxy_defer": True})
+    apply(plan(plain.empty(), plain), plane)
+    balancers = [Balancer(worker.balancer) for worker in engine._workers()]
+
+    def all_ask() -> list[tuple[bool, int, int, int]]:
+        asks = [balancer.services[0].asks & ASKS_COOKIE != 0 for balancer in balancers]
+        proxies = [balancer.proxies[0] for balancer in balancers]
+        return [(ask, proxy.mode, proxy.limit, proxy.defer) for ask, proxy in zip(asks, proxies, strict=True)]
+
+    actions = plan(plain, asking)
+    assert [str(action) for action in actions] == [
+        "change syn_proxy, syn_proxy_half_open, syn_proxy_defer of tcp 10.0.0.1:80"
+    ]
+    apply(actions, plane)
+    assert all_ask() == [(True, PROXY_AUTO, 50, 1)] * 2
+    apply([action.inverse() for action in reversed(actions)], plane)
+    assert all_ask() == [(False, PROXY_OFF, 512, 0)] * 2

@@ -18,6 +18,7 @@ from tests.verdicts.access import ACCESS
 from tests.verdicts.connections import CONNECTIONS
 from tests.verdicts.programs import PROGRAMS
 from tests.verdicts.situations import SITUATIONS as OTHERS
+from tests.verdicts.syn_proxy import SYN_PROXY
 from tests.wire import judges as j
 
 NOT_YET = {
@@ -26,7 +27,7 @@ NOT_YET = {
     "bridge_flood_limit": "ends in a bridge's driver: tests/ports/test_bridge.py",
     "link_broken": "ends in a link's driver: tests/ports/test_veth.py",
 }
-SITUATIONS = {**OTHERS, **CONNECTIONS, **ACCESS, **PROGRAMS}
+SITUATIONS = {**OTHERS, **CONNECTIONS, **ACCESS, **PROGRAMS, **SYN_PROXY}
 PEER4, PEER6 = "192.0.2.7", "2001:db8:1::7"
 LINK = j.Ether(src=ROUTER, dst=OWN[0])
 SOLICITED = "ff02::1:ff00:1"

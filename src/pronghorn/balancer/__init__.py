@@ -16,6 +16,7 @@ option_tables               what options of services remember     listens   serv
 persistence  templates      clients that stay with their servers  show_clients   rows of them
 limits  clients  ties       what services and clients may have    shares   limits divided over workers
 change_options  set_limits  the control plane's hand in options
+syn_proxy  proxy_open       SYN proxy: cookies; the server's side       proxy_tables  change_proxy
 health                      what health checks ask for
 lookups  scheduling         what schedulers look up and are told
 thresholds  totals          limits on a server's connections, and what all workers have

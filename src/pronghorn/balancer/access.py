@@ -61,14 +61,24 @@ def guard(worker: Worker, balancer: Balancer, packet: Packet, flow: int) -> int:
     return CONTINUE
 
 
-@hot
-def admit(worker: Worker, balancer: Balancer, service: Service, packet: Packet) -> int:
-    """Whether the packet may open a connection to the service. CONTINUE, or why it is dropped."""
+@leaf
+def on_lists(worker: Worker, balancer: Balancer, service: Service, packet: Packet) -> int:
+    """What the service's lists say of who sent the packet. CONTINUE, or why it is dropped."""
     access = balancer.access[service.index]
     if access.deny != 0 and is_in(worker, AccessSet(access.deny), packet):
         return ACL_DENIED
     if access.allow != 0 and not is_in(worker, AccessSet(access.allow), packet):
         return ACL_NOT_ALLOWED
+    return CONTINUE
+
+
+@hot
+def admit(worker: Worker, balancer: Balancer, service: Service, packet: Packet) -> int:
+    """Whether the packet may open a connection to the service. CONTINUE, or why it is dropped."""
+    access = balancer.access[service.index]
+    verdict = on_lists(worker, balancer, service, packet)
+    if verdict != CONTINUE:
+        return verdict
     if access.packet_interval | access.conn_interval != 0 and not within_rates(
         worker, access, source_of(worker, balancer, service, packet)
     ):

@@ -37,7 +37,7 @@ from pronghorn.balancer.tables import (
     Service,
     server_of,
 )
-from pronghorn.balancer.tcp_state import enter, is_open
+from pronghorn.balancer.tcp_state import enter, is_half_open, is_open
 from pronghorn.balancer.thresholds import note_opened
 from pronghorn.balancer.ties import untie
 from pronghorn.compiled import copy, fill, hot, leaf, load64, prefetch
@@ -190,6 +190,8 @@ def end_conn(balancer: Balancer, number: int) -> None:
     balancer.services[server.service].conns -= 1
     if is_open(record.state):
         server.active -= 1
+    elif is_half_open(record.state):
+        balancer.services[server.service].half_open -= 1
     if record.local != NO_LOCAL:
         balancer.locals[record.local].conns -= 1
     give_conn(balancer, number)

@@ -12,6 +12,7 @@ from pronghorn.balancer.forwarding.tunnel import PIECES
 from pronghorn.balancer.local_addresses import change_local_ports
 from pronghorn.balancer.lookups import RING_POINTS
 from pronghorn.balancer.option_tables import Limits, Listen, Options, Template, Ties
+from pronghorn.balancer.proxy_tables import Proxied, Proxy
 from pronghorn.balancer.schedulers.locality import CACHE
 from pronghorn.balancer.tables import (
     LOCAL_RECORDS,
@@ -35,6 +36,7 @@ from pronghorn.memory.arena import Arena
 from pronghorn.memory.hashtable import create_hash_index
 from pronghorn.memory.wheel import create_wheel
 from pronghorn.state.worker import Worker
+from pronghorn.wire.tcp import TCPOptions
 
 TIMEOUTS = {
     "syn_sent": 120, "syn_received": 60, "established": 900, "fin_wait": 120, "close_wait": 60,
@@ -137,6 +139,9 @@ def _for_options(balancer: Balancer, arena: Arena, worker: Worker, table: Callab
     timers = balancer.templates.address + Template.offset("timer")
     wheel = create_wheel(arena, f"{name}_wheel", timers, Template.SIZE, worker.now >> TICK, owner)
     balancer.template_wheel = wheel.address
+    balancer.proxies = table("proxies", Proxy, services)
+    balancer.proxied = table("proxied", Proxied, balancer.conn_limit)
+    balancer.said = table("said", TCPOptions, 1).address
 
 
 def _for_schedulers(balancer: Balancer, table: Callable[[str, Any, int], Any], services: int) -> None:
@@ -164,6 +169,7 @@ def usual_options(balancer: Balancer, number: int) -> None:
     balancer.services[number].timeouts = array_at(u32, balancer.timeouts.address)
     fill(balancer.options[number].address, 0, Options.SIZE)
     fill(balancer.limits[number].address, 0, Limits.SIZE)
+    fill(balancer.proxies[number].address, 0, Proxy.SIZE)
 
 
 def change_timeouts(balancer: Balancer, seconds: Mapping[str, int]) -> None:

@@ -26,6 +26,7 @@ are not known to a balancer: the ends look at those (RFC 5927).
 from __future__ import annotations
 
 from pronghorn.balancer.forwarding.direct import hand_on
+from pronghorn.balancer.forwarding.proxied import translate_quoted
 from pronghorn.balancer.forwarding.rewrite import change_in, turn64
 from pronghorn.balancer.forwarding.translate_error import (
     FRONT,
@@ -43,6 +44,7 @@ from pronghorn.balancer.tables import (
     ENCAPSULATE,
     HAND_ON,
     NO_LOCAL,
+    PROXIED,
     REQUEST,
     REWRITE_SCTP,
     SERVER_REMOVED,
@@ -196,7 +198,7 @@ def pass_error(worker: Worker, balancer: Balancer, packet: Packet, flow: int, pr
     """Send the error on to where packets of the flow go. Returns its verdict; CONTINUE: not with this way."""
     conn = balancer.conns[flow >> 1]
     way = conn.flags & WAYS
-    if way > REWRITE_SCTP:
+    if way > REWRITE_SCTP and way != PROXIED:
         return CONTINUE
     if balancer.servers[server_of(conn)].state == SERVER_REMOVED:
         return SERVICE_REMOVED
@@ -213,6 +215,8 @@ def pass_error(worker: Worker, balancer: Balancer, packet: Packet, flow: int, pr
         return no_way(worker, packet, hop)
     if way == ENCAPSULATE:
         return _send_into(worker, balancer, packet, flow, hop)
+    if way == PROXIED and flow & 1 == REQUEST and protocol == PROTOCOL_TCP:
+        translate_quoted(packet, packet.transport + at, balancer.proxied[flow >> 1])
     if way == HAND_ON:
         hand_on(packet)
     elif way == TRANSLATE:

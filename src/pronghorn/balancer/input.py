@@ -12,24 +12,29 @@ answers by ICMP.
 
 from __future__ import annotations
 
-from pronghorn.balancer.access import EVERY_PACKET, admit, defend, guard
+from pronghorn.balancer.access import EVERY_PACKET, admit, defend, guard, on_lists
 from pronghorn.balancer.clients import add_client, client_hash
 from pronghorn.balancer.conns import end_conn, open_conn
 from pronghorn.balancer.limits import meter, within_limits
 from pronghorn.balancer.lookup import find_flow
 from pronghorn.balancer.output import forward
 from pronghorn.balancer.persistence import choose_persistent
+from pronghorn.balancer.proxy_open import begin, proxied_input
 from pronghorn.balancer.schedulers import choose
 from pronghorn.balancer.services import find_service
+from pronghorn.balancer.syn_proxy import challenge, check_cookie, is_asked
 from pronghorn.balancer.tables import (
     ASKS_ACCESS,
+    ASKS_COOKIE,
     ASKS_LIMITS,
     ASKS_ONE_PACKET,
     ASKS_PERSISTENCE,
     NOBODY,
+    PROXIED,
     REPLY,
     SERVER_REMOVED,
     STEADY,
+    WAYS,
     Balancer,
     Service,
     server_of,
@@ -46,6 +51,9 @@ from pronghorn.wire.ipv4 import IPv4
 from pronghorn.wire.ipv6 import IPv6
 from pronghorn.wire.numbers import PROTOCOL_TCP
 from pronghorn.wire.tcp import ACK, FIN, RST, SYN, TCP
+
+GOES_ON = -1
+"""No verdict: the packet goes on with its connection."""
 
 
 @hot
@@ -68,10 +76,24 @@ def balancer_input(worker: Worker, packet: Packet) -> int:
             return verdict
     if packet.protocol == PROTOCOL_TCP:
         flags = TCP(packet.transport).flags
-        if (flags & (SYN | FIN | RST) != 0 or conn.flags & STEADY == 0) and not follow(worker, balancer, found, flags):
-            end_conn(balancer, found >> 1)
-            return schedule(worker, balancer, packet)
+        if flags & (SYN | FIN | RST) != 0 or conn.flags & STEADY == 0:
+            verdict = move_on(worker, balancer, packet, found)
+            if verdict != GOES_ON:
+                return verdict
     return forward(worker, balancer, packet, found)
+
+
+@hot
+def move_on(worker: Worker, balancer: Balancer, packet: Packet, flow: int) -> int:
+    """A segment that may change its connection. GOES_ON, or its verdict."""
+    if balancer.conns[flow >> 1].flags & WAYS == PROXIED:
+        verdict = proxied_input(worker, balancer, packet, flow)
+        if verdict != CONTINUE:
+            return verdict
+    if follow(worker, balancer, flow, TCP(packet.transport).flags):
+        return GOES_ON
+    end_conn(balancer, flow >> 1)
+    return schedule(worker, balancer, packet)
 
 
 @cold
@@ -91,19 +113,58 @@ def schedule(worker: Worker, balancer: Balancer, packet: Packet) -> int:
     if found < 0:
         return CONTINUE if balancer.guards == 0 else defend(balancer, packet)
     service = balancer.services[found]
+    if service.asks & ASKS_COOKIE != 0:
+        return schedule_proxied(worker, balancer, service, packet)
     if packet.protocol == PROTOCOL_TCP and TCP(packet.transport).flags & (SYN | ACK | RST | FIN) != SYN:
         service.no_conn += 1
         return NO_CONN
     if hops_left(packet) <= 1:
         return expired(worker, packet)
+    flow, verdict = open_for(worker, balancer, service, packet)
+    if verdict != CONTINUE:
+        return verdict
+    verdict = forward(worker, balancer, packet, flow)
+    if service.asks & ASKS_ONE_PACKET != 0 and balancer.conns[flow >> 1].keys[REPLY] == 0:
+        end_conn(balancer, flow >> 1)
+    return verdict
+
+
+@hot
+def schedule_proxied(worker: Worker, balancer: Balancer, service: Service, packet: Packet) -> int:
+    """The same for a service whose clients may be asked for a cookie."""
+    if hops_left(packet) <= 1:
+        return expired(worker, packet)
+    first = TCP(packet.transport).flags & (SYN | ACK | RST | FIN) == SYN
+    if first and is_asked(balancer, service):
+        if service.asks & ASKS_ACCESS != 0:
+            verdict = on_lists(worker, balancer, service, packet)
+            if verdict != CONTINUE:
+                return verdict
+        return challenge(worker, balancer, service, packet)
+    if not first:
+        verdict = check_cookie(worker, balancer, service, packet)
+        if verdict != CONTINUE:
+            return verdict
+    flow, verdict = open_for(worker, balancer, service, packet)
+    if verdict == CONTINUE:
+        return forward(worker, balancer, packet, flow) if first else begin(worker, balancer, service, packet, flow)
+    if not first:
+        send_reset(worker, packet)  # the client believes that it is connected
+    return verdict
+
+
+@hot
+def open_for(worker: Worker, balancer: Balancer, service: Service, packet: Packet) -> tuple[int, int]:
+    """A connection for the packet, if it may have one. Returns (number of the request's flow, CONTINUE), or (-1, why
+    not)."""
     if service.asks & ASKS_ACCESS != 0:
         verdict = admit(worker, balancer, service, packet)
         if verdict != CONTINUE:
-            return verdict
+            return -1, verdict
     if service.asks & ASKS_LIMITS != 0:
         verdict = within_limits(worker, balancer, service, packet)
         if verdict != CONTINUE:
-            return verdict
+            return -1, verdict
     template = -1
     if service.asks & ASKS_PERSISTENCE != 0:
         server, template = choose_persistent(worker, balancer, service, packet)
@@ -113,16 +174,13 @@ def schedule(worker: Worker, balancer: Balancer, packet: Packet) -> int:
         service.no_server += 1
         if service.reject != 0:
             refuse(worker, packet)
-        return SERVICE_NO_SERVER
+        return -1, SERVICE_NO_SERVER
     flow, verdict = open_conn(worker, balancer, packet, service, server)
     if verdict != CONTINUE:
-        return verdict
+        return -1, verdict
     if service.asks & (ASKS_PERSISTENCE | ASKS_LIMITS) != 0:
         bind(balancer, packet, service, flow >> 1, template)
-    verdict = forward(worker, balancer, packet, flow)
-    if service.asks & ASKS_ONE_PACKET != 0 and balancer.conns[flow >> 1].keys[REPLY] == 0:
-        end_conn(balancer, flow >> 1)
-    return verdict
+    return flow, CONTINUE
 
 
 @hot

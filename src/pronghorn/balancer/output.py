@@ -12,6 +12,7 @@ whatever came in pieces.
 from __future__ import annotations
 
 from pronghorn.balancer.forwarding.direct import hand_on
+from pronghorn.balancer.forwarding.proxied import is_storm, translate_proxied
 from pronghorn.balancer.forwarding.rewrite import rewrite4, rewrite6
 from pronghorn.balancer.forwarding.sctp import rewrite_sctp
 from pronghorn.balancer.forwarding.translate import goes_in_pieces, header_behind, translate
@@ -20,6 +21,7 @@ from pronghorn.balancer.tables import (
     ENCAPSULATE,
     HAND_ON,
     HOP_BITS,
+    PROXIED,
     REQUEST,
     REWRITE,
     REWRITE_SCTP,
@@ -36,7 +38,7 @@ from pronghorn.net.path_mtu import FLOOR4, path_limit
 from pronghorn.net.resolve import UNREACHABLE, neighbour_output, resolve4, resolve6, unresolved
 from pronghorn.net.state import MAPPED, net_of
 from pronghorn.state.packet import UNSEGMENTED, WHOLE, Packet
-from pronghorn.state.verdicts import TOO_BIG
+from pronghorn.state.verdicts import SYN_PROXY_ACK_STORM, TOO_BIG
 from pronghorn.state.worker import Worker
 from pronghorn.wire.ipv4 import DO_NOT_FRAGMENT, IPv4
 from pronghorn.wire.ipv6 import HEADER, MINIMUM_MTU
@@ -71,6 +73,12 @@ def go_otherwise(worker: Worker, balancer: Balancer, packet: Packet, flow: int, 
     """A packet that is counted, and not long, goes on by another way than REWRITE."""
     conn = balancer.conns[flow >> 1]
     if conn.flags & WAYS == HAND_ON or conn.flags & WAYS == REWRITE_SCTP:
+        change_otherwise(balancer, packet, flow)
+        return neighbour_output(worker, packet, hop)
+    if conn.flags & WAYS == PROXIED:
+        if flow & 1 == REQUEST and is_storm(worker, packet, balancer.proxied[flow >> 1]):
+            balancer.proxies[balancer.servers[server_of(conn)].service].storms += 1
+            return SYN_PROXY_ACK_STORM
         change_otherwise(balancer, packet, flow)
         return neighbour_output(worker, packet, hop)
     if conn.flags & WAYS == TRANSLATE:
@@ -158,10 +166,13 @@ def change(worker: Worker, balancer: Balancer, packet: Packet, flow: int) -> Non
 
 @leaf
 def change_otherwise(balancer: Balancer, packet: Packet, flow: int) -> None:
-    """Make the packet what goes on by the ways HAND_ON and REWRITE_SCTP."""
+    """Make the packet what goes on by the ways HAND_ON, PROXIED and REWRITE_SCTP."""
     conn = balancer.conns[flow >> 1]
     if conn.flags & WAYS == HAND_ON:
         hand_on(packet)
+    elif conn.flags & WAYS == PROXIED:
+        rewrite(balancer, packet, flow)
+        translate_proxied(packet, balancer.proxied[flow >> 1], flow & 1)
     else:
         rewrite_sctp(packet, conn, balancer.wide[flow >> 1], flow & 1)
 

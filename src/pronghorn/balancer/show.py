@@ -84,6 +84,10 @@ class ServiceRow:
     limit_packet_rate: int
     limit_octet_rate: int
     clients_unknown: int
+    half_open: int
+    challenged: int  # by the SYN proxy, and so on (syn_proxy.py)
+    cookies_good: int
+    cookies_bad: int
     servers: tuple[ServerRow, ...]
 
 
@@ -138,6 +142,10 @@ def services(balancer: Balancer) -> list[ServiceRow]:
                 limit_packet_rate=limits.packets_in.refused + limits.packets_out.refused,
                 limit_octet_rate=limits.octets_in.refused + limits.octets_out.refused,
                 clients_unknown=balancer.options[number].templates_full,
+                half_open=service.half_open,
+                challenged=balancer.proxies[number].challenged,
+                cookies_good=balancer.proxies[number].opened,
+                cookies_bad=balancer.proxies[number].bad,
                 servers=tuple(_server(balancer, member) for member in members),
             )
         )

@@ -25,6 +25,7 @@ Every table belongs to one worker: share-nothing. The control plane changes serv
 from __future__ import annotations
 
 from pronghorn.balancer.option_tables import Limits, Listen, Options, Template, Ties
+from pronghorn.balancer.proxy_tables import Proxied, Proxy
 from pronghorn.balancer.tunnels import Tunnel
 from pronghorn.compiled import Array, View, field, fixed, leaf, u8, u16, u32, u64
 from pronghorn.memory.wheel import Timer
@@ -59,6 +60,7 @@ HAND_ON = 1  # DIRECT
 ENCAPSULATE = 2  # tunnels (forwarding/tunnel.py)
 TRANSLATE = 3  # FULL_NAT to a server of the other family (forwarding/translate.py)
 REWRITE_SCTP = 4  # as REWRITE, another checksum (forwarding/sctp.py)
+PROXIED = 8  # as REWRITE, other sequence numbers (forwarding/proxied.py)
 
 # ConnRecord.state; the timeouts have the same order. 0: the record is free
 SYN_SENT = 1  # the client's SYN was forwarded
@@ -89,6 +91,7 @@ SH_FALLBACK, SH_PORT, MH_FALLBACK, MH_PORT = 1, 2, 4, 8
 ASKS_ACCESS = 1  # lists of sources, and their rates (access.py)
 ASKS_PERSISTENCE = 2  # clients stay with the server that they had (persistence.py)
 ASKS_LIMITS = 8  # limits.py
+ASKS_COOKIE = 16  # SYN proxy (syn_proxy.py)
 ASKS_ONE_PACKET = 4  # datagrams are scheduled one by one, where servers answer clients themselves
 
 BLACK_SETS = 8
@@ -235,6 +238,7 @@ class Service(View, align=64, size=384):
     nat: u8  # whether some server has, or had, NAT as its method (nat_owner.py)
     timeouts: Array[u32] = field(align=8)  # as Balancer.timeouts, which this is unless the service has its own
     conns: u32  # connections now, those of earlier services with this index included
+    half_open: u32  # of these SYN_SENT or SYN_RECEIVED
 
 
 class Locality(View, align=64, size=64):
@@ -340,3 +344,6 @@ class Balancer(View, align=64):
     listen_free: u32  # first free one plus 1
     any_port: u32  # listens at any port
     server_clients: Array[u32]  # clients that stay with each server, counted when somebody looks (show_clients.py)
+    proxies: Array[Proxy] = field(align=8)  # by service
+    proxied: Array[Proxied]  # by connection, of those with PROXIED
+    said: u64  # address of a TCPOptions: scratch

@@ -88,6 +88,9 @@ def follow(worker: Worker, balancer: Balancer, flow_index: int, flags: int) -> b
 def enter(worker: Worker, balancer: Balancer, number: int, state: int) -> None:
     """Put the connection into a state: its timer, its server's count of open connections, STEADY."""
     conn, record = balancer.conns[number], balancer.records[number]
+    if is_half_open(state) != is_half_open(record.state):
+        service = balancer.services[balancer.servers[server_of(conn)].service]
+        service.half_open += 1 if is_half_open(state) else -1
     if is_open(state):
         if not is_open(record.state):
             balancer.servers[server_of(conn)].active += 1
@@ -105,3 +108,9 @@ def enter(worker: Worker, balancer: Balancer, number: int, state: int) -> None:
 def is_open(state: int) -> bool:
     """Whether data flows both ways."""
     return state == ESTABLISHED or state == UDP_OPEN
+
+
+@leaf
+def is_half_open(state: int) -> bool:
+    """Whether it has not been open yet."""
+    return state == SYN_SENT or state == SYN_RECEIVED

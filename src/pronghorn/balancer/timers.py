@@ -12,7 +12,19 @@ from __future__ import annotations
 
 from pronghorn.balancer.conns import end_conn
 from pronghorn.balancer.output import NO_TAG
-from pronghorn.balancer.tables import EXPIRED, NO_LOCAL, SERVER_REMOVED, SYN_SENT, TICK, Balancer, server_of, timeout_of
+from pronghorn.balancer.proxy_open import ask_again
+from pronghorn.balancer.tables import (
+    EXPIRED,
+    NO_LOCAL,
+    PROXIED,
+    SERVER_REMOVED,
+    SYN_SENT,
+    TICK,
+    WAYS,
+    Balancer,
+    server_of,
+    timeout_of,
+)
 from pronghorn.balancer.templates import run_templates
 from pronghorn.compiled import hot, leaf, sequence
 from pronghorn.memory.wheel import Wheel, timer_add, wheel_advance, wheel_next
@@ -48,7 +60,7 @@ def run_timers(worker: Worker, balancer: Balancer) -> int:
     wheel = Wheel(balancer.wheel)
     if wheel.tick < tick:
         for place in range(wheel_advance(wheel, tick, balancer.expired, EXPIRED)):
-            expire(balancer, balancer.expired[place], tick)
+            expire(worker, balancer, balancer.expired[place], tick)
     more = run_templates(balancer, tick) if Wheel(balancer.template_wheel).count != 0 else 0
     if balancer.sweep_left != 0:
         sweep(balancer)
@@ -56,10 +68,13 @@ def run_timers(worker: Worker, balancer: Balancer) -> int:
 
 
 @hot
-def expire(balancer: Balancer, number: int, tick: int) -> None:
+def expire(worker: Worker, balancer: Balancer, number: int, tick: int) -> None:
     """The connection's timer has expired: end it, or set the timer again."""
     idle = idle_ticks(balancer, number, tick)
     state = balancer.records[number].state
+    if state == SYN_SENT and balancer.conns[number].flags & WAYS == PROXIED:
+        ask_again(worker, balancer, number)
+        return
     timeout = timeout_of(balancer, balancer.conns[number], state)
     if idle >= timeout:
         if state == SYN_SENT:

@@ -4,6 +4,7 @@ The only package that imports Numba, and only when something has to be compiled.
 
 views  scalars     memory as declared records         functions  leaf, hot, cold, entry
 intrinsics         what the machine offers            hashing  sequence   the two arithmetics that wrap
+siphash            a hash for what strangers see
 modes  native      which way this process runs        keys       stale code is impossible
 backend/           one function to machine code       build  header       libpronghorn.so and its C header
 bounds  checker    the bounds-check mode          subset     the language: what compiles, and what is refused

@@ -24,7 +24,7 @@ health/     native_health                 whether servers can be used; what the 
 servers     reach  methods  native_servers    how packets reach them; what the engine does about servers
             scheduling                    how servers are chosen, and their limits
             native_totals                 what workers learn of each other's connections; slow starts
-options     options                       what services ask beyond the usual
+options     options  proxy                what services ask beyond the usual
             native_options  native_clients    what the engine does about it, and shows
 texts       problems  trouble             errors that say what to do
             describe  reference           the model in words: for messages and for docs/reference

@@ -29,6 +29,7 @@ from pronghorn.control.fields import (
 )
 from pronghorn.control.health.settings import Check, Passive, Text
 from pronghorn.control.options import Fate, KeepPort, Listens, OwnTimeouts, Persistence, ServiceLimits
+from pronghorn.control.proxy import Defer, HalfOpen, SynProxy
 from pronghorn.control.reach import MEANING, Method, Tunnel
 from pronghorn.control.scheduling import CHOICE, Flags, HashTarget, Lower, Scheduler, SlowStart, Upper
 
@@ -354,6 +355,9 @@ class Service(_Section):
     removed: Fate = Field(default="end", description="what becomes of them when it is removed")
     listen: Listens = ()
     keep_port: KeepPort = False
+    syn_proxy: SynProxy = "off"
+    syn_proxy_half_open: HalfOpen = 1024
+    syn_proxy_defer: Defer = False
     one_packet: bool = Field(default=False, description="schedule every datagram by itself; method direct or a tunnel")
     persistence: Persistence | None = Field(default=None, description="see below")
     timeouts: OwnTimeouts = Field(default=OwnTimeouts(), description="see below")

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from pronghorn.balancer import change_options as changes
+from pronghorn.balancer.change_proxy import change_syn_proxy
 from pronghorn.balancer.configure import find_service
 from pronghorn.balancer.set_limits import Wanted, change_limits
 from pronghorn.balancer.shares import Shares
@@ -50,6 +51,7 @@ class NativeOptions:
     def change_options(self, service: Service) -> None:
         key, workers = service.key, self.engine.worker_count
         persistence, limits = service.persistence, service.limits
+        half_open = max(1, service.syn_proxy_half_open // workers)
         group = None
         if persistence is not None and persistence.group is not None:
             group = self._groups.setdefault(persistence.group, len(self._groups))
@@ -77,6 +79,7 @@ class NativeOptions:
             changes.change_one_packet(balancer, number, service.one_packet)
             if wanted != before:  # else their division over the workers stays what use has made of it
                 change_limits(balancer, number, wanted, worker.index, workers)
+            change_syn_proxy(balancer, number, service.syn_proxy, service.syn_proxy_defer, half_open)
 
         self._everywhere(change)
         self._limits[key] = wanted

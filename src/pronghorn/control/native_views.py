@@ -59,6 +59,10 @@ _REFUSALS = (
     "limit_packet_rate",
     "limit_octet_rate",
     "clients_unknown",
+    "half_open",
+    "challenged",
+    "cookies_good",
+    "cookies_bad",
 )
 
 

@@ -9,22 +9,24 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
 
+from pronghorn.control import proxy
 from pronghorn.control.endpoint import Address, parse_endpoint
 from pronghorn.control.fields import NameField, NotStrict, _from_text
+from pronghorn.control.proxy import THROUGH
 
 if TYPE_CHECKING:
     from pronghorn.control.model import Config, Service
 
 Found = tuple[tuple[str | int, ...], Any, str, str | None]  # path, value, what is wrong, what is allowed
 
-OPTIONS = ("persistence", "timeouts", "limits", "quiesced", "removed", "one_packet", "keep_port")
+OPTIONS = (
+    "persistence", "timeouts", "limits", "quiesced", "removed", "one_packet", "keep_port", "syn_proxy",
+    "syn_proxy_half_open", "syn_proxy_defer",
+)  # fmt: skip
 
 Fate = Literal["keep", "end"]
 Seconds = Annotated[int, Field(ge=1, le=2_000_000)]
 Rate = Annotated[int, Field(ge=0, le=1_000_000_000_000)]
-
-THROUGH = ("full-nat", "nat")
-"""Methods whose replies come through the gateway."""
 
 
 class Place(NamedTuple):
@@ -149,6 +151,7 @@ def findings(config: Config) -> Iterator[Found]:
                 if same != prefix:
                     wrong = f'is not that of service "{first}" of the same group'
                     yield (*place, "persistence", "prefix"), prefix, wrong, "one prefix for a group"
+        yield from proxy.findings(service, (*place, "syn_proxy"))
         if service.one_packet:
             yield from _one_packet(service, (*place, "one_packet"))
 

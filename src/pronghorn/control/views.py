@@ -72,6 +72,10 @@ class ServiceView:
     limit_octet_rate: Annotated[int, "packets dropped: more octets a second than it may have"] = 0
     clients: Annotated[int, "clients that stay with its servers (`pronghorn show persistence`)"] = 0
     clients_unknown: Annotated[int, "connections of clients that could not be remembered"] = 0
+    half_open: Annotated[int, "connections that are not open yet"] = 0
+    challenged: Annotated[int, "SYNs that the SYN proxy answered with a cookie"] = 0
+    cookies_good: Annotated[int, "connections opened by a cookie that came back"] = 0
+    cookies_bad: Annotated[int, "TCP segments of no connection that brought no good cookie"] = 0
     up: Annotated[bool, "whether it has servers enough (its quorum)"] = True
     servers: Annotated[tuple[ServerView, ...], "its servers"]
 

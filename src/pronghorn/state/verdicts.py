@@ -148,6 +148,32 @@ TCP_RESET = _define(206, "tcp_reset", _NORMAL, "a TCP reset that ended a connect
 SOCKET_FULL = _define(208, "socket_full", _RESOURCE, "the socket holds as much as it may, and nobody reads it")
 SOCKET_NO_MEMORY = _define(209, "socket_no_memory", _RESOURCE, "no memory for a datagram")
 
+# SYN proxy
+SYN_PROXY_CHALLENGED = _define(
+    240, "syn_proxy_challenged", _NORMAL, "a TCP SYN that the SYN proxy has answered with a cookie"
+)
+SYN_PROXY_BAD_ACK = _define(
+    241, "syn_proxy_bad_ack", _INPUT, "a TCP segment of no connection that no cookie of the SYN proxy belongs to"
+)
+SYN_PROXY_OPENED = _define(
+    242, "syn_proxy_opened", _NORMAL, "brought a good cookie back: the SYN proxy has asked a server"
+)
+SYN_PROXY_DEFERRED = _define(
+    243, "syn_proxy_deferred", _NORMAL, "brought a good cookie back, without the data that its service waits for"
+)
+SYN_PROXY_EARLY = _define(
+    244, "syn_proxy_early", _NORMAL, "came before the server has answered the SYN proxy; the client sends it again"
+)
+SYN_PROXY_ANSWERED = _define(
+    245, "syn_proxy_answered", _NORMAL, "a server's answer to the SYN proxy: the connection is open"
+)
+SYN_PROXY_BAD_ANSWER = _define(
+    246, "syn_proxy_bad_answer", _INPUT, "does not fit the connection whose server the SYN proxy waits for"
+)
+SYN_PROXY_ACK_STORM = _define(
+    247, "syn_proxy_ack_storm", _INPUT, "an acknowledgement that has come ten times in a second and says nothing new"
+)
+
 # who may
 ACL_DENIED = _define(224, "acl_denied", _POLICY, "from a source that the service's deny list has")
 ACL_NOT_ALLOWED = _define(225, "acl_not_allowed", _POLICY, "from a source that the service's allow list does not have")

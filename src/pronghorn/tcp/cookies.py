@@ -2,7 +2,7 @@
 
 The initial sequence number holds what would have been kept:
 
-    bits 31-27  time, in units of 64 s, modulo 32        bits 26-24  MSS, as a place in MSS_TABLE
+    bits 31-27  time, in units of 64 s, modulo 32        bits 26-24  MSS, as a place in wire/cookie_mss.py
     bits 23-0   a keyed hash of addresses, ports, time, MSS and the client's own sequence number
 
 With timestamps the window scale, SACK and ECN come back as well: they are the low six bits of our TSval, as with Linux.
@@ -13,6 +13,7 @@ have got one.
 from __future__ import annotations
 
 from pronghorn.compiled import hot, leaf, sequence
+from pronghorn.compiled.siphash import sip5
 from pronghorn.net.reset import send_reset
 from pronghorn.state.endpoints import count
 from pronghorn.state.mib import (
@@ -32,7 +33,6 @@ from pronghorn.tcp.lookup import enter
 from pronghorn.tcp.options import agree, our_scale, set_mss, syn_options
 from pronghorn.tcp.owner import enter_strayed
 from pronghorn.tcp.recovery import recovery_established, recovery_open
-from pronghorn.tcp.secrets import sip5
 from pronghorn.tcp.tcb import (
     ECN,
     ESTABLISHED,
@@ -53,6 +53,7 @@ from pronghorn.tcp.tcb import (
     stamp,
 )
 from pronghorn.tcp.tuning import tuning_take
+from pronghorn.wire.cookie_mss import mss_at, mss_place
 from pronghorn.wire.tcp import ACK, CWR, ECE, HAS_TIMESTAMPS, SYN, TCP
 
 AGE = 2
@@ -61,32 +62,6 @@ RECENT = 128_000_000
 """Microseconds since the last overflow."""
 NO_SCALE = 15
 MASK = 0xFFFF_FFFF
-
-
-@leaf
-def mss_place(mss: int) -> int:
-    """The largest place in the table whose MSS is not above this one."""
-    place = 0
-    place = 1 if mss >= 536 else place
-    place = 2 if mss >= 1200 else place
-    place = 3 if mss >= 1300 else place
-    place = 4 if mss >= 1400 else place
-    place = 5 if mss >= 1440 else place
-    place = 6 if mss >= 1460 else place
-    return 7 if mss >= 8940 else place
-
-
-@leaf
-def mss_at(place: int) -> int:
-    """The table, read the other way."""
-    mss = 64
-    mss = 536 if place == 1 else mss
-    mss = 1200 if place == 2 else mss
-    mss = 1300 if place == 3 else mss
-    mss = 1400 if place == 4 else mss
-    mss = 1440 if place == 5 else mss
-    mss = 1460 if place == 6 else mss
-    return 8940 if place == 7 else mss
 
 
 @hot

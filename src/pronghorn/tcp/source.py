@@ -11,6 +11,7 @@ from __future__ import annotations
 import errno
 
 from pronghorn.compiled import hot
+from pronghorn.compiled.siphash import sip5
 from pronghorn.net.addresses import owned_find, source4, source6
 from pronghorn.net.resolve import UNREACHABLE, resolve4, resolve6
 from pronghorn.net.state import MAPPED, net_of
@@ -18,7 +19,6 @@ from pronghorn.state.endpoints import count
 from pronghorn.state.mib import LOCAL_PORTS_EXHAUSTED
 from pronghorn.state.worker import Worker
 from pronghorn.tcp.lookup import find_twin
-from pronghorn.tcp.secrets import sip5
 from pronghorn.tcp.tcb import Tcb, Tcp, tcp_of
 from pronghorn.tcp.time_wait import reuse, waiting_end
 
