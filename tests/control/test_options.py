@@ -33,6 +33,7 @@ EVERYTHING: dict[str, Any] = {
     },
     "quiesced": "end",
     "removed": "keep",
+    "client_address": "toa",
 }
 
 
@@ -49,6 +50,7 @@ def config(*services: dict[str, Any]) -> Config:
     [
         ([{"persistence": {"prefix": 33}}], "longer than an IPv4 address"),
         ([{"persistence": {"timeout": 0}}], "persistence.timeout"),
+        ([{"protocol": "udp", "client_address": "toa"}], "is for TCP alone"),
         ([{"one_packet": True}], "is for UDP alone"),
         ([{"protocol": "udp", "syn_proxy": "auto"}], "is for TCP alone"),
         ([{"syn_proxy": "always", "method": "direct"}], "come through here untranslated"),
@@ -96,7 +98,7 @@ def test_the_engine_does_what_a_service_asks(engine: NativeEngine) -> None:
     before = made(engine)
     actions = plan(plain, asking)
     assert [str(action) for action in actions] == [
-        "change persistence, timeouts, limits, quiesced, removed of tcp 10.0.0.1:80"
+        "change persistence, timeouts, limits, quiesced, removed, client_address of tcp 10.0.0.1:80"
     ]
     apply(actions, plane)
     after = made(engine)
@@ -104,6 +106,7 @@ def test_the_engine_does_what_a_service_asks(engine: NativeEngine) -> None:
     assert after[0]["rates"] == [352, 3200, 3200, 32000, 32000], "half of it, of 64 to a second's one"
     assert (after[0]["per_client"], after[0]["persistence"], after[0]["mask"]) == (7, 60, 24)
     assert (after[0]["timeouts"]["established"], after[0]["timeouts"]["udp"]) == (100, 300)
+    assert (before[0]["toa"], after[0]["toa"]) == (False, True)
     assert engine.keeps(asking.services[0].key)
     divided = Balancer(engine.engine.workers[0].balancer).limits[0]
     divided.quota = 900

@@ -13,11 +13,11 @@ from pronghorn.balancer.listens import add_listen, drop_listens
 from pronghorn.balancer.option_tables import GROUPS
 from pronghorn.balancer.services import search_exact
 from pronghorn.balancer.set_limits import Wanted
-from pronghorn.balancer.tables import ASKS_ONE_PACKET, ASKS_PERSISTENCE, STATES, TICK, Balancer, Service
+from pronghorn.balancer.tables import ASKS_ONE_PACKET, ASKS_PERSISTENCE, ASKS_TOA, STATES, TICK, Balancer, Service
 from pronghorn.balancer.templates import drop_templates
 from pronghorn.compiled import array_at, u32
 from pronghorn.memory.hashtable import HashIndex
-from pronghorn.wire.numbers import PROTOCOL_UDP
+from pronghorn.wire.numbers import PROTOCOL_TCP, PROTOCOL_UDP
 
 _ALL = (1 << 64) - 1
 
@@ -75,6 +75,14 @@ def change_one_packet(balancer: Balancer, number: int, one_packet: bool) -> None
     if one_packet and service.ports >> 32 & 0xFF != PROTOCOL_UDP:
         raise ConfigureError("one packet at a time: of UDP alone")
     _ask(service, ASKS_ONE_PACKET, one_packet)
+
+
+def change_toa(balancer: Balancer, number: int, toa: bool) -> None:
+    """Tell servers of full NAT the addresses of clients that connect from now on, by a TCP option."""
+    service = service_at(balancer, number)
+    if toa and service.ports >> 32 & 0xFF != PROTOCOL_TCP:
+        raise ConfigureError("an address as a TCP option: of TCP alone")
+    _ask(service, ASKS_TOA, toa)
 
 
 Place = tuple[Address, int, int]
@@ -143,6 +151,7 @@ def changes_made(balancer: Balancer, number: int) -> dict[str, Any]:
         "mask": sum(word.bit_count() for word in words) if options.persistence else None,
         "group": options.group if options.persistence else None,
         "quiesced": options.quiesced,
+        "toa": service.asks & ASKS_TOA != 0,
         "one_packet": service.asks & ASKS_ONE_PACKET != 0,
         "timeouts": {
             name: service.timeouts[state] * (1 << TICK) // 1_000_000_000 for state, name in enumerate(TIMEOUTS, 1)

@@ -48,6 +48,7 @@ from pronghorn.balancer.tables import (
     REQUEST,
     REWRITE_SCTP,
     SERVER_REMOVED,
+    TELL,
     TRANSLATE,
     WAYS,
     Balancer,
@@ -198,7 +199,7 @@ def pass_error(worker: Worker, balancer: Balancer, packet: Packet, flow: int, pr
     """Send the error on to where packets of the flow go. Returns its verdict; CONTINUE: not with this way."""
     conn = balancer.conns[flow >> 1]
     way = conn.flags & WAYS
-    if way > REWRITE_SCTP and way != PROXIED:
+    if way > REWRITE_SCTP and way != TELL and way != PROXIED:
         return CONTINUE
     if balancer.servers[server_of(conn)].state == SERVER_REMOVED:
         return SERVICE_REMOVED

@@ -29,11 +29,15 @@ from pronghorn.balancer.tables import (
     ASKS_LIMITS,
     ASKS_ONE_PACKET,
     ASKS_PERSISTENCE,
+    ASKS_TOA,
+    NO_LOCAL,
     NOBODY,
     PROXIED,
     REPLY,
+    REWRITE,
     SERVER_REMOVED,
     STEADY,
+    TELL,
     WAYS,
     Balancer,
     Service,
@@ -178,7 +182,7 @@ def open_for(worker: Worker, balancer: Balancer, service: Service, packet: Packe
     flow, verdict = open_conn(worker, balancer, packet, service, server)
     if verdict != CONTINUE:
         return -1, verdict
-    if service.asks & (ASKS_PERSISTENCE | ASKS_LIMITS) != 0:
+    if service.asks & (ASKS_PERSISTENCE | ASKS_LIMITS | ASKS_TOA) != 0:
         bind(balancer, packet, service, flow >> 1, template)
     return flow, CONTINUE
 
@@ -193,6 +197,9 @@ def bind(balancer: Balancer, packet: Packet, service: Service, number: int, temp
             limits.uncounted += 1
     if template >= 0 or client >= 0:
         tie(balancer, number, template, client)
+    conn = balancer.conns[number]
+    if service.asks & ASKS_TOA != 0 and conn.flags & WAYS == REWRITE and balancer.records[number].local != NO_LOCAL:
+        conn.flags |= TELL
 
 
 @hot

@@ -37,6 +37,9 @@ class Options(View, align=64, size=256):
     leaving: u8  # 1: a server was removed and kept its connections
     own: Array[u32] = fixed(16, align=64)  # ticks by ConnRecord.state; 0: as usual
     timeouts: Array[u32] = fixed(16)  # these with the usual ones: what Service.timeouts is, if the service has own ones
+    told: u64  # segments that told their server the client's address (forwarding/toa.py)
+    no_room: u64  # that had no room for it
+    too_long: u64  # that would have been too long with it
 
 
 class Template(View, align=64, size=128):

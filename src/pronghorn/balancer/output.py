@@ -15,6 +15,7 @@ from pronghorn.balancer.forwarding.direct import hand_on
 from pronghorn.balancer.forwarding.proxied import is_storm, translate_proxied
 from pronghorn.balancer.forwarding.rewrite import rewrite4, rewrite6
 from pronghorn.balancer.forwarding.sctp import rewrite_sctp
+from pronghorn.balancer.forwarding.toa import add_address, proves_socket, wants_address
 from pronghorn.balancer.forwarding.translate import goes_in_pieces, header_behind, translate
 from pronghorn.balancer.forwarding.tunnel import NO_LIMIT, may_be_cut, set_source, tunnel_limit, tunnel_output
 from pronghorn.balancer.tables import (
@@ -25,6 +26,7 @@ from pronghorn.balancer.tables import (
     REQUEST,
     REWRITE,
     REWRITE_SCTP,
+    TELL,
     TICK,
     TRANSLATE,
     WAYS,
@@ -72,14 +74,14 @@ def forward(worker: Worker, balancer: Balancer, packet: Packet, flow: int) -> in
 def go_otherwise(worker: Worker, balancer: Balancer, packet: Packet, flow: int, hop: int) -> int:
     """A packet that is counted, and not long, goes on by another way than REWRITE."""
     conn = balancer.conns[flow >> 1]
-    if conn.flags & WAYS == HAND_ON or conn.flags & WAYS == REWRITE_SCTP:
-        change_otherwise(balancer, packet, flow)
+    if conn.flags & WAYS == HAND_ON or conn.flags & WAYS == REWRITE_SCTP or conn.flags & WAYS == TELL:
+        change_otherwise(balancer, packet, flow, way_mtu(worker, balancer, flow, hop))
         return neighbour_output(worker, packet, hop)
     if conn.flags & WAYS == PROXIED:
         if flow & 1 == REQUEST and is_storm(worker, packet, balancer.proxied[flow >> 1]):
             balancer.proxies[balancer.servers[server_of(conn)].service].storms += 1
             return SYN_PROXY_ACK_STORM
-        change_otherwise(balancer, packet, flow)
+        change_otherwise(balancer, packet, flow, 0)
         return neighbour_output(worker, packet, hop)
     if conn.flags & WAYS == TRANSLATE:
         translate(worker, packet, conn, balancer.wide[flow >> 1], flow & 1, False)
@@ -91,27 +93,33 @@ def go_otherwise(worker: Worker, balancer: Balancer, packet: Packet, flow: int, 
 @hot
 def forward_long(worker: Worker, balancer: Balancer, packet: Packet, flow: int, hop: int) -> int:
     """The same for a packet that might be longer than some MTU."""
-    mtu = net_of(worker).neighbours[hop].mtu
-    family, hi, lo = towards(balancer, flow)
-    mtu = path_limit(worker, hi, lo if family == 6 else MAPPED | lo, mtu)
+    mtu = way_mtu(worker, balancer, flow, hop)
     if balancer.conns[flow >> 1].flags & WAYS == ENCAPSULATE:
         return forward_into(worker, balancer, packet, flow, hop, mtu)
     if balancer.conns[flow >> 1].flags & WAYS == TRANSLATE:
         return forward_across(worker, balancer, packet, flow, hop, mtu)
     if longest_octets(packet) <= mtu:
-        change(worker, balancer, packet, flow)
+        change(worker, balancer, packet, flow, mtu)
         return neighbour_output(worker, packet, hop)
     whole = packet.flags & WHOLE != 0  # it came in pieces and goes on in pieces
     if packet.family == 4 and (whole or IPv4(packet.network).fragment & DO_NOT_FRAGMENT == 0):
-        change(worker, balancer, packet, flow)
+        change(worker, balancer, packet, flow, mtu)
         if packet.flags & UNSEGMENTED != 0:
             return neighbour_output(worker, packet, hop)  # segments cannot go in pieces; the port cuts as it was told
         return fragment4_output(worker, packet, hop, mtu)
     if packet.family == 6 and whole and packet.transport == packet.network + HEADER:
-        change(worker, balancer, packet, flow)
+        change(worker, balancer, packet, flow, mtu)
         return fragment6_output(worker, packet, hop, mtu)
     report_too_big(worker, packet, mtu)
     return TOO_BIG
+
+
+@leaf
+def way_mtu(worker: Worker, balancer: Balancer, flow: int, hop: int) -> int:
+    """Octets of layer 3 that the flow's way takes, as far as known."""
+    mtu = net_of(worker).neighbours[hop].mtu
+    family, hi, lo = towards(balancer, flow)
+    return path_limit(worker, hi, lo if family == 6 else MAPPED | lo, mtu)
 
 
 @hot
@@ -155,26 +163,42 @@ def longest_octets(packet: Packet) -> int:
 
 
 @leaf
-def change(worker: Worker, balancer: Balancer, packet: Packet, flow: int) -> None:
-    """Count the packet for its connection and server, and make it what goes on; not through a tunnel."""
+def change(worker: Worker, balancer: Balancer, packet: Packet, flow: int, mtu: int) -> None:
+    """Count the packet for its connection and server, and make it what goes on; not through a tunnel. `mtu`: of its
+    way."""
     count(worker, balancer, packet, flow)
     if balancer.conns[flow >> 1].flags & WAYS != REWRITE:
-        change_otherwise(balancer, packet, flow)
+        change_otherwise(balancer, packet, flow, mtu)
     else:
         rewrite(balancer, packet, flow)
 
 
 @leaf
-def change_otherwise(balancer: Balancer, packet: Packet, flow: int) -> None:
-    """Make the packet what goes on by the ways HAND_ON, PROXIED and REWRITE_SCTP."""
+def change_otherwise(balancer: Balancer, packet: Packet, flow: int, mtu: int) -> None:
+    """Make the packet what goes on by the ways HAND_ON, PROXIED, REWRITE_SCTP and TELL."""
     conn = balancer.conns[flow >> 1]
     if conn.flags & WAYS == HAND_ON:
         hand_on(packet)
+    elif conn.flags & WAYS == TELL:
+        rewrite_and_tell(balancer, packet, flow, mtu)
     elif conn.flags & WAYS == PROXIED:
         rewrite(balancer, packet, flow)
         translate_proxied(packet, balancer.proxied[flow >> 1], flow & 1)
     else:
         rewrite_sctp(packet, conn, balancer.wide[flow >> 1], flow & 1)
+
+
+@hot
+def rewrite_and_tell(balancer: Balancer, packet: Packet, flow: int, mtu: int) -> None:
+    """As `rewrite`, with the client's address for a server that need not know it yet."""
+    conn, octets = balancer.conns[flow >> 1], longest_octets(packet)
+    rewrite(balancer, packet, flow)
+    if flow & 1 == REQUEST:
+        if wants_address(packet):
+            options = balancer.options[balancer.servers[server_of(conn)].service]
+            add_address(packet, conn, balancer.wide[flow >> 1], options, octets, mtu)
+    elif proves_socket(packet):
+        conn.flags = conn.flags & ~WAYS | REWRITE
 
 
 @leaf

@@ -84,6 +84,9 @@ class ServiceRow:
     limit_packet_rate: int
     limit_octet_rate: int
     clients_unknown: int
+    addresses_told: int  # to servers, and so on (forwarding/toa.py)
+    addresses_no_room: int
+    addresses_too_long: int
     half_open: int
     challenged: int  # by the SYN proxy, and so on (syn_proxy.py)
     cookies_good: int
@@ -142,6 +145,9 @@ def services(balancer: Balancer) -> list[ServiceRow]:
                 limit_packet_rate=limits.packets_in.refused + limits.packets_out.refused,
                 limit_octet_rate=limits.octets_in.refused + limits.octets_out.refused,
                 clients_unknown=balancer.options[number].templates_full,
+                addresses_told=balancer.options[number].told,
+                addresses_no_room=balancer.options[number].no_room,
+                addresses_too_long=balancer.options[number].too_long,
                 half_open=service.half_open,
                 challenged=balancer.proxies[number].challenged,
                 cookies_good=balancer.proxies[number].opened,

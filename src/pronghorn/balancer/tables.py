@@ -60,6 +60,7 @@ HAND_ON = 1  # DIRECT
 ENCAPSULATE = 2  # tunnels (forwarding/tunnel.py)
 TRANSLATE = 3  # FULL_NAT to a server of the other family (forwarding/translate.py)
 REWRITE_SCTP = 4  # as REWRITE, another checksum (forwarding/sctp.py)
+TELL = 6  # as REWRITE, and the client's address, until the server knows it (forwarding/toa.py)
 PROXIED = 8  # as REWRITE, other sequence numbers (forwarding/proxied.py)
 
 # ConnRecord.state; the timeouts have the same order. 0: the record is free
@@ -91,6 +92,7 @@ SH_FALLBACK, SH_PORT, MH_FALLBACK, MH_PORT = 1, 2, 4, 8
 ASKS_ACCESS = 1  # lists of sources, and their rates (access.py)
 ASKS_PERSISTENCE = 2  # clients stay with the server that they had (persistence.py)
 ASKS_LIMITS = 8  # limits.py
+ASKS_TOA = 32  # its servers are told clients' addresses by a TCP option (forwarding/toa.py)
 ASKS_COOKIE = 16  # SYN proxy (syn_proxy.py)
 ASKS_ONE_PACKET = 4  # datagrams are scheduled one by one, where servers answer clients themselves
 

@@ -28,7 +28,7 @@ from pronghorn.control.fields import (
     WorkersField,
 )
 from pronghorn.control.health.settings import Check, Passive, Text
-from pronghorn.control.options import Fate, KeepPort, Listens, OwnTimeouts, Persistence, ServiceLimits
+from pronghorn.control.options import ClientAddress, Fate, KeepPort, Listens, OwnTimeouts, Persistence, ServiceLimits
 from pronghorn.control.proxy import Defer, HalfOpen, SynProxy
 from pronghorn.control.reach import MEANING, Method, Tunnel
 from pronghorn.control.scheduling import CHOICE, Flags, HashTarget, Lower, Scheduler, SlowStart, Upper
@@ -355,6 +355,7 @@ class Service(_Section):
     removed: Fate = Field(default="end", description="what becomes of them when it is removed")
     listen: Listens = ()
     keep_port: KeepPort = False
+    client_address: ClientAddress = "none"
     syn_proxy: SynProxy = "off"
     syn_proxy_half_open: HalfOpen = 1024
     syn_proxy_defer: Defer = False

@@ -76,6 +76,7 @@ class NativeOptions:
                 changes.change_persistence(balancer, number, persistence.timeout, persistence.prefix, group, keep)
             changes.change_service_timeouts(balancer, number, own)
             changes.change_keep_port(balancer, number, service.keep_port)
+            changes.change_toa(balancer, number, service.client_address == "toa")
             changes.change_one_packet(balancer, number, service.one_packet)
             if wanted != before:  # else their division over the workers stays what use has made of it
                 change_limits(balancer, number, wanted, worker.index, workers)

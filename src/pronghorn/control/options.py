@@ -21,7 +21,7 @@ Found = tuple[tuple[str | int, ...], Any, str, str | None]  # path, value, what 
 
 OPTIONS = (
     "persistence", "timeouts", "limits", "quiesced", "removed", "one_packet", "keep_port", "syn_proxy",
-    "syn_proxy_half_open", "syn_proxy_defer",
+    "syn_proxy_half_open", "syn_proxy_defer", "client_address",
 )  # fmt: skip
 
 Fate = Literal["keep", "end"]
@@ -72,6 +72,13 @@ Listens = Annotated[
     Field(
         description="more addresses and ports of the same service, with one scheduler and one set of limits for all; "
         "an address with * gets what no other service is for"
+    ),
+]
+ClientAddress = Annotated[
+    Literal["none", "toa"],
+    Field(
+        description="how servers of method full-nat and the client's family learn its address; toa: TCP option 254, "
+        "as DPVS adds it, on the client's segments until the server has answered one"
     ),
 ]
 KeepPort = Annotated[bool, Field(description="servers get connections at the port that the client asked for")]
@@ -151,6 +158,8 @@ def findings(config: Config) -> Iterator[Found]:
                 if same != prefix:
                     wrong = f'is not that of service "{first}" of the same group'
                     yield (*place, "persistence", "prefix"), prefix, wrong, "one prefix for a group"
+        if service.client_address == "toa" and service.protocol != "tcp":
+            yield (*place, "client_address"), "toa", "is for TCP alone", '"none"'
         yield from proxy.findings(service, (*place, "syn_proxy"))
         if service.one_packet:
             yield from _one_packet(service, (*place, "one_packet"))

@@ -72,6 +72,9 @@ class ServiceView:
     limit_octet_rate: Annotated[int, "packets dropped: more octets a second than it may have"] = 0
     clients: Annotated[int, "clients that stay with its servers (`pronghorn show persistence`)"] = 0
     clients_unknown: Annotated[int, "connections of clients that could not be remembered"] = 0
+    addresses_told: Annotated[int, "segments that told a server its client's address (`client_address`)"] = 0
+    addresses_no_room: Annotated[int, "segments that had no room for it"] = 0
+    addresses_too_long: Annotated[int, "segments that would have been too long with it"] = 0
     half_open: Annotated[int, "connections that are not open yet"] = 0
     challenged: Annotated[int, "SYNs that the SYN proxy answered with a cookie"] = 0
     cookies_good: Annotated[int, "connections opened by a cookie that came back"] = 0

@@ -1,6 +1,7 @@
 """How packets reach the servers: what is done to a packet whose connection is known.
 
 rewrite   full NAT and NAT: addresses and ports
+toa       the client's address as a TCP option, for servers behind full NAT
 sequence_shift  TCP numbers where the two ends count differently
 sctp      the same of SCTP
 proxied   the same of connections that began with a cookie: sequence_shift, timestamps, windows
