@@ -51,6 +51,7 @@ def config(*services: dict[str, Any]) -> Config:
         ([{"persistence": {"prefix": 33}}], "longer than an IPv4 address"),
         ([{"persistence": {"timeout": 0}}], "persistence.timeout"),
         ([{"protocol": "udp", "client_address": "toa"}], "is for TCP alone"),
+        ([{"syn_proxy": "always", "client_address": "toa"}], "does not go with syn_proxy"),
         ([{"one_packet": True}], "is for UDP alone"),
         ([{"protocol": "udp", "syn_proxy": "auto"}], "is for TCP alone"),
         ([{"syn_proxy": "always", "method": "direct"}], "come through here untranslated"),

@@ -160,6 +160,8 @@ def findings(config: Config) -> Iterator[Found]:
                     yield (*place, "persistence", "prefix"), prefix, wrong, "one prefix for a group"
         if service.client_address == "toa" and service.protocol != "tcp":
             yield (*place, "client_address"), "toa", "is for TCP alone", '"none"'
+        if service.client_address == "toa" and service.syn_proxy != "off":
+            yield (*place, "client_address"), "toa", "does not go with syn_proxy yet", '"none"'
         yield from proxy.findings(service, (*place, "syn_proxy"))
         if service.one_packet:
             yield from _one_packet(service, (*place, "one_packet"))
