@@ -239,7 +239,7 @@ def test_who_vouches_for_a_checksum_is_believed(bench: EngineBench, family: int,
 
 @both
 def test_an_unknown_protocol(bench: EngineBench, family: int) -> None:
-    frame = LINK / ip(family, **({"proto": 132} if family == 4 else {"nh": 132})) / bytes(20)
+    frame = LINK / ip(family, **({"proto": 253} if family == 4 else {"nh": 253})) / bytes(20)
     assert bench.hear(frame) == {"unknown_protocol": 1, "transmitted": 1}
     error = only(bench)
     if family == 4:

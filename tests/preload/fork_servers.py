@@ -38,17 +38,17 @@ def serve(connection: socket.socket) -> None:
             connection.sendall(octets + b" %d" % os.getpid())
 
 
-def wait(listener: socket.socket, how: str) -> None:
+def wait(listener: socket.socket, how: str, seconds: float | None = None) -> None:
     if how == "epoll":
         with select.epoll() as epoll:
             epoll.register(listener, select.EPOLLIN)
-            epoll.poll()
+            epoll.poll(seconds)
     elif how == "poll":
         poll = select.poll()
         poll.register(listener, select.POLLIN)
-        poll.poll()
+        poll.poll(seconds and seconds * 1000)
     elif how == "select":
-        select.select([listener], [], [])
+        select.select([listener], [], [], seconds)
 
 
 def accept_always(listener: socket.socket, how: str = "accept") -> None:
@@ -189,8 +189,9 @@ def main() -> None:
         late(listener) if kind == "late" else accept_always(listener, how)
     elif kind in ("master", "user"):
         children = fork(listener, user=NOBODY if kind == "user" else 0)
-        ready(children)
         other = socket.create_server(("", port + 1000))
+        wait(other, how or "select", 0.05)  # now it serves no more
+        ready(children)
         wait(other, how or "select")
     else:
         execute(listener, kind)
