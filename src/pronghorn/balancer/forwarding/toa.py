@@ -14,8 +14,8 @@ move, into the headroom. The checksum changes by difference; a partial one by it
 segment whose header, chunk or length has no room (`no_room`), or that would be too long for the way (`too_long`: one of
 full size; of a frame that the port cuts, its segments), goes without and is counted.
 
-Left out: pruning other options to make room, as there is room beside everything but three SACK blocks with timestamps;
-servers of the other family than the client's, which get none.
+Left out: pruning other options to make room. Beside timestamps there is room for the option and two SACK blocks over
+IPv4, for the option alone over IPv6. Servers of the other family than the client's get none.
 """
 
 from __future__ import annotations
