@@ -31,7 +31,7 @@ async def process(*command: str, **options: Any) -> AsyncIterator[Process]:
 async def _end(made: Process) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.killpg(made.pid, signal.SIGKILL)
-    if made.stdin is not None:
+    if made.stdin is not None and not made.stdin.is_closing():
         made.stdin.transport.abort()  # what it was to be told is no use any more, and would keep the pipe open
     await made.wait()
     made._transport.close()  # type: ignore[attr-defined]
