@@ -8,13 +8,15 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from pronghorn.control.client import Client, NotRunning
-from tests.peers.topology import SERVICE4, SERVICE6, Topology
+from tests.peers.topology import SERVICE4, SERVICE6, Topology, topology
 from tests.support import library
 from tests.support.patience import eventually
 
@@ -106,3 +108,16 @@ class Running:
         for asker in askers:
             asker.wait(timeout=20)
         found += came()
+
+
+@contextlib.contextmanager
+def native_gateway(folder: Path, native_library: Path, text: Callable[[Topology], str]) -> Iterator[Running]:
+    """A gateway of native code on a stage with one server whose kernel adds nothing, of the configuration `text`."""
+    with pytest.MonkeyPatch.context() as patch, topology(servers=1, addresses=False, offload=False) as place:
+        patch.setenv("PRONGHORN_MODE", "native")
+        patch.setenv("PRONGHORN_LIBRARY", str(native_library))
+        config = folder / "gateway.toml"
+        config.write_text(text(place))
+        gateway = Running(place, config)
+        gateway.start()
+        yield gateway

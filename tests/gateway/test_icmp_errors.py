@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from pronghorn.compiled import mode
-from tests.gateway.running import NAME, Running
+from tests.gateway.running import NAME, Running, native_gateway
 from tests.peers.stage_config import configuration
-from tests.peers.topology import SERVICE4, SERVICE6, Topology, topology
+from tests.peers.topology import SERVICE4, SERVICE6, Topology
 from tests.support.patience import eventually
 
 pytestmark = [
@@ -88,13 +88,7 @@ address = "{server}:{port + 1000}"
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory, native_library: Path) -> Iterator[Running]:
-    with pytest.MonkeyPatch.context() as patch, topology(servers=1, addresses=False, offload=False) as place:
-        patch.setenv("PRONGHORN_MODE", "native")
-        patch.setenv("PRONGHORN_LIBRARY", str(native_library))
-        config = tmp_path_factory.mktemp("errors") / "errors.toml"
-        config.write_text(datagrams(place))
-        gateway = Running(place, config)
-        gateway.start()
+    with native_gateway(tmp_path_factory.mktemp("errors"), native_library, datagrams) as gateway:
         yield gateway
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from pronghorn.compiled import mode
-from tests.gateway.running import NAME, Running
+from tests.gateway.running import NAME, Running, native_gateway
 from tests.peers.stage_config import configuration
-from tests.peers.topology import SERVICE4, SERVICE6, Topology, topology
+from tests.peers.topology import SERVICE4, SERVICE6, Topology
 from tests.support.patience import eventually
 
 pytestmark = [
@@ -71,13 +71,8 @@ servers = [{{ address = "{end}:{to}" }}]
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory, native_library: Path) -> Iterator[Running]:
-    with pytest.MonkeyPatch.context() as patch, topology(servers=1, addresses=False, offload=False) as place:
-        patch.setenv("PRONGHORN_MODE", "native")
-        patch.setenv("PRONGHORN_LIBRARY", str(native_library))
-        config = tmp_path_factory.mktemp("proxied") / "proxied.toml"
-        config.write_text(proxied(place))
-        gateway = Running(place, config)
-        gateway.start()
+    with native_gateway(tmp_path_factory.mktemp("proxied"), native_library, proxied) as gateway:
+        place = gateway.stage
         place.servers[0].namespace.start("python3", "-c", SERVER, log="server.log")
         log = place.stage.scratch / "server.log"
         assert eventually(lambda: "ready" in log.read_text()), log.read_text()

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from pronghorn.compiled import mode
-from tests.gateway.running import NAME, Running
+from tests.gateway.running import NAME, Running, native_gateway
 from tests.peers.stage_config import configuration
-from tests.peers.topology import SERVICE4, SERVICE6, Topology, topology
+from tests.peers.topology import SERVICE4, SERVICE6, Topology
 from tests.support.patience import eventually
 
 pytestmark = [
@@ -104,13 +104,8 @@ servers = [{{ address = "{end}:{PORT}" }}]
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory, native_library: Path) -> Iterator[Running]:
-    with pytest.MonkeyPatch.context() as patch, topology(servers=1, addresses=False, offload=False) as place:
-        patch.setenv("PRONGHORN_MODE", "native")
-        patch.setenv("PRONGHORN_LIBRARY", str(native_library))
-        config = tmp_path_factory.mktemp("across") / "across.toml"
-        config.write_text(across(place))
-        gateway = Running(place, config)
-        gateway.start()
+    with native_gateway(tmp_path_factory.mktemp("across"), native_library, across) as gateway:
+        place = gateway.stage
         place.servers[0].namespace.start("python3", "-c", SERVER, log="server.log")
         assert eventually(lambda: "ready" in said(gateway)), said(gateway)
         yield gateway
