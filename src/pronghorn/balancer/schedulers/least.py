@@ -47,6 +47,12 @@ def look_ahead(balancer: Balancer, service: Service, place: int) -> None:
 @hot
 def least_overhead(balancer: Balancer, service: Service) -> int:
     """The server with the least overhead for its weight, or NOBODY."""
+    return least_loaded(balancer, service, False)
+
+
+@leaf
+def least_loaded(balancer: Balancer, service: Service, by_delay: bool) -> int:
+    """The server with the least load for its weight, or NOBODY: its expected delay, or its overhead."""
     found, least, least_weight = NOBODY, 0, 0
     for place in range(service.member_count):
         look_ahead(balancer, service, place)
@@ -55,7 +61,7 @@ def least_overhead(balancer: Balancer, service: Service) -> int:
         server = balancer.servers[number]
         if weight == 0 or is_full(server):
             continue
-        load = overhead(server)
+        load = expected(server) if by_delay else overhead(server)
         if found == NOBODY or least * weight > load * least_weight:
             found, least, least_weight = number, load, weight
     return found
